@@ -1,0 +1,1 @@
+"""The playground without its page: usable from a script, ignorant of gradio."""

@@ -1,0 +1,97 @@
+"""What the service answers about one submitted request, parsed once. The terminal statuses stand here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+# Anything else, known or not, means keep waiting (S).
+TERMINAL = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
+
+MODERATION_CODE = 1200
+MEDIA_NOT_FETCHED_CODE = 1402
+NO_CREDIT_CODE = 1407
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The service's record of one request.
+
+    `outputs` are URLs or bare base64; `flagged` has one entry an output, or is empty; `seconds` is the model's own
+    time where it is told; `inputs` come only from the history; `answer` is the record as it came.
+    """
+
+    id: str
+    model_id: str
+    status: str
+    outputs: tuple[str, ...]
+    flagged: tuple[bool, ...]
+    error: str
+    code: int
+    created_at: datetime | None
+    seconds: float | None
+    inputs: Mapping[str, Any] | None
+    answer: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def completed(self) -> bool:
+        return self.status == "completed"
+
+    @property
+    def moderated(self) -> bool:
+        return self.code == MODERATION_CODE or "flagged as potentially sensitive" in self.error
+
+
+def parse(data: Any) -> Prediction:
+    """Read a prediction out of an envelope's `data`.
+
+    Only an id and a status are insisted on; every other field may be missing or of a strange type.
+
+    Raises:
+        ValueError: it is no prediction.
+    """
+    if not isinstance(data, Mapping) or not _text(data.get("id")) or not _text(data.get("status")):
+        raise ValueError("not a prediction")
+    outputs = data.get("outputs")
+    flags = data.get("has_nsfw_contents")
+    inputs = data.get("input")
+    code = data.get("code")
+    return Prediction(
+        id=data["id"],
+        model_id=_text(data.get("model")),
+        status=data["status"],
+        outputs=tuple(o for o in outputs if isinstance(o, str)) if isinstance(outputs, list) else (),
+        flagged=tuple(f is True for f in flags) if isinstance(flags, list) else (),
+        error=_text(data.get("error")),
+        code=code if isinstance(code, int) and not isinstance(code, bool) else 0,
+        created_at=_moment(data.get("created_at")),
+        seconds=_seconds(data),
+        inputs=inputs if isinstance(inputs, Mapping) else None,
+        answer=data,
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: Any) -> datetime | None:
+    # Python 3.11 reads any number of decimals and the trailing Z.
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _seconds(data: Mapping[str, Any]) -> float | None:
+    timings = data.get("timings")
+    told = timings.get("inference") if isinstance(timings, Mapping) else data.get("executionTime")
+    if isinstance(told, bool) or not isinstance(told, int | float) or told <= 0:
+        return None
+    return told / 1000

@@ -1,0 +1,116 @@
+"""The environment, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from core.errors import SettingsError
+
+SERVICE = "https://api.wavespeed.ai"  # (S)
+HOSTED_DAILY_BUDGET = Decimal("1.00")
+HOSTED_VISITOR_BUDGET = Decimal("0.20")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable, as the README's table shows it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable("WAVESPEED_API_KEY", "none: sandbox", "the host's key"),
+    Variable("WAVESPEED_BASE_URL", SERVICE, "the service's host only, without /api/v3"),
+    Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where the ledger and the outputs are kept"),
+    Variable("KONTEXT_HOSTED", "on when SPACE_ID is set", "many visitors, nobody trusted"),
+    Variable(
+        "KONTEXT_DAILY_BUDGET_USD",
+        f"none; {HOSTED_DAILY_BUDGET} hosted",
+        "the most that all visitors together spend of the host's key in a UTC day",
+    ),
+    Variable(
+        "KONTEXT_VISITOR_BUDGET_USD",
+        f"none; {HOSTED_VISITOR_BUDGET} hosted",
+        "the most that one visitor spends of it in a UTC day",
+    ),
+    Variable("KONTEXT_SANDBOX_SECONDS", "2", "how long a sandbox prediction takes"),
+    Variable("GRADIO_SERVER_NAME", "127.0.0.1", "the address to listen on"),
+    Variable("GRADIO_SERVER_PORT", "7860, or the next free one", "the port to listen on"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr."""
+
+    api_key: str | None = field(repr=False)
+    base_url: str
+    data_dir: Path
+    hosted: bool
+    daily_budget: Decimal | None
+    visitor_budget: Decimal | None
+    sandbox_seconds: float
+
+
+def read(environment: Mapping[str, str], home: Path) -> Settings:
+    """Read the settings; `home` is the folder of app.py. A blank variable counts as not set.
+
+    Raises:
+        SettingsError: naming the variable that can't be used.
+    """
+    given = {name: value.strip() for name, value in environment.items() if value.strip()}
+    hosted = _switch(given, "KONTEXT_HOSTED", default="SPACE_ID" in given)
+    return Settings(
+        api_key=given.get("WAVESPEED_API_KEY"),
+        base_url=_host(given, "WAVESPEED_BASE_URL", SERVICE),
+        data_dir=Path(given.get("KONTEXT_DATA_DIR", home / "data")),
+        hosted=hosted,
+        daily_budget=_money(given, "KONTEXT_DAILY_BUDGET_USD", HOSTED_DAILY_BUDGET if hosted else None),
+        visitor_budget=_money(given, "KONTEXT_VISITOR_BUDGET_USD", HOSTED_VISITOR_BUDGET if hosted else None),
+        sandbox_seconds=float(_number(given, "KONTEXT_SANDBOX_SECONDS", Decimal(2))),
+    )
+
+
+def _switch(given: Mapping[str, str], name: str, default: bool) -> bool:
+    value = given.get(name, "").lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    if not value:
+        return default
+    raise SettingsError(name, "must be on or off.")
+
+
+def _host(given: Mapping[str, str], name: str, default: str) -> str:
+    value = given.get(name, default).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(name, "is not a URL.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise SettingsError(name, "must be a host such as https://api.example.com.")
+    if parts.path:
+        raise SettingsError(name, "must be the host only: leave out everything after it, /api/v3 included.")
+    return value
+
+
+def _number(given: Mapping[str, str], name: str, default: Decimal) -> Decimal:
+    try:
+        value = Decimal(given[name]) if name in given else default
+    except InvalidOperation:
+        raise SettingsError(name, "must be a number.") from None
+    if not value.is_finite() or value < 0:
+        raise SettingsError(name, "must be a number that is not negative.")
+    return value
+
+
+def _money(given: Mapping[str, str], name: str, default: Decimal | None) -> Decimal | None:
+    return _number(given, name, Decimal(0)) if name in given else default

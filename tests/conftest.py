@@ -1,0 +1,22 @@
+"""What every test shares: one event loop backend, and a home of its own for whatever is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the developer's key or writes into the developer's data."""
+    for name in ("WAVESPEED_API_KEY", "WAVESPEED_BASE_URL", "KONTEXT_HOSTED", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KONTEXT_DATA_DIR", str(tmp_path / "data"))
+    yield
