@@ -33,10 +33,10 @@ class Inputs:
 
     @property
     def seeds(self) -> tuple[int | None, ...]:
-        """The seed of each prediction: seed, seed+1, … past the largest it goes on at 0."""
+        """The seed of each prediction: seed, seed+1, … past the largest it goes on at 0; -1 stays for the service."""
         count = 1 if self.variant.pictures_in_one_prediction else self.pictures
-        if self.seed is None:
-            return (None,) * count
+        if self.seed is None or self.seed == -1:
+            return (self.seed,) * count
         assert SEED.maximum is not None
         return tuple((self.seed + i) % (int(SEED.maximum) + 1) for i in range(count))
 
