@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 # Anything else, known or not, means keep waiting (S).
 TERMINAL = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
+
+_A_DAY = 86_400_000  # ms; nothing longer, infinite or not a number is a duration
 
 MODERATION_CODE = 1200
 MEDIA_NOT_FETCHED_CODE = 1402
@@ -84,14 +86,15 @@ def _text(value: Any) -> str:
 def _moment(value: Any) -> datetime | None:
     # Python 3.11 reads any number of decimals and the trailing Z.
     try:
-        return datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _seconds(data: Mapping[str, Any]) -> float | None:
     timings = data.get("timings")
     told = timings.get("inference") if isinstance(timings, Mapping) else data.get("executionTime")
-    if isinstance(told, bool) or not isinstance(told, int | float) or told <= 0:
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < _A_DAY:
         return None
     return told / 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pprint import pformat
 from typing import Any
 
 from core.inputs import Inputs
@@ -31,19 +30,20 @@ def _bodies(inputs: Inputs, urls: list[str]) -> list[dict[str, Any]]:
 def _shared(inputs: Inputs) -> dict[str, Any]:
     """What all the bodies have in common, references apart."""
     first, *others = _bodies(inputs, [])
-    return {
-        name: value for name, value in first.items() if name != "images" and all(o[name] == value for o in others)
-    }
+    return {name: value for name, value in first.items() if name != "images" and all(o[name] == value for o in others)}
 
 
 def _python(inputs: Inputs) -> str:
-    body = pformat(_shared(inputs), sort_dicts=False, width=100)
+    rows = [f"    {name!r}: {value!r}," for name, value in _shared(inputs).items()]
     lines = [
         "# pip install wavespeed; the key is read from WAVESPEED_API_KEY",
         "import wavespeed",
         "",
         f"images = [wavespeed.upload(path) for path in {_files(inputs)!r}]",
-        f"inputs = {body} | {{'images': images}}",
+        "inputs = {",
+        *rows,
+        "    'images': images,",
+        "}",
     ]
     run = f"wavespeed.run({inputs.variant.model_id!r}, "
     if len(inputs.seeds) == 1:

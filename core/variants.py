@@ -84,7 +84,7 @@ SEED = Parameter(
     "seed",
     "integer",
     "Seed",
-    "The same seed with the same inputs makes the same picture again. -1 draws a new one for each run.",
+    "The same seed with the same inputs makes the same picture again. Empty or -1: a new one for each run.",
     minimum=-1,
     maximum=2147483647,
     step=1,

@@ -1,0 +1,52 @@
+"""When to look for a result next: seldom while it can't be there, often while it is due, seldom again when late."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Seconds between two looks. The average stays below the one a second of the official client (S) although the
+# shortest does not: looks are spent where the end is likely.
+SHORTEST = 0.2
+DUE = 0.44  # at most this while the end is due, so that it is seen within half of that, mostly
+LONGEST = 3.0
+
+REMEMBERED = 20  # how many of the last durations count: the service changes its speed
+GUESSED_SPREAD = 0.15  # of the duration, where fewer than three were seen
+NARROWEST, WIDEST = 0.03, 0.17  # of the median
+HEADSTART = 1.5  # the dense looks begin this many spreads before the median, and thin out one spread after it
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """How long a prediction takes, in seconds: half end before `median`, most within `spread` of it."""
+
+    median: float
+    spread: float
+
+
+def expect(durations: Sequence[float], published: float | None) -> Expectation | None:
+    """What to expect from the durations seen so far, newest last, else from the published time, else nothing."""
+    recent = durations[-REMEMBERED:]
+    median = statistics.median(recent) if recent else published
+    if not median or median <= 0:
+        return None
+    if len(recent) < 3:
+        return Expectation(median, GUESSED_SPREAD * median)
+    # The deviation from the median, times 1.5, holds about two thirds; a single straggler does not widen it.
+    spread = 1.5 * statistics.median(abs(d - median) for d in recent)
+    return Expectation(median, min(max(spread, NARROWEST * median), WIDEST * median))
+
+
+def next_look(elapsed: float, expectation: Expectation | None) -> float:
+    """Seconds to wait before the next look, `elapsed` seconds after the submit."""
+    if expectation is None:
+        # With nothing known, a look costs the same share of whatever the wait turns out to be.
+        return min(0.5 + 0.08 * elapsed, LONGEST)
+    early = expectation.median - HEADSTART * expectation.spread - elapsed
+    if early > 0:
+        return max(min(early, LONGEST), SHORTEST)  # not in one go: a task that fails may well fail at once
+    late = max(elapsed - expectation.median - expectation.spread, 0.0)
+    due = min(max(expectation.spread / 3, SHORTEST), DUE)
+    return min(due + 0.3 * late, LONGEST)
