@@ -1,0 +1,78 @@
+"""Kontext Studio: settings -> backend -> page -> launch. Nothing else happens at import."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+HOME = Path(__file__).parent
+
+
+def main() -> None:
+    """Serve the page until interrupted."""
+    from dotenv import load_dotenv
+
+    load_dotenv(HOME / ".env")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from core.errors import KontextError
+    from core.settings import read
+
+    try:
+        serve(read(os.environ, HOME))
+    except KontextError as error:
+        sys.exit(str(error))
+
+
+def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-untyped-def]
+    """Build the page over these settings and launch it; gives back the page and its URL."""
+    from starlette.responses import JSONResponse
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+
+    from core.backend import Backend
+    from core.references import MAX_BYTES
+    from ui.examples import ROUTE, load_examples
+    from ui.page import build, head
+    from ui.theme import theme
+
+    backend = Backend(settings, HOME / "presets")
+    page = build(backend, load_examples(HOME / "examples"))
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        await backend.open()
+        yield
+        await backend.aclose()
+
+    async def healthz(_request: object) -> JSONResponse:
+        return JSONResponse({"status": "ok", "backend": backend.account.kind})
+
+    routes = [
+        Route("/healthz", healthz),
+        Mount(f"/{ROUTE}", StaticFiles(directory=HOME / "examples")),
+    ]
+    _, url, _ = page.queue(default_concurrency_limit=None).launch(
+        theme=theme(),
+        head=head(),
+        app_kwargs={"lifespan": lifespan, "routes": routes},
+        prevent_thread_lock=not block,
+        quiet=not block,
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        show_error=False,
+        max_file_size=MAX_BYTES,
+        max_threads=2000,  # it caps waiting async events too, of which each open page has one
+        state_session_capacity=1000,
+        footer_links=["api"],
+        **overrides,
+    )
+    return page, url
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What stands behind the page: the account that pays, the runs, the presets; the embedded sandbox where no key is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+
+from core.account import Account
+from core.budget import Budget
+from core.client import Client
+from core.ledger import Ledger
+from core.prompts import Preset, load_presets
+from core.runs import Runs
+from core.sandbox import create_app
+from core.settings import Settings
+
+_SANDBOX_HOST = "http://sandbox.invalid"  # answered inside the process; never resolved
+
+
+class Backend:
+    """Everything that one running app shares between its visitors."""
+
+    def __init__(self, settings: Settings, presets: Path) -> None:
+        self.settings = settings
+        self.presets: Mapping[str, Preset] = load_presets(presets)
+        self.references = settings.data_dir / "references"
+        self.ledger = Ledger(settings.data_dir)
+        budget = Budget(settings.daily_budget, settings.visitor_budget)
+        self.runs = Runs(self.ledger, settings.data_dir, budget=budget)
+        self.account = self._own_account()
+
+    def _own_account(self) -> Account:
+        if self.settings.api_key:
+            return Account("host", "host", Client(self.settings.api_key, self.settings.base_url))
+        transport = httpx.ASGITransport(app=create_app(seconds=self.settings.sandbox_seconds))
+        return Account("sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport))
+
+    async def bring(self, key: str) -> tuple[Account, Decimal]:
+        """An account for a visitor's own key, tried against the balance call; and that balance in USD.
+
+        Raises:
+            ServiceError: the service does not take the key, or can't be reached.
+        """
+        client = Client(key, self.settings.base_url)
+        try:
+            balance = await client.balance()
+        except BaseException:
+            await client.aclose()
+            raise
+        # A fingerprint tells the accounts apart in the ledger; the key can't be had back from it.
+        fingerprint = hashlib.sha256(key.strip().encode()).hexdigest()[:16]
+        account = Account(f"own-{fingerprint}", "own", client)
+        await self.runs.resume(account)
+        return account, balance
+
+    async def open(self) -> None:
+        """Take up what an earlier process left unfinished."""
+        await self.runs.resume(self.account)
+
+    async def aclose(self) -> None:
+        """Stop watching; runs that wait are taken up at the next start."""
+        await self.runs.aclose()
+        await self.account.client.aclose()

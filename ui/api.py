@@ -1,0 +1,115 @@
+"""The app as an API: what programs call, by the same path of checks, budget and ledger as the page."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from core.backend import Backend
+from core.errors import InputError, KontextError, Problem
+from core.estimate import estimate
+from core.inputs import check, find_problems, find_variant
+from core.references import Reference, prepare
+from core.run import Run
+from core.variants import PICTURES, SEED
+from ui.files import served, uploaded
+
+# Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
+API_VISITOR = "api"
+
+
+class Api:
+    """The public endpoints of one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._random = random.SystemRandom()
+
+    async def generate(
+        self, prompt: str, images: list[FileData], variant_id: str, parameters: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Make one run and wait for its pictures.
+
+        Args:
+            prompt: What should happen.
+            images: The references, in order.
+            variant_id: "pro", "max", "dev" or "ultra-fast".
+            parameters: Any other parameter of that variant; num_images for every variant.
+
+        Returns:
+            run_id, status (completed, partial, failed), predictions ({id, status, seed, error}), outputs (files),
+            estimate_usd, charge_usd, seconds.
+        """
+        try:
+            run = await self._run(prompt, images or [], variant_id, _parameters(parameters))
+        except KontextError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return _answer(run)
+
+    def estimate(self, variant_id: str, parameters: dict[str, Any] | None = None) -> float:
+        """What a run with these parameters is expected to cost, in USD.
+
+        Args:
+            variant_id: "pro", "max", "dev" or "ultra-fast".
+            parameters: As for generate; num_images is what counts.
+        """
+        try:
+            variant, values = find_variant(variant_id), _parameters(parameters)
+            if problems := find_problems(variant, values):
+                raise InputError(problems)
+        except KontextError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return float(estimate(variant, int(values.get(PICTURES.name) or 1)))
+
+    async def _run(self, prompt: str, images: list[FileData], variant_id: str, values: dict[str, Any]) -> Run:
+        # Checked before any picture is opened: bad input is cheap to refuse.
+        inputs = check(variant_id, prompt, len(images), values, self._draw_seed)
+        references = await self._prepared(images)
+        runs = self._backend.runs
+        run = await runs.start(API_VISITOR, self._backend.account, inputs, references)
+        async for state in runs.watch(API_VISITOR, run.id):
+            run = state
+        return run
+
+    def _draw_seed(self) -> int:
+        return self._random.randint(0, int(SEED.maximum or 0))
+
+    async def _prepared(self, images: list[FileData]) -> list[Reference]:
+        sources = [uploaded(image.path) for image in images]
+        lost = [number for number, source in enumerate(sources, start=1) if source is None]
+        if lost:
+            numbers = ", ".join(map(str, lost))
+            raise InputError([Problem("images", f"Reference {numbers} is no uploaded file; send it with handle_file.")])
+        preparing = [
+            asyncio.to_thread(prepare, source, number, self._backend.references)
+            for number, source in enumerate(sources, start=1)
+            if source is not None
+        ]
+        return list(await asyncio.gather(*preparing))
+
+
+def _parameters(given: object) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if isinstance(given, dict) and all(isinstance(name, str) for name in given):
+        return given
+    raise InputError([Problem("parameters", 'The parameters must be an object such as {"seed": 7}.')])
+
+
+def _answer(run: Run) -> dict[str, Any]:
+    # JSON has no decimals; a tenth of a cent survives the way through a float and back.
+    return {
+        "run_id": run.id,
+        "status": run.state,
+        "predictions": [{"id": p.id, "status": p.status, "seed": p.seed, "error": p.error} for p in run.predictions],
+        "outputs": [served(Path(output.path)) for output in run.outputs],
+        "estimate_usd": float(run.estimate),
+        "charge_usd": float(run.charge if run.charge is not None else Decimal(0)),
+        "seconds": run.seconds,
+    }

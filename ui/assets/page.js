@@ -1,0 +1,14 @@
+// What the page's own elements share: making elements without ever parsing text as HTML.
+window.kontext = {
+  // h("button", {class: "x", onclick: f}, "text", child): text is text, never markup.
+  h(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+    return node;
+  },
+};

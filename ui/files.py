@@ -1,0 +1,34 @@
+"""Files between the server's disk and the page: what may be opened, and what is handed out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+from gradio.utils import get_upload_folder, is_in_or_equal
+
+
+def served(path: Path) -> dict[str, Any]:
+    """A file as the page shows it, byte for byte, by a URL that nobody guesses: it contains the content's hash."""
+    held = processing_utils.save_file_to_cache(path, get_upload_folder())
+    return file_data(Path(held))
+
+
+def file_data(held: Path) -> dict[str, Any]:
+    """A file that already lies where Gradio serves from."""
+    return {
+        "path": str(held),
+        "url": f"{gr.route_utils.API_PREFIX}/file={held}",
+        "orig_name": held.name,
+        "meta": {"_type": "gradio.FileData"},
+    }
+
+
+def uploaded(path: object) -> Path | None:
+    """The path if it names a file where Gradio keeps uploads, else None: any caller may send any path."""
+    if not isinstance(path, str) or "\0" in path:
+        return None
+    real = Path(path).resolve()
+    return real if is_in_or_equal(real, Path(get_upload_folder()).resolve()) and real.is_file() else None

@@ -1,0 +1,265 @@
+"""The inputs side in motion: values of the form -> core calls -> updates of the form. Nothing here spends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.backend import Backend
+from core.errors import InputError, KontextError, ReferenceRejected
+from core.inputs import check, parse_size, size_for
+from core.prompts import Preset, compose, lint, renumber, reword, suggest_roles
+from core.references import Reference, find, prepare
+from core.run import Run
+from core.snippets import snippets
+from core.variants import ASPECT_RATIO, ASPECT_RATIOS, REGISTRY, SEED, SIZE, Variant
+from ui.examples import Example
+from ui.files import served, uploaded
+from ui.form import AUTO, OWN, Form
+from ui.references import Card
+
+Update = Any  # what Gradio takes for one output: a value, or gr.update(…)
+
+
+class InputHandlers:
+    """Bound to one backend; keeps nothing of a visitor between two calls."""
+
+    def __init__(self, backend: Backend, examples: Mapping[str, Example]) -> None:
+        self._presets = backend.presets
+        self._folder = backend.references
+        self._base_url = backend.settings.base_url
+        self._examples = examples
+
+    # References ---------------------------------------------------------------------------------
+
+    async def prepare_reference(self, arrival: dict[str, Any]) -> dict[str, Any]:
+        """For the gallery: one picture that arrived, prepared, or the sentence that refuses it."""
+        source = uploaded(arrival.get("path"))
+        if source is None:
+            return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
+        try:
+            reference = await asyncio.to_thread(prepare, source, int(arrival.get("number") or 1), self._folder)
+        except KontextError as error:
+            name = str(arrival.get("name") or "")[:80]
+            return {"refused": f"{name}: {error}" if name else str(error)}
+        finally:
+            # The original may tell where it was taken; only what is sent is kept.
+            source.unlink(missing_ok=True)
+        return {"image": served(reference.path)}
+
+    def references(self, cards: Sequence[Card]) -> list[Reference]:
+        """The prepared pictures behind the cards. Raises ReferenceRejected for one that is gone."""
+        return [self.kept(Path(card.image.path).stem, number) for number, card in enumerate(cards, start=1)]
+
+    def kept(self, sha256: str, number: int) -> Reference:
+        """A prepared picture by its hash. Raises ReferenceRejected where it is gone."""
+        found = find(self._folder, sha256)
+        if found is None:
+            raise ReferenceRejected(number, "is no longer here.", "Remove it and add it again.")
+        return found
+
+    async def use(self, picture: Path, cards: list[Card]) -> list[Card]:
+        """The cards with a picture of a run as one more. Raises KontextError where it can't be used."""
+        reference = await asyncio.to_thread(prepare, picture, len(cards) + 1, self._folder)
+        return [*cards, _card(reference, picture.name, None)]
+
+    # Prompt -------------------------------------------------------------------------------------
+
+    def choose_preset(self, composed: str, *flat: Any) -> list[Update]:
+        """A preset was chosen: deal its roles, show its fields, write its prompt; own words can be had back."""
+        form = Form.read(flat)
+        preset = self._presets.get(form.preset or "")
+        if preset is None:
+            return [gr.update(deal=[]), gr.update(), "", "", gr.update(visible=False), *_boxes(None, len(form.fields))]
+        roles = suggest_roles(preset, len(form.cards), form.roles)
+        cards = [card.model_copy(update={"role": role}) for card, role in zip(form.cards, roles, strict=True)]
+        prompt = self._composed(replace(form, cards=cards, fields=[field.default for field in preset.fields]))
+        own = form.prompt if form.prompt.strip() and form.prompt != composed else ""
+        gallery = gr.update(value=cards, deal=_deal(preset))
+        return [gallery, prompt, prompt, own, gr.update(visible=bool(own)), *_boxes(preset, len(form.fields))]
+
+    def follow(self, composed: str, before: Sequence[str], *flat: Any) -> list[Update]:
+        """Cards or fields changed: the preset's prompt follows; in a person's own words only the numbers do."""
+        form = Form.read(flat)
+        order = [card.image.path for card in form.cards]
+        if composed and form.prompt == composed:
+            composed = self._composed(form)
+            return [composed, composed, order]
+        return [renumber(form.prompt, _moves(before, order)), composed, order]
+
+    def give_back(self, own: str, *fields: Any) -> list[Update]:
+        """The person's own text again, without the preset."""
+        return [None, own, "", gr.update(visible=False), *_boxes(None, len(fields))]
+
+    def hint(self, *flat: Any) -> str:
+        """The linter's remarks, as a list; "" where there are none."""
+        form = Form.read(flat)
+        variant = REGISTRY[form.variant_id]
+        found = lint(form.prompt, form.roles, variant.noun, variant.reference_limit, variant.name)
+        return f"<ul>{''.join(f'<li>{escape(hint.message)}</li>' for hint in found)}</ul>" if found else ""
+
+    def _composed(self, form: Form) -> str:
+        preset = self._presets[form.preset or ""]
+        fields = {field.id: text for field, text in zip(preset.fields, form.fields, strict=False)}
+        return compose(preset, form.roles, REGISTRY[form.variant_id].noun, fields)
+
+    # Variant ------------------------------------------------------------------------------------
+
+    def choose_variant(self, composed: str, before: str, *flat: Any) -> list[Update]:
+        """Another variant: show what it has, keep what can be kept, say what can't."""
+        form = Form.read(flat)
+        old, new = REGISTRY[before], REGISTRY[form.variant_id]
+        lost = [name.replace("_", " ") for name, value in form.parameters.items() if _is_lost(name, value, old, new)]
+        shape = form.shape
+        if shape == OWN and new.parameter(SIZE.name) is None:
+            lost.append("width and height of your own")
+            shape = AUTO
+        note = " ".join(f"{new.name} has no {name}." for name in lost)
+        if composed and form.prompt == composed:
+            prompt = composed = self._composed(form)
+        else:
+            prompt = reword(form.prompt, new.noun)
+        return [
+            prompt,
+            composed,
+            new.id,
+            gr.update(value=note, visible=bool(note)),
+            gr.update(limit=new.reference_limit),
+            gr.update(choices=shapes(new), value=shape),
+            *[_shown(name, _carried(name, value, old), new) for name, value in form.parameters.items()],
+        ]
+
+    # The whole form at once ---------------------------------------------------------------------
+
+    def example(self, event: gr.EventData, *flat: Any) -> list[Update]:
+        """A ready example into the page; the last output is what its preset composed."""
+        chosen = self._examples.get(str(event.example))
+        if chosen is None:
+            return [gr.skip()] * (len(flat) + 1)
+        cards = [
+            _card(prepare(path, number, self._folder), path.name, role)
+            for number, (path, role) in enumerate(chosen.references, start=1)
+        ]
+        roles = [role for _, role in chosen.references]
+        prompt = compose(self._presets[chosen.preset], roles, REGISTRY[chosen.variant_id].noun)
+        form = Form.read(flat)
+        return [*self._filled(form, cards, chosen.preset, prompt, chosen.variant_id, {}, 1), prompt]
+
+    def restored(self, run: Run, *flat: Any) -> list[Update]:
+        """Every input of a run, references and seed included; the last output says that nothing is composed."""
+        found = [(reference, find(self._folder, reference.sha256)) for reference in run.references]
+        cards = [_card(held, f"reference {reference.number}", reference.role) for reference, held in found if held]
+        values = {**run.values, SEED.name: run.seed}
+        form = Form.read(flat)
+        return [*self._filled(form, cards, run.preset, run.prompt, run.variant_id, values, run.pictures), ""]
+
+    def _filled(
+        self,
+        form: Form,
+        cards: list[Card],
+        preset_id: str | None,
+        prompt: str,
+        variant_id: str,
+        values: Mapping[str, Any],
+        pictures: int,
+    ) -> list[Update]:
+        """The form set anew, in the order of `Form.flat`."""
+        preset = self._presets.get(preset_id or "")
+        variant = REGISTRY[variant_id]
+        shape, width, height = _shape_of(values)
+        return [
+            gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit),
+            preset.id if preset else None,
+            *_boxes(preset, len(form.fields)),
+            prompt,
+            variant_id,
+            pictures,
+            gr.update(choices=shapes(variant), value=shape),
+            width or gr.skip(),
+            height or gr.skip(),
+            *[_shown(name, values.get(name), variant) for name in form.parameters],
+        ]
+
+    def code(self, *flat: Any) -> dict[str, Any]:
+        """The inputs as code, or what is still missing."""
+        form = Form.read(flat)
+        variant = REGISTRY[form.variant_id]
+        try:
+            inputs = check(variant.id, form.prompt, len(form.cards), form.values(variant), lambda: -1)
+        except InputError as error:
+            return {"note": f"The code appears here once the inputs are complete. {error.happened}"}
+        return {"code": snippets(inputs, self._base_url)}
+
+
+def shapes(variant: Variant) -> list[tuple[str, str]]:
+    """The choices of the shape picker for a variant, as (label, value)."""
+    sized = variant.parameter(SIZE.name) is not None
+    labels = [
+        (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized else ratio, ratio) for ratio in ASPECT_RATIOS
+    ]
+    return [("As the model decides", AUTO), *labels, *([("Width and height of my own", OWN)] if sized else [])]
+
+
+def _card(reference: Reference, name: str, role: str | None) -> Card:
+    return Card(image=served(reference.path), name=name, role=role)  # type: ignore[arg-type]
+
+
+def _deal(preset: Preset | None) -> list[str]:
+    return [*preset.required, *preset.optional] if preset else []
+
+
+def _boxes(preset: Preset | None, count: int) -> list[Update]:
+    fields = preset.fields if preset else ()
+    shown = [gr.update(label=f.label, placeholder=f.help, value=f.default, visible=True) for f in fields]
+    return shown + [gr.update(value="", visible=False)] * (count - len(fields))
+
+
+def _untouched(name: str, value: Any, variant: Variant) -> bool:
+    row = variant.parameter(name)
+    return value is None or row is None or value == row.default
+
+
+def _is_lost(name: str, value: Any, old: Variant, new: Variant) -> bool:
+    return new.parameter(name) is None and not _untouched(name, value, old)
+
+
+def _carried(name: str, value: Any, old: Variant) -> Any:
+    """What a person set, or None where the new variant's own default may take its place."""
+    return None if _untouched(name, value, old) and old.parameter(name) else value
+
+
+def _shown(name: str, value: Any, variant: Variant) -> Update:
+    row = variant.parameter(name)
+    if row is None:
+        return gr.update(visible=False)
+    # An empty box says "a new seed each time" without a code word.
+    default = None if name == SEED.name else row.default
+    return gr.update(visible=True, value=default if value is None else value)
+
+
+def _shape_of(values: Mapping[str, Any]) -> tuple[str, int | None, int | None]:
+    """The shape picker's value for sent values, and width and height where it is OWN."""
+    if ASPECT_RATIO.name in values:
+        return values[ASPECT_RATIO.name], None, None
+    size = str(values.get(SIZE.name) or "")
+    ratio = next((ratio for ratio in ASPECT_RATIOS if size_for(ratio) == size), None)
+    edges = parse_size(size)
+    return (OWN, *edges) if edges and not ratio else (ratio or AUTO, None, None)
+
+
+def _moves(before: Sequence[str], after: Sequence[str]) -> dict[int, int | None]:
+    """Old number -> new number of each card; None for one that was removed. Equal pictures keep their order."""
+    moves: dict[int, int | None] = {}
+    free = list(enumerate(after, start=1))
+    for number, path in enumerate(before, start=1):
+        match = next((place for place in free if place[1] == path), None)
+        if match:
+            free.remove(match)
+        moves[number] = match[0] if match else None
+    return moves

@@ -1,0 +1,249 @@
+"""Lays the page out and wires its events; no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from core.backend import Backend
+from core.estimate import dollars, javascript
+from core.prompts import FAMILIES, Preset
+from core.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
+from ui.api import Api
+from ui.code import CodeView
+from ui.examples import Example
+from ui.form import AUTO, Form, plain_parameters
+from ui.history import HistoryView
+from ui.input_handlers import InputHandlers, shapes
+from ui.references import ReferenceGallery
+from ui.result import ResultView
+from ui.run_handlers import RunHandlers
+from ui.theme import ASSETS
+
+KEY_SECONDS = 3600  # how long an idle session keeps a visitor's own key
+VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and nothing else
+
+# Spends or reads for one visitor: no entry in the API's docs, checked by the handlers all the same.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
+LONG: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
+
+
+def head() -> str:
+    """The page's style, its helpers, and the estimate generated from the registry.
+
+    The style comes this way because Gradio rewrites what it is given as css, and breaks rules inside @media.
+    """
+    style, script = (ASSETS / "page.css").read_text(), (ASSETS / "page.js").read_text()
+    return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
+
+
+def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
+    """The page over one backend."""
+    inputs = InputHandlers(backend, examples)
+    runs = RunHandlers(backend, inputs)
+    first = next(iter(REGISTRY.values()))
+    with gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True) as page:
+        visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
+        since: gr.State = gr.State(None)
+        own: gr.State = gr.State(None, time_to_live=KEY_SECONDS, delete_callback=None)
+        composed, own_words = gr.State(""), gr.State("")
+        order: gr.State = gr.State([])
+        before = gr.State(first.id)
+        payer = gr.Textbox(backend.account.kind, visible=False)
+
+        with gr.Row(elem_id="header"):
+            header = gr.HTML(runs.header("", None, None), elem_id="title")
+            settings = gr.Button("Settings", size="sm", elem_id="open-settings")
+        with gr.Column(visible=False, elem_id="settings") as panel:
+            key, use_key, forget, key_words = _settings(backend)
+
+        with gr.Row(elem_id="studio"):
+            with gr.Column(scale=10, min_width=320, elem_id="inputs"):
+                form, note, hints, back, own_size, estimate, generate = _inputs(inputs, backend.presets, first)
+            with gr.Column(scale=12, min_width=320, elem_id="outputs"), gr.Tabs(elem_id="tabs"):
+                with gr.Tab("Result", id="result") as result_tab:
+                    result = ResultView([e.card() for e in examples.values()], elem_id="result")
+                with gr.Tab("History", id="history") as history_tab:
+                    history = HistoryView(elem_id="history")
+                with gr.Tab("Code", id="code") as code_tab:
+                    code = CodeView(elem_id="code")
+        tabs = result_tab.parent
+
+        flat = form.flat()
+        gallery, preset, prompt = form.cards, form.preset, form.prompt
+        variant, pictures, shape = form.variant_id, form.pictures, form.shape
+
+        # References, preset and prompt.
+        preset.input(
+            inputs.choose_preset,
+            [composed, *flat],
+            [gallery, prompt, composed, own_words, back, *form.fields],
+            **QUICK,
+        )
+        gr.on(
+            [gallery.change, *(field.input for field in form.fields)],
+            inputs.follow,
+            [composed, order, *flat],
+            [prompt, composed, order],
+            **QUICK,
+        )
+        gr.on([prompt.change, gallery.change, variant.change], inputs.hint, flat, hints, **QUICK)
+        back.click(inputs.give_back, [own_words, *form.fields], [preset, prompt, composed, back, *form.fields], **QUICK)
+
+        # Variant, parameters and estimate.
+        variant.input(
+            inputs.choose_variant,
+            [composed, before, *flat],
+            [prompt, composed, before, note, gallery, shape, *form.parameters.values()],
+            **QUICK,
+        )
+        shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
+        gr.on(
+            [variant.change, pictures.change, payer.change],
+            None,
+            [variant, pictures, payer],
+            estimate,
+            js=_ESTIMATE,
+            **PRIVATE,
+        )
+
+        # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
+        total = {"fn": runs.header, "inputs": [visitor, since, own], "outputs": header, **QUICK}
+        arrive = page.load(runs.arrive, visitor, [visitor, since, result], **LONG)
+        page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
+        to_result = {"fn": lambda: gr.Tabs(selected="result"), "outputs": tabs, **QUICK}
+        generate.click(**to_result)
+        run = generate.click(runs.generate, [visitor, own, *flat], result, cancels=[arrive], **LONG)
+        again = result.again(runs.again, [visitor, own], result, cancels=[arrive, run], **LONG)
+        history.open(**to_result)
+        opened = history.open(runs.open, visitor, result, cancels=[arrive, run, again], **LONG)
+        taken = history.takeup(runs.take_up, [visitor, own], result, cancels=[arrive, run, again], **LONG)
+        for event in (arrive, run, again, opened, taken):
+            event.then(**total)
+        result.stop(runs.stop, visitor, None, **QUICK)
+        result.use(runs.use, [visitor, *flat], gallery, **QUICK)
+
+        # History, code, examples.
+        history_tab.select(runs.history, visitor, history, **QUICK)
+        history.discard(runs.discard, visitor, history, **QUICK)
+        history.restore(runs.restore, [visitor, *flat], [*flat, composed], **QUICK)
+        result.example(inputs.example, flat, [*flat, composed], **QUICK)
+        gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
+
+        # Settings. The key goes into this session's state alone; see KEY_SECONDS.
+        settings.click(None, None, panel, js=_TOGGLE, **PRIVATE)
+        for bring in (key.submit, use_key.click):
+            bring(runs.bring_key, key, [own, key, key_words, forget, payer], **PRIVATE).then(**total)
+        forget.click(runs.forget_key, None, [own, key, key_words, forget, payer], **PRIVATE).then(**total)
+
+        api = Api(backend)
+        gr.api(api.generate, api_name="generate", concurrency_limit=None)
+        gr.api(api.estimate, api_name="estimate", queue=False)
+    return page
+
+
+_ESTIMATE = """(variant, pictures, payer) => {
+  const words = {sandbox: 'if it were real', own: 'from your own key', host: 'for this run'}[payer];
+  return `<div class="sum">${sumInWords(variant, Number(pictures))}</div><small>${words}</small>`;
+}"""
+
+_TOGGLE = """() => {
+  window.kontext.settings = !window.kontext.settings;
+  return {__type__: 'update', visible: window.kontext.settings};
+}"""
+
+
+def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+    free = backend.account.kind == "sandbox"
+    now = (
+        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged."
+        if free
+        else "Runs are paid by this app's host, within a daily budget."
+    )
+    gr.HTML(
+        f"<p>{now} To make pictures with the real models on your own account, paste a WaveSpeedAI key. "
+        "It stays in this session's memory for at most an hour without use, and is never written down.</p>",
+        elem_id="settings-words",
+    )
+    with gr.Row():
+        key = gr.Textbox(label="Your WaveSpeedAI key", type="password", placeholder="wsk_…", scale=4, elem_id="key")
+        use_key = gr.Button("Use this key", scale=0, min_width=140, size="md")
+        forget = gr.Button("Forget the key", scale=0, min_width=140, size="md", visible=False)
+    words = gr.HTML("", elem_id="key-words")
+    return key, use_key, forget, words
+
+
+def _inputs(
+    inputs: InputHandlers, presets: Mapping[str, Preset], first: Variant
+) -> tuple[Form, gr.HTML, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
+    gallery = ReferenceGallery(inputs.prepare_reference, limit=first.reference_limit, elem_id="references")
+    choices = [(f"{FAMILIES[p.family]} · {p.name}", p.id) for p in presets.values()]
+    preset = gr.Dropdown(choices, value=None, label="Preset", elem_id="preset", container=True)
+    with gr.Row(elem_id="fields"):
+        most = max(len(p.fields) for p in presets.values())
+        fields = [gr.Textbox(visible=False, max_lines=1, elem_id=f"field-{i}") for i in range(1, most + 1)]
+    prompt = gr.Textbox(label=PROMPT.label, lines=4, max_lines=10, elem_id="prompt", placeholder=_PLACEHOLDER)
+    back = gr.Button("Bring my own text back", size="sm", visible=False, elem_id="bring-back")
+    hints = gr.HTML("", elem_id="hints")
+    cards = [(variant_card(row), row.id) for row in REGISTRY.values()]
+    variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
+    note = gr.Markdown("", visible=False, elem_id="variant-note")
+    with gr.Accordion("Parameters", open=False, elem_id="parameters"):
+        shape = gr.Dropdown(shapes(first), value=AUTO, label="Shape", info="Width to height.", elem_id="shape")
+        with gr.Row(visible=False) as own_size:
+            width, height = (_edge(name) for name in ("Width", "Height"))
+        parameters = {name: _control(row, first) for name, row in plain_parameters().items()}
+    with gr.Row(elem_id="press"):
+        counts = list(range(int(PICTURES.minimum or 1), int(PICTURES.maximum or 1) + 1))
+        pictures = gr.Radio(counts, value=PICTURES.default, label=PICTURES.label, elem_id="pictures", min_width=180)
+        estimate = gr.HTML(f"<div class='sum'>{dollars(first.price)}</div>", elem_id="estimate")
+        generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
+    form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
+    return form, note, hints, back, own_size, estimate, generate
+
+
+_PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
+
+
+def variant_card(row: Variant) -> str:
+    """Name, price, limit and published time of a variant, a line each."""
+    time = f"about {row.published_seconds:.0f} s" if row.published_seconds else "time not published"
+    return f"{row.name}\n{dollars(row.price)} a picture\nup to {row.reference_limit} references\n{time}"
+
+
+def _edge(name: str) -> gr.Number:
+    return gr.Number(
+        label=name,
+        info=f"{SIZE.minimum} to {SIZE.maximum} pixels",
+        value=1024,
+        minimum=SIZE.minimum,
+        maximum=SIZE.maximum,
+        step=SIZE.step,
+        precision=0,
+        elem_id=name.lower(),
+    )
+
+
+def _control(row: Parameter, first: Variant) -> Any:
+    """The control of a parameter, from its row."""
+    common: dict[str, Any] = {
+        "label": row.label,
+        "info": f"{row.help} ({row.name})",
+        "visible": first.parameter(row.name) is not None,
+        "elem_id": row.name,
+    }
+    if row.name == SEED.name:
+        return gr.Number(value=None, precision=0, placeholder="new for every run", **common)
+    match row.kind:
+        case "integer" | "number":
+            bounds = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
+            return gr.Slider(value=row.default, **bounds, **common)
+        case "choice":
+            return gr.Radio([(c.upper(), c) for c in row.choices], value=row.default, **common)
+        case "boolean":
+            return gr.Checkbox(value=bool(row.default), **common)
+        case _:
+            return gr.Textbox(**common)

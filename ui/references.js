@@ -1,0 +1,176 @@
+// The reference gallery. The cards live in props.value and change only here; the server prepares pictures and
+// answers for one at a time, so that no slow answer can undo what the person did meanwhile.
+const { h } = window.kontext;
+const root = element.querySelector(".references");
+const list = root.querySelector(".cards");
+const count = root.querySelector(".count");
+const notes = root.querySelector(".notes");
+const live = root.querySelector(".live");
+const picker = root.querySelector("input.pick");
+const camera = root.querySelector("input.camera");
+
+let waiting = []; // pictures on their way: {name, preview}
+let dragged = null;
+
+const cards = () => props.value || [];
+const title = (card, index) => `Reference ${index + 1}, ${card.name}`;
+
+function commit(next, said) {
+  props.value = next;
+  if (said) live.textContent = said;
+  draw();
+  trigger("change");
+}
+
+function move(from, to, grip) {
+  if (to < 0 || to >= cards().length || from === to) return;
+  const next = [...cards()];
+  const [card] = next.splice(from, 1);
+  next.splice(to, 0, card);
+  commit(next, `${card.name} is now reference ${to + 1} of ${next.length}.`);
+  if (grip) list.children[to].querySelector(".grip").focus();
+}
+
+function remove(index) {
+  const next = cards().filter((_, at) => at !== index);
+  commit(next, `Reference ${index + 1} removed. ${next.length} left.`);
+  const neighbour = list.children[Math.min(index, next.length - 1)];
+  if (neighbour && next.length) neighbour.querySelector(".grip").focus();
+}
+
+function setRole(index, role) {
+  commit(cards().map((card, at) => (at === index ? { ...card, role } : card)));
+}
+
+function note(text, kind) {
+  const close = h("button", { type: "button", "aria-label": "Dismiss", onclick: () => line.remove() }, "×");
+  const line = h("p", { class: `note ${kind || ""}` }, h("span", {}, text), close);
+  notes.append(line);
+}
+
+// A new card takes the first role of the preset that no card has yet.
+function nextRole(taken) {
+  return (props.deal || []).find((role) => !taken.includes(role)) || null;
+}
+
+async function add(files) {
+  notes.replaceChildren();
+  const pictures = [...files];
+  const room = props.most - cards().length - waiting.length;
+  if (pictures.length > room) {
+    note(`${props.most} references are the most; ${pictures.length - Math.max(room, 0)} left out.`);
+    pictures.length = Math.max(room, 0);
+  }
+  const arrivals = pictures.map((file) => ({ name: file.name || "pasted picture", file, preview: URL.createObjectURL(file) }));
+  waiting.push(...arrivals);
+  draw();
+  const first = cards().length + 1;
+  const prepared = arrivals.map((arrival, at) => bring(arrival, first + at));
+  // One after another into the list, in the order they were dropped, however fast each upload is.
+  for (const [at, pending] of prepared.entries()) {
+    const answer = await pending;
+    waiting = waiting.filter((arrival) => arrival !== arrivals[at]);
+    URL.revokeObjectURL(arrivals[at].preview);
+    if (answer.recipe) {
+      draw();
+      props.recipe = answer.recipe;
+      trigger("input", answer.recipe);
+    } else if (answer.image) {
+      const role = nextRole(cards().map((card) => card.role));
+      commit([...cards(), { image: answer.image, name: arrivals[at].name, role }], `${arrivals[at].name} added as reference ${cards().length + 1}.`);
+    } else {
+      note(answer.refused, "refused");
+      draw();
+    }
+  }
+}
+
+async function bring(arrival, number) {
+  const lost = { refused: `${arrival.name} did not arrive. Nothing was charged. Check your connection and drop it again.` };
+  if (arrival.file.size > props.largest) return { refused: `${arrival.name} is larger than ${Math.round(props.largest / 1048576)} MB. Nothing was charged. Save it smaller and drop it again.` };
+  try {
+    const sent = await upload(arrival.file);
+    return (await server.prepare_reference({ path: sent.path, number, name: arrival.name })) || lost;
+  } catch {
+    return lost;
+  }
+}
+
+function drawCard(card, index) {
+  const grip = h("button", {
+    type: "button", class: "grip", "aria-label": `${title(card, index)}. Left and right arrow keys move it, Delete removes it.`,
+    title: "Drag to reorder, or use the arrow keys",
+    onkeydown: (event) => {
+      const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+      if (step) { event.preventDefault(); move(index, index + step, true); }
+      if (event.key === "Delete" || event.key === "Backspace") { event.preventDefault(); remove(index); }
+    },
+  }, String(index + 1));
+  const button = (glyph, label, act, off) => h("button", { type: "button", "aria-label": label, title: label, disabled: off, onclick: act }, glyph);
+  const roles = h("select", { "aria-label": `Role of reference ${index + 1}`, onchange: (event) => setRole(index, event.target.value) },
+    h("option", { value: "" }, "Role …"),
+    props.roles.map((role) => h("option", { value: role.id, title: role.meaning, selected: role.id === card.role }, role.label)));
+  return h("li", {
+    class: "card", draggable: "true",
+    ondragstart: (event) => { dragged = index; event.dataTransfer.effectAllowed = "move"; event.dataTransfer.setData("text/plain", ""); },
+    ondragend: () => { dragged = null; draw(); },
+    ondragover: (event) => { if (dragged !== null) { event.preventDefault(); event.currentTarget.classList.add("target"); } },
+    ondragleave: (event) => event.currentTarget.classList.remove("target"),
+    ondrop: (event) => { if (dragged !== null) { event.preventDefault(); event.stopPropagation(); move(dragged, index); dragged = null; } },
+  },
+    h("div", { class: "frame" },
+      h("img", { src: card.image.url, alt: title(card, index), draggable: "false" }), grip,
+      h("div", { class: "tools" },
+        button("‹", `Move reference ${index + 1} left`, () => move(index, index - 1), index === 0),
+        button("›", `Move reference ${index + 1} right`, () => move(index, index + 1), index === cards().length - 1),
+        button("×", `Remove reference ${index + 1}`, () => remove(index)))),
+    roles);
+}
+
+function drawWaiting(arrival) {
+  return h("li", { class: "card waiting" }, h("div", { class: "frame" },
+    h("img", { src: arrival.preview, alt: "", onerror: (event) => event.target.remove() }), h("span", { class: "spinner" })),
+    h("span", { class: "preparing" }, "Preparing …"));
+}
+
+function drawAdd() {
+  const empty = cards().length + waiting.length === 0;
+  return h("li", { class: empty ? "add wide" : "add" },
+    h("button", { type: "button", onclick: () => picker.click() },
+      h("span", { class: "plus", "aria-hidden": "true" }, "+"),
+      h("span", {}, empty ? "Drop, paste or choose pictures" : "Add"),
+      empty && h("small", {}, `Up to ${props.most}. Photos from phones are welcome as they are.`)),
+    h("button", { type: "button", class: "snap", onclick: () => camera.click() }, "Take a photo"));
+}
+
+function draw() {
+  const limit = props.limit;
+  list.replaceChildren(...cards().map(drawCard), ...waiting.map(drawWaiting));
+  if (cards().length + waiting.length < props.most) list.append(drawAdd());
+  count.textContent = `${cards().length} of ${limit}`;
+  count.classList.toggle("over", cards().length > limit);
+}
+
+for (const input of [picker, camera]) {
+  input.addEventListener("change", () => { add(input.files); input.value = ""; });
+}
+
+// Drop works on the whole page, so that nobody has to aim.
+const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
+document.addEventListener("dragover", (event) => { if (carriesFiles(event)) { event.preventDefault(); root.classList.add("inviting"); } });
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) root.classList.remove("inviting"); });
+document.addEventListener("drop", (event) => {
+  root.classList.remove("inviting");
+  if (!carriesFiles(event) || !event.dataTransfer.files.length) return;
+  event.preventDefault();
+  add(event.dataTransfer.files);
+});
+document.addEventListener("paste", (event) => {
+  const pictures = [...(event.clipboardData?.files || [])];
+  if (!pictures.length) return; // text goes where the cursor is
+  event.preventDefault();
+  add(pictures);
+});
+
+watch(["value", "limit", "deal"], draw);
+draw();

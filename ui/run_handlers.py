@@ -1,0 +1,177 @@
+"""Runs and the visitor who makes them: presses -> core calls -> what the page shows of a run."""
+
+from __future__ import annotations
+
+import random
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from core.account import Account
+from core.backend import Backend
+from core.errors import KontextError
+from core.estimate import dollars
+from core.inputs import check
+from core.run import Run
+from core.variants import REGISTRY, SEED
+from ui.form import Form
+from ui.history import history_of
+from ui.input_handlers import InputHandlers, Update
+from ui.result import view_of, view_of_refusal
+
+View = dict[str, Any]
+
+_MODES = {
+    "sandbox": "<b>Sandbox</b> · no key, nothing is charged",
+    "host": "<b>Live</b> · paid by this app's host",
+    "own": "<b>Live</b> · paid with your own key",
+}
+
+
+class RunHandlers:
+    """Bound to one backend; a visitor is whoever brings the id, and sees the runs of that id alone."""
+
+    def __init__(self, backend: Backend, inputs: InputHandlers) -> None:
+        self._backend = backend
+        self._runs = backend.runs
+        self._inputs = inputs
+        self._random = random.SystemRandom()
+
+    # The visitor --------------------------------------------------------------------------------
+
+    async def arrive(self, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
+        """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
+        known = visitor if _is_id(visitor) else uuid.uuid4().hex
+        yield known, datetime.now(UTC), gr.skip()
+        for run in self._runs.of(str(known))[:1]:
+            async for state in self._runs.watch(str(known), run.id):
+                yield gr.skip(), gr.skip(), view_of(state)
+
+    def header(self, visitor: str | None, since: datetime | None, own: Account | None) -> str:
+        """The line at the top: what pays for runs, and what this session has cost."""
+        account = own or self._backend.account
+        would = "would have cost " if account.kind == "sandbox" else ""
+        total = ""
+        if _is_id(visitor) and since:
+            total = f"this session {would}{dollars(self._runs.spent(str(visitor), since, account.id))}"
+        return (
+            f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{_MODES[account.kind]}</span>"
+            f"<span class='total'>{total}</span></div>"
+        )
+
+    async def bring_key(self, key: str | None) -> list[Update]:
+        """Try a visitor's own key; it goes into this session's state alone, and the box is emptied either way."""
+        if not (key or "").strip():
+            return [gr.skip(), "", "Paste your key first.", gr.skip(), gr.skip()]
+        try:
+            account, balance = await self._backend.bring(str(key))
+        except KontextError as error:
+            return [gr.skip(), "", escape(str(error)), gr.skip(), gr.skip()]
+        words = f"Your key works, with a balance of {dollars(balance)}. It is kept for this session only."
+        return [account, "", words, gr.update(visible=True), account.kind]
+
+    def forget_key(self) -> list[Update]:
+        """Back to the host's account, or to the sandbox."""
+        return [None, "", "Your key is forgotten.", gr.update(visible=False), self._backend.account.kind]
+
+    # Runs ---------------------------------------------------------------------------------------
+
+    async def generate(self, visitor: str, own: Account | None, *flat: Any) -> AsyncIterator[View]:
+        """One press of Generate: what is wrong, or the run as it goes on."""
+        async for view in self._shown(visitor, self._start(visitor, own, Form.read(flat))):
+            yield view
+
+    async def again(self, visitor: str, own: Account | None, event: gr.EventData) -> AsyncIterator[View]:
+        """The same inputs once more with a new seed, at the price that stands on the button."""
+        if old := self._run(visitor, event):
+            async for view in self._shown(visitor, self._repeat(visitor, own, old)):
+                yield view
+
+    async def take_up(self, visitor: str, own: Account | None, event: gr.EventData) -> AsyncIterator[View]:
+        """Wait again for a run whose waiting had ended."""
+        if run := self._run(visitor, event):
+            async for view in self._shown(visitor, self._runs.take_up(visitor, self._payer(own), run.id)):
+                yield view
+
+    async def open(self, visitor: str, event: gr.EventData) -> AsyncIterator[View]:
+        """Show a run of the history, and go on watching it if it has not finished."""
+        if run := self._run(visitor, event):
+            async for state in self._runs.watch(visitor, run.id):
+                yield view_of(state)
+
+    def stop(self, visitor: str, event: gr.EventData) -> None:
+        """Stop waiting. There is no way to stop the task itself, and the run says so."""
+        if run := self._run(visitor, event):
+            self._runs.stop_waiting(visitor, run.id)
+
+    async def use(self, visitor: str, event: gr.EventData, *flat: Any) -> Update:
+        """A picture of a run becomes the next reference."""
+        run = self._run(visitor, event)
+        output = next((o for o in run.outputs if o.number == event.number), None) if run else None
+        if output is None:
+            return gr.skip()
+        try:
+            return await self._inputs.use(output.path, Form.read(flat).cards)
+        except KontextError as error:
+            raise gr.Error(str(error), title="Not added", print_exception=False) from None
+
+    async def _shown(self, visitor: str, starting: Awaitable[Run]) -> AsyncIterator[View]:
+        try:
+            run = await starting
+        except KontextError as error:
+            yield view_of_refusal(error)
+            return
+        async for state in self._runs.watch(visitor, run.id):
+            yield view_of(state)
+
+    async def _start(self, visitor: str, own: Account | None, form: Form) -> Run:
+        variant = REGISTRY.get(form.variant_id)
+        values = form.values(variant) if variant else {}
+        inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
+        references = self._inputs.references(form.cards)
+        return await self._runs.start(visitor, self._payer(own), inputs, references, form.roles, form.preset)
+
+    async def _repeat(self, visitor: str, own: Account | None, old: Run) -> Run:
+        values = {name: value for name, value in old.values.items() if name != SEED.name}
+        inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
+        references = [self._inputs.kept(r.sha256, r.number) for r in old.references]
+        roles = [r.role for r in old.references]
+        return await self._runs.start(visitor, self._payer(own), inputs, references, roles, old.preset)
+
+    def _payer(self, own: Account | None) -> Account:
+        return own or self._backend.account
+
+    def _run(self, visitor: str, event: gr.EventData) -> Run | None:
+        return self._runs.get(visitor, str(event.run))
+
+    def _draw_seed(self) -> int:
+        return self._random.randint(0, int(SEED.maximum or 0))
+
+    # History ------------------------------------------------------------------------------------
+
+    def history(self, visitor: str) -> dict[str, Any]:
+        """The visitor's runs, newest first."""
+        names = {preset.id: preset.name for preset in self._backend.presets.values()}
+        return history_of(self._runs.of(visitor), names)
+
+    async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
+        """Take a run and its files out of the history."""
+        try:
+            await self._runs.delete(visitor, str(event.run))
+        except KontextError as error:
+            raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
+        return self.history(visitor)
+
+    def restore(self, visitor: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """All inputs of a run back into the page; spends nothing."""
+        run = self._run(visitor, event)
+        return self._inputs.restored(run, *flat) if run else [gr.skip()] * (len(flat) + 1)
+
+
+def _is_id(visitor: object) -> bool:
+    return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
