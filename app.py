@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +30,8 @@ def main() -> None:
 
 def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-untyped-def]
     """Build the page over these settings and launch it; gives back the page and its URL."""
+    # Uploads and pictures are served from a folder of our own, so that it can be swept.
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.data_dir / "served")
     from starlette.responses import JSONResponse
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
@@ -35,6 +39,7 @@ def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-unty
     from core.backend import Backend
     from core.references import MAX_BYTES
     from ui.examples import ROUTE, load_examples
+    from ui.files import sweep
     from ui.page import build, head
     from ui.theme import theme
 
@@ -44,8 +49,15 @@ def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-unty
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await backend.open()
+        sweeping = asyncio.create_task(sweep_hourly())
         yield
+        sweeping.cancel()
         await backend.aclose()
+
+    async def sweep_hourly() -> None:
+        while True:
+            await asyncio.to_thread(sweep, time.time())
+            await asyncio.sleep(3600)
 
     async def healthz(_request: object) -> JSONResponse:
         return JSONResponse({"status": "ok", "backend": backend.account.kind})

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
 from gradio.utils import get_upload_folder, is_in_or_equal
+
+KEPT_SECONDS = 24 * 3600  # how long a copy is served; it is made anew from our own files when it is asked for again
+
+
+def sweep(now: float) -> None:
+    """Remove what has been served for longer than KEPT_SECONDS; `now` in seconds since the epoch."""
+    for path in Path(get_upload_folder()).rglob("*"):
+        # Another sweep or an upload may take a file away in between: gone is gone.
+        with suppress(OSError):
+            if path.is_file() and now - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()
 
 
 def served(path: Path) -> dict[str, Any]:
@@ -31,4 +43,4 @@ def uploaded(path: object) -> Path | None:
     if not isinstance(path, str) or "\0" in path:
         return None
     real = Path(path).resolve()
-    return real if is_in_or_equal(real, Path(get_upload_folder()).resolve()) and real.is_file() else None
+    return real if is_in_or_equal(real, get_upload_folder()) and real.is_file() else None

@@ -55,8 +55,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         payer = gr.Textbox(backend.account.kind, visible=False)
 
         with gr.Row(elem_id="header"):
-            header = gr.HTML(runs.header("", None, None), elem_id="title")
-            settings = gr.Button("Settings", size="sm", elem_id="open-settings")
+            header = gr.HTML(runs.header(), elem_id="title")
+            settings = gr.Button("Your key", size="sm", elem_id="open-settings")
         with gr.Column(visible=False, elem_id="settings") as panel:
             key, use_key, forget, key_words = _settings(backend)
 
@@ -111,16 +111,16 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
 
         # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
-        total = {"fn": runs.header, "inputs": [visitor, since, own], "outputs": header, **QUICK}
+        total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
         to_result = {"fn": lambda: gr.Tabs(selected="result"), "outputs": tabs, **QUICK}
         generate.click(**to_result)
-        run = generate.click(runs.generate, [visitor, own, *flat], result, cancels=[arrive], **LONG)
-        again = result.again(runs.again, [visitor, own], result, cancels=[arrive, run], **LONG)
+        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, cancels=[arrive], **LONG)
+        again = result.again(runs.again, [visitor, own, payer], result, cancels=[arrive, run], **LONG)
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, cancels=[arrive, run, again], **LONG)
-        taken = history.takeup(runs.take_up, [visitor, own], result, cancels=[arrive, run, again], **LONG)
+        taken = history.takeup(runs.take_up, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG)
         for event in (arrive, run, again, opened, taken):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)
@@ -159,7 +159,8 @@ _TOGGLE = """() => {
 def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
     free = backend.account.kind == "sandbox"
     now = (
-        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged."
+        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged. Write [sandbox:failed], "
+        "[sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a prompt to see what each looks like."
         if free
         else "Runs are paid by this app's host, within a daily budget."
     )

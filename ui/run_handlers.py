@@ -52,7 +52,11 @@ class RunHandlers:
             async for state in self._runs.watch(str(known), run.id):
                 yield gr.skip(), gr.skip(), view_of(state)
 
-    def header(self, visitor: str | None, since: datetime | None, own: Account | None) -> str:
+    def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
+        """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""
+        return self.header(visitor, since, own), own
+
+    def header(self, visitor: str | None = None, since: datetime | None = None, own: Account | None = None) -> str:
         """The line at the top: what pays for runs, and what this session has cost."""
         account = own or self._backend.account
         would = "would have cost " if account.kind == "sandbox" else ""
@@ -81,21 +85,21 @@ class RunHandlers:
 
     # Runs ---------------------------------------------------------------------------------------
 
-    async def generate(self, visitor: str, own: Account | None, *flat: Any) -> AsyncIterator[View]:
+    async def generate(self, visitor: str, own: Account | None, payer: str, *flat: Any) -> AsyncIterator[View]:
         """One press of Generate: what is wrong, or the run as it goes on."""
-        async for view in self._shown(visitor, self._start(visitor, own, Form.read(flat))):
+        async for view in self._shown(visitor, self._start(visitor, own, payer, Form.read(flat))):
             yield view
 
-    async def again(self, visitor: str, own: Account | None, event: gr.EventData) -> AsyncIterator[View]:
+    async def again(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
         """The same inputs once more with a new seed, at the price that stands on the button."""
         if old := self._run(visitor, event):
-            async for view in self._shown(visitor, self._repeat(visitor, own, old)):
+            async for view in self._shown(visitor, self._repeat(visitor, own, payer, old)):
                 yield view
 
-    async def take_up(self, visitor: str, own: Account | None, event: gr.EventData) -> AsyncIterator[View]:
+    async def take_up(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
         """Wait again for a run whose waiting had ended."""
         if run := self._run(visitor, event):
-            async for view in self._shown(visitor, self._runs.take_up(visitor, self._payer(own), run.id)):
+            async for view in self._shown(visitor, self._take_up(visitor, own, payer, run)):
                 yield view
 
     async def open(self, visitor: str, event: gr.EventData) -> AsyncIterator[View]:
@@ -129,21 +133,32 @@ class RunHandlers:
         async for state in self._runs.watch(visitor, run.id):
             yield view_of(state)
 
-    async def _start(self, visitor: str, own: Account | None, form: Form) -> Run:
+    async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
         variant = REGISTRY.get(form.variant_id)
         values = form.values(variant) if variant else {}
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
         references = self._inputs.references(form.cards)
-        return await self._runs.start(visitor, self._payer(own), inputs, references, form.roles, form.preset)
+        account = self._account(own, payer)
+        return await self._runs.start(visitor, account, inputs, references, form.roles, form.preset)
 
-    async def _repeat(self, visitor: str, own: Account | None, old: Run) -> Run:
+    async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
         values = {name: value for name, value in old.values.items() if name != SEED.name}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = [self._inputs.kept(r.sha256, r.number) for r in old.references]
         roles = [r.role for r in old.references]
-        return await self._runs.start(visitor, self._payer(own), inputs, references, roles, old.preset)
+        account = self._account(own, payer)
+        return await self._runs.start(visitor, account, inputs, references, roles, old.preset)
 
-    def _payer(self, own: Account | None) -> Account:
+    async def _take_up(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
+        return await self._runs.take_up(visitor, self._account(own, payer), run.id)
+
+    def _account(self, own: Account | None, payer: str) -> Account:
+        # The page promised that the visitor's key pays: nobody else's may take its place in silence.
+        if payer == "own" and own is None:
+            raise KontextError(
+                "Your own key is no longer here: it is forgotten after an hour without use.",
+                "Bring it again under “Your key”, or reload the page to go on without it.",
+            )
         return own or self._backend.account
 
     def _run(self, visitor: str, event: gr.EventData) -> Run | None:
