@@ -65,3 +65,4 @@ class Backend:
         """Stop watching; runs that wait are taken up at the next start."""
         await self.runs.aclose()
         await self.account.client.aclose()
+        self.ledger.close()

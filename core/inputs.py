@@ -180,7 +180,8 @@ def _fits(row: Parameter, value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Asked of floats alone: a whole number may be too large to become one.
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _within(row: Parameter, value: float) -> bool:

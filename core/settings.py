@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -69,7 +70,7 @@ def read(environment: Mapping[str, str], home: Path) -> Settings:
     return Settings(
         api_key=given.get("WAVESPEED_API_KEY"),
         base_url=_host(given, "WAVESPEED_BASE_URL", SERVICE),
-        data_dir=Path(given.get("KONTEXT_DATA_DIR", home / "data")),
+        data_dir=Path(given.get("KONTEXT_DATA_DIR", home / "data")).expanduser(),
         hosted=hosted,
         daily_budget=_money(given, "KONTEXT_DAILY_BUDGET_USD", HOSTED_DAILY_BUDGET if hosted else None),
         visitor_budget=_money(given, "KONTEXT_VISITOR_BUDGET_USD", HOSTED_VISITOR_BUDGET if hosted else None),
@@ -89,17 +90,16 @@ def _switch(given: Mapping[str, str], name: str, default: bool) -> bool:
 
 
 def _host(given: Mapping[str, str], name: str, default: str) -> str:
-    value = given.get(name, default).rstrip("/")
     try:
-        parts = urlsplit(value)
+        parts = urlsplit(given.get(name, default))
         _ = parts.port
     except ValueError:
         raise SettingsError(name, "is not a URL.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s@]", parts.netloc):
         raise SettingsError(name, "must be a host such as https://api.example.com.")
-    if parts.path:
+    if parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(name, "must be the host only: leave out everything after it, /api/v3 included.")
-    return value
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _number(given: Mapping[str, str], name: str, default: Decimal) -> Decimal:

@@ -159,14 +159,14 @@ _TOGGLE = """() => {
 def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
     free = backend.account.kind == "sandbox"
     now = (
-        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged. Write [sandbox:failed], "
-        "[sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a prompt to see what each looks like."
+        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged."
         if free
         else "Runs are paid by this app's host, within a daily budget."
     )
     gr.HTML(
         f"<p>{now} To make pictures with the real models on your own account, paste a WaveSpeedAI key. "
-        "It stays in this session's memory for at most an hour without use, and is never written down.</p>",
+        "It stays in this session's memory for at most an hour without use, and is never written down.</p>"
+        + (f"<p>{_TRY}</p>" if free else ""),
         elem_id="settings-words",
     )
     with gr.Row():
@@ -175,6 +175,12 @@ def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HT
         forget = gr.Button("Forget the key", scale=0, min_width=140, size="md", visible=False)
     words = gr.HTML("", elem_id="key-words")
     return key, use_key, forget, words
+
+
+_TRY = (
+    "In the sandbox, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a prompt "
+    "to see what each looks like."
+)
 
 
 def _inputs(

@@ -1,0 +1,120 @@
+"""A completed prediction -> its pictures on disk, and what it was charged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from core import ends, outputs
+from core.account import Account
+from core.errors import KontextError
+from core.live import Live
+from core.notes import Notes, log_foreign
+from core.patience import Patience
+from core.prediction import Prediction
+from core.record import Entry, Facts
+from core.run import Output, Trouble
+
+
+class Collector:
+    """Brings outputs into `folder`, side by side."""
+
+    def __init__(self, folder: Path, notes: Notes, *, clock: Callable[[], datetime], patience: Patience) -> None:
+        self._folder = folder
+        self._notes = notes
+        self._clock = clock
+        self._patience = patience
+
+    async def collect(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> None:
+        """Bring what is not here yet, name what can't be had, settle the charge.
+
+        Raises:
+            Stopped: the person did not want to wait; what is here stays, the rest can be taken up.
+        """
+        live.at("downloading", entry.number)
+        # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
+        entry = replace(entry, charge=entry.reserved or None)
+        saving = asyncio.create_task(self._notes.after(live, entry, without_pictures(prediction.answer)))
+        billing = asyncio.create_task(_billed(account, entry))
+        try:
+            entry = await self._bring(live, account, entry, prediction)
+            entry = await self._with_bill(entry, billing)
+        finally:
+            billing.cancel()
+            await saving
+        await self._notes.after(live, entry)
+
+    async def _bring(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> Entry:
+        step = len(live.record.current)  # four predictions of one picture each number them as one of four does
+        numbers = [entry.number + position * step for position in range(len(prediction.outputs))]
+        flagged = [number for number, flag in zip(numbers, prediction.flagged, strict=False) if flag]
+        here = {output.number for output in entry.outputs}
+        wanted = {n: o for n, o in zip(numbers, prediction.outputs, strict=True) if n not in here and n not in flagged}
+        fetching = (self._fetch(live.record.facts, account, entry, n, o) for n, o in wanted.items())
+        brought = await live.unless_stopped(asyncio.gather(*fetching))
+        got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
+        lost = tuple(thing for thing in brought if isinstance(thing, Trouble))
+        if not got and not lost:
+            return ends.empty(replace(entry, settled_at=self._clock()), flagged=bool(flagged))
+        asked = pictures if isinstance(pictures := entry.payload.get("num_images"), int) else 1
+        lacking = ends.lacking(entry, asked=asked, made=len(numbers), flagged=flagged)
+        settled_at = None if lost else self._clock()
+        return replace(entry, outputs=got, troubles=(*lacking, *lost), settled_at=settled_at)
+
+    async def _fetch(self, facts: Facts, account: Account, entry: Entry, number: int, output: str) -> Output | Trouble:
+        try:
+            return await self._bring_one(facts, account, entry, number, output)
+        except KontextError as error:
+            return ends.lost(entry, number, error.happened, ends.TAKE_UP)
+        except OSError:
+            reason = "The app's disk is full or can't be written to."
+            return ends.lost(entry, number, reason, f"Free some space. {ends.TAKE_UP}")
+        except Exception as fault:
+            log_foreign(fault, f"run {facts.id}, picture {number}")
+            return ends.lost(entry, number, "Something went wrong in the app itself.", ends.TAKE_UP)
+
+    async def _bring_one(self, facts: Facts, account: Account, entry: Entry, number: int, output: str) -> Output:
+        assert entry.id is not None
+        if output.startswith(("https://", "http://")):
+            picture = await account.client.download(output)
+        else:
+            picture = await asyncio.to_thread(outputs.decode, output)
+        name = outputs.name(facts.variant_id, facts.created_at, entry.seed, number, picture.format)
+        path = outputs.folder_of(self._folder, facts.id) / name
+        await asyncio.to_thread(outputs.write, path, picture.data)
+        return Output(number, path, picture.width, picture.height, entry.seed, entry.id)
+
+    async def _with_bill(self, entry: Entry, billing: asyncio.Task[Decimal | None]) -> Entry:
+        if entry.charge is None:  # nothing was reserved: a recovered one, which was paid for before
+            return entry
+        await asyncio.wait({billing}, timeout=self._patience.aside)
+        amount = billing.result() if billing.done() else None
+        return entry if amount is None else replace(entry, charge=amount, source="billing")
+
+
+def without_pictures(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The service's answer as it came, but for pictures inside it: those go to files of their own."""
+    listed = answer.get("outputs")
+    if not isinstance(listed, list):
+        return dict(answer)
+    short = [o if not isinstance(o, str) or len(o) < 4096 else f"({len(o)} characters)" for o in listed]
+    return {**answer, "outputs": short}
+
+
+async def _billed(account: Account, entry: Entry) -> Decimal | None:
+    """The billing record of a completed prediction, where it can be had (A: its shape, and when it is there)."""
+    assert entry.id is not None
+    try:
+        amount = (await account.client.billed([entry.id])).get(entry.id)
+    except KontextError:
+        return None
+    except Exception as fault:
+        log_foreign(fault, f"billing record of {entry.id}")
+        return None
+    # Nothing billed for a picture that was made is more likely a record that is not written yet.
+    return amount or None

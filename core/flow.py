@@ -1,0 +1,234 @@
+"""The way of one run: prepared, each prediction seen through beside the others, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random as randomness
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from core import ends
+from core.account import Account
+from core.collect import Collector, without_pictures
+from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
+from core.ledger import Ledger
+from core.live import Live, Stopped
+from core.notes import Notes, log_foreign
+from core.patience import Patience
+from core.prediction import MEDIA_NOT_FETCHED_CODE, Prediction
+from core.prepare import Preparer
+from core.reconcile import Search
+from core.record import RESERVED, Entry, ending
+from core.run import Trouble
+from core.slots import Slots
+from core.submit import Claims, Submitter
+from core.uploads import Uploads
+from core.waiting import Waiter
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds after a 429 that does not say how long
+
+STOPPED = "You stopped waiting. The task goes on at the service, and is charged if it completes."
+STOPPED_UNSENT = "This was stopped before it was sent."
+INTERRUPTED = "The app was closed before this was sent."
+NOT_KEPT = "The pictures are here, but the app's records can't be written, so the history may lose this run."
+QUEUED = "Waiting for a place: number {place} in line. The account makes {limit} at once."
+BUSY = "The service has no room for more from this account just now. Trying again in {seconds:.0f} s."
+CROWDED = "The service had no room for this all the while, so it was not sent."
+
+
+class Flow:
+    """The steps, and what all runs share on their way: uploads, places in line, claims on predictions."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+        random: randomness.Random,
+        patience: Patience,
+        in_flight: int,
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._patience = patience
+        self._in_flight = in_flight
+        self._slots: dict[str, Slots] = {}
+        notes, claims = Notes(ledger), Claims()
+        self._notes = notes
+        self._preparer = Preparer(Uploads(ledger, clock), clock=clock, patience=patience)
+        self._submitter = Submitter(notes, claims, clock=clock)
+        self._search = Search(ledger, notes, claims, clock=clock, sleep=sleep, patience=patience)
+        self._waiter = Waiter(ledger, notes, clock=clock, sleep=sleep, patience=patience)
+        self._collector = Collector(folder, notes, clock=clock, patience=patience)
+
+    async def go(self, live: Live, account: Account) -> None:
+        """A new run, from its reservation to its end."""
+        if await self._preparer.prepare(live, account):
+            await self._side_by_side(live, account, self._see_through)
+        await self._finish(live)
+
+    async def take_up(self, live: Live, account: Account) -> None:
+        """A run that was left: nothing of it is sent that had not been sent."""
+        await self._side_by_side(live, account, self._again)
+        await self._finish(live)
+
+    async def aclose(self) -> None:
+        """Let the submits that are under way hear their answer, so that nobody has to search for it."""
+        await self._submitter.hear_out(self._patience.closing)
+
+    # each prediction for itself
+
+    async def _side_by_side(
+        self, live: Live, account: Account, step: Callable[[Live, Account, int, datetime], Awaitable[None]]
+    ) -> None:
+        until = self._clock() + self._patience.run
+        live.expectation = await self._waiter.expectation(live.record.facts)
+        numbers = [entry.number for entry in live.record.current if not entry.settled]
+        await asyncio.gather(*(self._guarded(live, number, step(live, account, number, until)) for number in numbers))
+
+    async def _guarded(self, live: Live, number: int, step: Awaitable[None]) -> None:
+        """Whatever happens to one prediction ends as a trouble with its honest money, and stays with that one."""
+        try:
+            await step
+        except Stopped:
+            await self._break_off(live, number, STOPPED_UNSENT, STOPPED, ends.AGAIN)
+        except KontextError as error:
+            await self._break_off(live, number, error.happened, error.happened, error.advice)
+        except Exception as fault:
+            log_foreign(fault, f"run {live.record.facts.id}, prediction {number}")
+            await self._break_off(live, number, ends.BROKEN, ends.BROKEN, ends.AGAIN)
+        finally:
+            live.over(number)
+
+    async def _break_off(self, live: Live, number: int, unsent: str, sent: str, advice: str) -> None:
+        entry = live.entry(number)
+        happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, ends.TAKE_UP)
+        await self._notes.after(live, ends.broken_off(entry, happened, advice, self._clock()))
+
+    async def _see_through(self, live: Live, account: Account, number: int, until: datetime) -> None:
+        """Send it, in its turn and as soon as the service has room, and stay with it to its end."""
+        live.at("submitting", number)
+        slots = self._slots_of(account)
+        for refusals in itertools.count(1):
+            await live.unless_stopped(slots.enter(lambda place: self._tell_place(live, number, place, slots)))
+            try:
+                ended = await self._sent_and_ended(live, account, number, until)
+                break
+            except RateLimited as busy:
+                slots.refused()
+                pause = self._pause(busy, refusals)
+            finally:
+                slots.leave()
+            await self._sit_out(live, number, pause, until)
+        if ended:
+            slots.finished()
+            await self._end(live, account, number, ended, until)
+
+    async def _sent_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
+        """The prediction once its task has ended; or None, and the entry says why there is none."""
+        try:
+            sent = await self._submitter.send(live, account, number)
+        except SubmitUnknown:
+            return await self._found_and_ended(live, account, number, until)
+        return await self._waiter.wait(live, account, number, sent, until) if sent else None
+
+    async def _found_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
+        if not live.entry(number).id and not await self._search.find(live, account, number, until):
+            return None
+        return await self._waiter.wait(live, account, number, None, until)
+
+    async def _again(self, live: Live, account: Account, number: int, until: datetime) -> None:
+        """Go on where it was left."""
+        entry = live.entry(number)
+        if entry.status == RESERVED:
+            unsent = ends.not_sent(entry, self._clock(), Trouble(INTERRUPTED, "no", ends.AGAIN))
+            await self._notes.after(live, unsent)
+            return
+        slots = self._slots_of(account)
+        slots.take()
+        try:
+            ended = await self._found_and_ended(live, account, number, until)
+        finally:
+            slots.leave()
+        if ended:
+            await self._end(live, account, number, ended, until)
+
+    def _pause(self, busy: RateLimited, refusals: int) -> float:
+        if busy.retry_after is not None:
+            return max(1.0, busy.retry_after) + self._random.random()
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(refusals, 6)) * self._random.uniform(0.5, 1)
+
+    async def _sit_out(self, live: Live, number: int, pause: float, until: datetime) -> None:
+        if self._clock() >= until:
+            raise KontextError(CROWDED, ends.AGAIN)
+        live.tell(number, BUSY.format(seconds=pause))
+        await live.unless_stopped(self._sleep(pause))
+        live.tell(number, "")
+
+    def _tell_place(self, live: Live, number: int, place: int, slots: Slots) -> None:
+        live.tell(number, QUEUED.format(place=place, limit=slots.limit) if place else "")
+
+    def _slots_of(self, account: Account) -> Slots:
+        return self._slots.setdefault(account.id, Slots(self._in_flight))
+
+    # ending
+
+    async def _end(self, live: Live, account: Account, number: int, prediction: Prediction, until: datetime) -> None:
+        entry = live.entry(number)
+        entry = replace(entry, status=prediction.status, error=ends.clean(prediction.error), troubles=())
+        entry = replace(entry, model_seconds=prediction.seconds)
+        if prediction.completed:
+            await self._collector.collect(live, account, entry, prediction)
+        elif prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
+            await self._upload_again(live, account, entry, prediction, until)
+        else:
+            end = ends.failed(entry, prediction, self._clock())
+            await self._notes.after(live, end, without_pictures(prediction.answer))
+
+    def _may_upload_again(self, live: Live, entry: Entry) -> bool:
+        """Once, and only soon after the press: the first task surely failed and is refunded (D), and the reservation
+        passes to the second.
+        """
+        facts = live.record.facts
+        soon = self._clock() < facts.created_at + self._patience.run
+        return entry.attempt == 1 and soon and bool(facts.references)
+
+    async def _upload_again(
+        self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
+    ) -> None:
+        now = self._clock()
+        first = ends.failed(entry, prediction, now)
+        try:
+            urls = await self._preparer.urls_anew(live, account, entry.payload)
+            payload = {**entry.payload, "images": urls}
+            second = Entry(entry.number, entry.model_id, payload, entry.reserved, attempt=2, source=entry.source)
+            await self._notes.before(live, first, second)
+        except (Stopped, KontextError):
+            await self._notes.after(live, first, without_pictures(prediction.answer))
+            return
+        await self._see_through(live, account, entry.number, until)
+
+    async def _finish(self, live: Live) -> None:
+        live.at("downloading")
+        record = live.record
+        record = replace(record, state=ending(record), finished_at=self._clock())
+        try:
+            await asyncio.to_thread(self._ledger.end, record)
+        except LedgerError as fault:
+            live.unwritten = True
+            if record.state != "failed":  # else its troubles have said so already
+                trouble = Trouble(NOT_KEPT, _charged(record.entries), f"{fault.happened} {fault.advice}")
+                record = replace(record, troubles=(*record.troubles, trouble))
+        live.rewrite(record)
+
+
+def _charged(entries: Sequence[Entry]) -> Charged:
+    costs = [entry.charge for entry in entries]
+    return "unknown" if None in costs else "yes" if any(costs) else "no"

@@ -1,0 +1,133 @@
+"""A run that goes on just now: where it stands, who watches, and whether it shall stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from core.polling import Expectation
+from core.record import Entry, Record, snapshot
+from core.run import Run, State
+
+T = TypeVar("T")
+
+_ORDER: tuple[State, ...] = ("preparing", "uploading", "submitting", "waiting", "downloading")
+
+
+class Stopped(Exception):
+    """The person stopped waiting. The run's own affair: nobody outside of it sees this."""
+
+
+class Live:
+    """One run between press and end. All of it happens on one event loop."""
+
+    def __init__(self, record: Record, clock: Callable[[], datetime]) -> None:
+        self.record = record
+        self.expectation: Expectation | None = None
+        self.unwritten = False  # its end could not be recorded
+        self.task: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._stages: dict[int, State] = {}
+        self._notices: dict[int, str] = {}
+        self._stage: State = "preparing"
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._left = False
+
+    # where it stands
+
+    def entry(self, number: int) -> Entry:
+        """The latest attempt of that number."""
+        return next(entry for entry in self.record.current if entry.number == number)
+
+    def put(self, *entries: Entry) -> None:
+        for entry in entries:
+            self.record = self.record.with_entry(entry)
+        self._touch()
+
+    def rewrite(self, record: Record) -> None:
+        self.record = record
+        self._touch()
+
+    def at(self, state: State, number: int | None = None) -> None:
+        """The run, or one prediction of it, has come to this step."""
+        if number is None:
+            self._stage = state
+        else:
+            self._stages[number] = state
+        self._touch()
+
+    def over(self, number: int) -> None:
+        """That prediction is done: it no longer says where the run stands."""
+        self._stages.pop(number, None)
+        self.tell(number, "")
+
+    def tell(self, number: int, notice: str) -> None:
+        """Say in a sentence why a prediction waits just now; "" once it goes on."""
+        if self._notices.get(number, "") != notice:
+            self._notices[number] = notice
+            self._touch()
+
+    def snapshot(self) -> Run:
+        done = self.record.finished
+        stage = min(self._stages.values(), key=_ORDER.index, default=self._stage)
+        return snapshot(
+            self.record,
+            self._clock(),
+            state=None if done else stage,
+            notice="" if done else self._notice(),
+            expected_seconds=None if self.expectation is None else self.expectation.median,
+        )
+
+    def _notice(self) -> str:
+        return next((self._notices[number] for number in sorted(self._notices) if self._notices[number]), "")
+
+    # who watches
+
+    async def watch(self) -> AsyncIterator[Run]:
+        """The run as it stands, then each change; ends after the finished one, or when the app leaves it."""
+        shown: Run | None = None
+        while True:
+            run, changed = self.snapshot(), self._changed
+            if shown is None or replace(run, seconds=shown.seconds) != shown:
+                shown = run
+                yield run
+            if run.finished or self._left:
+                return
+            await changed.wait()
+
+    def leave(self) -> None:
+        """The app closes: whoever watches is let go."""
+        self._left = True
+        self._touch()
+
+    def _touch(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # whether it shall stop
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def unless_stopped(self, going: Awaitable[T]) -> T:
+        """Wait for it, or no longer than the person wants to.
+
+        Raises:
+            Stopped: and what was waited for is cancelled. Never to be used around a submit.
+        """
+        work = asyncio.ensure_future(going)
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise Stopped
+        finally:
+            stop.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)

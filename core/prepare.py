@@ -1,0 +1,94 @@
+"""What a run needs before anything is sent: its references at the service, and a price that the person agreed to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core import ends
+from core.account import Account
+from core.errors import KontextError
+from core.live import Live, Stopped
+from core.notes import log_foreign
+from core.patience import Patience
+from core.record import Entry, Facts
+from core.references import Reference
+from core.run import Trouble
+from core.uploads import Uploads
+
+
+class Preparer:
+    """Uploads and asks for the quote side by side; nothing here costs anything."""
+
+    def __init__(self, uploads: Uploads, *, clock: Callable[[], datetime], patience: Patience) -> None:
+        self._uploads = uploads
+        self._clock = clock
+        self._patience = patience
+
+    async def prepare(self, live: Live, account: Account) -> bool:
+        """Make the entries ready to be sent. False: nothing will be sent, and the run says why."""
+        live.at("uploading")
+        asking = asyncio.create_task(_quote(account, live.record.entries[0]))
+        try:
+            urls = await self.urls(live, account)
+            await asyncio.wait({asking}, timeout=self._patience.aside)
+            entries = _priced(live, asking.result() if asking.done() else None)
+        except Stopped:
+            self._call_off(live, Trouble("This was stopped before it was sent.", "no", ends.AGAIN))
+        except KontextError as error:
+            self._call_off(live, Trouble(error.happened, "no", error.advice))
+        except Exception as fault:
+            log_foreign(fault, f"run {live.record.facts.id}, before sending")
+            self._call_off(live, Trouble(ends.BROKEN, "no", ends.AGAIN))
+        else:
+            live.put(*(replace(entry, payload={**entry.payload, "images": urls}) for entry in entries))
+            return True
+        finally:
+            asking.cancel()
+        return False
+
+    async def urls(self, live: Live, account: Account) -> list[str]:
+        """Where the service finds the run's references, in their order."""
+        return await live.unless_stopped(self._uploads.urls(account, _references(live.record.facts)))
+
+    async def urls_anew(self, live: Live, account: Account, payload: Mapping[str, Any]) -> list[str]:
+        """The same after the service could not fetch those of the payload."""
+        await self._uploads.forget(account, payload["images"])
+        return await self.urls(live, account)
+
+    def _call_off(self, live: Live, trouble: Trouble) -> None:
+        live.put(*(ends.not_sent(entry, self._clock()) for entry in live.record.current))
+        live.rewrite(replace(live.record, troubles=(trouble,)))
+
+
+async def _quote(account: Account, entry: Entry) -> Decimal | None:
+    """What the service asks for one submit. Where the references lie is not known yet, and no price tells (D)."""
+    try:
+        return await account.client.quote(entry.model_id, entry.payload) or None
+    except KontextError:
+        return None
+    except Exception as fault:
+        log_foreign(fault, "quote")
+        return None
+
+
+def _priced(live: Live, quote: Decimal | None) -> tuple[Entry, ...]:
+    """The entries, with what the service asks reserved instead of what we expected.
+
+    Raises:
+        KontextError: it is more than the person agreed to.
+    """
+    entries, estimate = live.record.current, live.record.facts.estimate
+    if quote is None:
+        return entries
+    if quote * len(entries) > estimate:
+        raise ends.too_dear(quote * len(entries), estimate)
+    return tuple(replace(entry, reserved=quote, source="quote") for entry in entries)
+
+
+def _references(facts: Facts) -> list[Reference]:
+    return [Reference(r.path, r.sha256, r.media_type, r.width, r.height) for r in facts.references]

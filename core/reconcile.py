@@ -1,0 +1,183 @@
+"""The submit that was never answered: which of the service's predictions is ours, if any.
+
+It is never sent again. The service's history is asked instead, and a prediction is taken over only where its inputs
+are ours. Two submits of ours with the same inputs are interchangeable, but no prediction is taken twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from core import ends
+from core.account import Account
+from core.client import Client
+from core.errors import KontextError, LedgerError, ServiceError
+from core.ledger import Ledger
+from core.live import Live
+from core.notes import Notes
+from core.patience import Patience
+from core.prediction import Prediction
+from core.record import Entry
+from core.submit import Claims
+
+log = logging.getLogger(__name__)
+
+# The service's clock and ours may differ. What is too old is no danger: the inputs must be ours as well.
+CLOCKS_DIFFER = timedelta(minutes=15)
+KEPT = timedelta(days=7) - CLOCKS_DIFFER  # of the history (D)
+PAGE_SIZE = 100
+MOST_PAGES = 10
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; the last one is repeated
+
+UNHEARD = "The request was sent but never answered, and the service's history can't be reached to look for it."
+LOOK_AGAIN = "Take it up again from the history to look once more. Sending it anew could be charged twice."
+TOO_LATE = "The request was sent but never answered, and the service's history no longer reaches back that far."
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the history shows since a moment: predictions with our inputs, and how many tell no inputs at all."""
+
+    ours: tuple[Prediction, ...]
+    nameless: tuple[Prediction, ...]
+
+
+async def look(client: Client, model_id: str, payload: Mapping[str, Any], since: datetime) -> Findings:
+    """Ask the history for predictions of that payload.
+
+    Raises:
+        ServiceError: it does not answer.
+    """
+    found = await _since(client, model_id, since - CLOCKS_DIFFER)
+    ours = [p for p in found if p.inputs is not None and same(payload, p.inputs)]
+    return Findings(
+        # Two runs may differ in a setting alone: the one that agrees in everything comes first.
+        ours=tuple(sorted(ours, key=lambda p: not _agrees(payload, p.inputs or {}))),
+        nameless=tuple(p for p in found if p.inputs is None),
+    )
+
+
+def same(payload: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    """Whether these are the inputs that we sent: the URLs of our uploads, the prompt and the seed tell it.
+
+    Where the variant has no seed, nothing that both name may differ. The service may have added defaults, left some
+    out, or written a value in another way (A), so more is not asked where the seed tells.
+    """
+    telling = [name for name in ("prompt", "images", "seed") if name in payload]
+    told = all(name in inputs and inputs[name] == payload[name] for name in telling)
+    return told and ("seed" in payload or _agrees(payload, inputs))
+
+
+def _agrees(payload: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    return all(inputs[name] == value for name, value in payload.items() if name in inputs)
+
+
+async def _since(client: Client, model_id: str, since: datetime) -> list[Prediction]:
+    found: list[Prediction] = []
+    for page in range(1, MOST_PAGES + 1):
+        items = await client.history(model_id=model_id, since=since, page=page, page_size=PAGE_SIZE, inputs=True)
+        found += items
+        if not items:  # what can't be read is left out, so a short page need not be the last one
+            break
+    # A service that ignores the filters would otherwise hand over what is long over.
+    return [p for p in found if p.model_id in ("", model_id) and (p.created_at is None or _aware(p, since))]
+
+
+def _aware(prediction: Prediction, since: datetime) -> bool:
+    created = prediction.created_at
+    assert created is not None
+    return created.replace(tzinfo=created.tzinfo or since.tzinfo) >= since
+
+
+class Search:
+    """Looks for the prediction of a submit that was never answered, for a while, and takes it over."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        notes: Notes,
+        claims: Claims,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+        patience: Patience,
+    ) -> None:
+        self._ledger = ledger
+        self._notes = notes
+        self._claims = claims
+        self._clock = clock
+        self._sleep = sleep
+        self._patience = patience
+
+    async def find(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
+        """The prediction, taken over and recorded; or None, and the entry says how it ended.
+
+        Raises:
+            Stopped: the person did not want to wait; it can be looked for again.
+        """
+        live.at("submitting", number)
+        live.tell(number, "The service did not answer. Looking in its history whether it began; nothing is sent twice.")
+        for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
+            findings = await live.unless_stopped(self._look(live, account, number))
+            if findings is not None and (found := await self._take_over(live, number, findings)):
+                live.tell(number, "")
+                return found
+            if (end := await self._end(live.entry(number), findings, until)) is not None:
+                await self._notes.after(live, end)
+                return None
+            await live.unless_stopped(self._sleep(pause))
+        return None
+
+    async def _look(self, live: Live, account: Account, number: int) -> Findings | None:
+        """None where nothing can be said just now: no answer, or a twin whose answer is still to come."""
+        entry = live.entry(number)
+        assert entry.submitting_at is not None
+        try:
+            findings = await look(account.client, entry.model_id, entry.payload, entry.submitting_at)
+        except ServiceError:
+            return None
+        return None if self._claims.twin_flies(account.id, entry.payload) else findings
+
+    async def _take_over(self, live: Live, number: int, findings: Findings) -> Prediction | None:
+        for candidate in findings.ours:
+            entry = live.entry(number)
+            ours = replace(entry, id=candidate.id, status=candidate.status, submitted_at=entry.submitting_at)
+            if self._claims.claim(candidate.id) and await self._record(live, ours):
+                live.put(ours)
+                return candidate
+        return None
+
+    async def _record(self, live: Live, entry: Entry) -> bool:
+        try:
+            return await asyncio.to_thread(self._ledger.claim, live.record.facts.id, entry)
+        except LedgerError as fault:
+            log.warning("run %s, prediction %s: not recorded. %s", live.record.facts.id, entry.id, fault.happened)
+            return True
+
+    async def _end(self, entry: Entry, findings: Findings | None, until: datetime) -> Entry | None:
+        """How the search ends, if it ends now."""
+        assert entry.submitting_at is not None
+        now = self._clock()
+        if findings is None:
+            return ends.broken_off(entry, UNHEARD, LOOK_AGAIN, now) if now >= until else None
+        if now < entry.submitting_at + self._patience.search:
+            return None
+        if now > entry.submitting_at + KEPT:
+            return ends.gone(entry, KontextError(TOO_LATE), now, charged="unknown")
+        strangers = await self._strangers(findings)
+        return ends.unclear(entry, strangers) if strangers else ends.not_created(entry, now)
+
+    async def _strangers(self, findings: Findings) -> int:
+        """How many predictions there are that nobody here made, and of which the history does not tell the inputs."""
+        ids = [p.id for p in findings.nameless]
+        try:
+            taken = await asyncio.to_thread(self._ledger.taken, ids)
+        except LedgerError:
+            taken = set()
+        return sum(1 for id in ids if id not in taken and not self._claims.has(id))

@@ -1,0 +1,213 @@
+"""A run as the ledger keeps it, and how a snapshot for a person is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.account import Account, AccountKind
+from core.estimate import estimate
+from core.inputs import Inputs
+from core.run import FINISHED, ChargeSource, Output, Run, RunPrediction, RunReference, State, Trouble
+
+# Our own words for a prediction that the service has not told us an id for; with an id, `status` is the service's.
+RESERVED = "reserved"
+SUBMITTING = "submitting"
+NOT_SENT = "not sent"
+REFUSED = "refused"
+NOT_CREATED = "not created"
+
+_SUREST_LAST: tuple[ChargeSource, ...] = ("estimate", "quote", "billing")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stands from the press on and never changes."""
+
+    id: str
+    visitor: str
+    account_id: str
+    account_kind: AccountKind
+    created_at: datetime
+    variant_id: str
+    preset: str | None
+    prompt: str
+    values: Mapping[str, Any]
+    seed: int | None
+    pictures: int
+    references: tuple[RunReference, ...]
+    estimate: Decimal
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submit of a run: what is asked, how far it came, what it costs. Never changed, only replaced.
+
+    `attempt` is 2 where the first task failed because an upload was gone, and the reference was uploaded again.
+    `payload` is what is submitted, whole from SUBMITTING on. `reserved` counts against budgets until `charge` is known.
+    `settled_at` is None while anything is still to be had: the task may run, or its pictures are not all here.
+    """
+
+    number: int
+    model_id: str
+    payload: Mapping[str, Any]
+    reserved: Decimal
+    attempt: int = 1
+    source: ChargeSource = "estimate"
+    status: str = RESERVED
+    id: str | None = None
+    error: str = ""
+    submitting_at: datetime | None = None
+    submitted_at: datetime | None = None
+    settled_at: datetime | None = None
+    charge: Decimal | None = None
+    model_seconds: float | None = None
+    outputs: tuple[Output, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def seed(self) -> int | None:
+        seed = self.payload.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
+    def settled(self) -> bool:
+        return self.settled_at is not None
+
+    @property
+    def cost(self) -> Decimal:
+        """What counts: the charge where it is known, the reservation until then."""
+        return self.reserved if self.charge is None else self.charge
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run: its facts, one entry for each submit, and how it ended. `troubles` are those of the run as a whole."""
+
+    facts: Facts
+    entries: tuple[Entry, ...]
+    state: State = "preparing"
+    finished_at: datetime | None = None
+    troubles: tuple[Trouble, ...] = field(default=())
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def current(self) -> tuple[Entry, ...]:
+        """The latest attempt of each number."""
+        latest = {entry.number: entry for entry in sorted(self.entries, key=lambda entry: entry.attempt)}
+        return tuple(latest[number] for number in sorted(latest))
+
+    def with_entry(self, entry: Entry) -> Record:
+        """This record with the entry put in the place of its older self, or added."""
+        others = tuple(e for e in self.entries if (e.number, e.attempt) != (entry.number, entry.attempt))
+        return replace(self, entries=tuple(sorted((*others, entry), key=lambda e: (e.number, e.attempt))))
+
+
+def ending(record: Record) -> State:
+    """How a run ends whose entries have gone as far as they go."""
+    entries = record.current
+    if not any(entry.outputs for entry in entries):
+        return "failed"
+    return "completed" if all(entry.outputs and not entry.troubles for entry in entries) else "partial"
+
+
+def snapshot(
+    record: Record,
+    now: datetime,
+    *,
+    state: State | None = None,
+    notice: str = "",
+    expected_seconds: float | None = None,
+) -> Run:
+    """The run as a person sees it; `state` is where a live one stands just now."""
+    facts, entries = record.facts, record.current
+    troubles = (*record.troubles, *(trouble for entry in entries for trouble in entry.troubles))
+    told = [entry.model_seconds for entry in entries if entry.model_seconds is not None]
+    return Run(
+        id=facts.id,
+        visitor=facts.visitor,
+        account_id=facts.account_id,
+        created_at=facts.created_at,
+        variant_id=facts.variant_id,
+        preset=facts.preset,
+        prompt=facts.prompt,
+        values=facts.values,
+        seed=facts.seed,
+        pictures=facts.pictures,
+        references=facts.references,
+        estimate=facts.estimate,
+        charge=_charge(record),
+        charge_source=_charge_source(record),
+        state=state or record.state,
+        predictions=tuple(_prediction(entry) for entry in entries),
+        outputs=tuple(sorted((o for entry in entries for o in entry.outputs), key=lambda output: output.number)),
+        troubles=tuple(dict.fromkeys(troubles)),
+        notice=notice,
+        seconds=((record.finished_at or now) - facts.created_at).total_seconds(),
+        model_seconds=max(told, default=None),
+        expected_seconds=expected_seconds,
+    )
+
+
+def _prediction(entry: Entry) -> RunPrediction:
+    return RunPrediction(
+        number=entry.number,
+        id=entry.id,
+        status=entry.status,
+        seed=entry.seed,
+        error=entry.error,
+        charge=entry.charge,
+        open=not entry.settled,
+    )
+
+
+def _charge(record: Record) -> Decimal | None:
+    known = [entry.cost for entry in record.entries if entry.charge is not None or entry.reserved]
+    return sum(known, Decimal(0)) if record.finished and known else None
+
+
+def _charge_source(record: Record) -> ChargeSource | None:
+    # A sum is as sure as its least sure part; what was certainly not charged has no part in it.
+    sources = [entry.source for entry in record.entries if entry.cost]
+    return min(sources, key=_SUREST_LAST.index) if record.finished and sources else None
+
+
+def new_record(
+    run_id: str,
+    visitor: str,
+    account: Account,
+    inputs: Inputs,
+    references: tuple[RunReference, ...],
+    preset: str | None,
+    now: datetime,
+) -> Record:
+    """A run that was just pressed: one entry for each prediction, its share of the estimate reserved for it."""
+    seeds = inputs.seeds
+    total = estimate(inputs.variant, inputs.pictures)
+    facts = Facts(
+        id=run_id,
+        visitor=visitor,
+        account_id=account.id,
+        account_kind=account.kind,
+        created_at=now,
+        variant_id=inputs.variant.id,
+        preset=preset,
+        prompt=inputs.prompt,
+        values=inputs.values,
+        seed=inputs.seed,
+        pictures=inputs.pictures,
+        references=references,
+        estimate=total,
+    )
+    # Where the references lie is not known yet.
+    entries = tuple(
+        Entry(number, inputs.variant.model_id, inputs.payload([], seed), total / len(seeds))
+        for number, seed in enumerate(seeds, 1)
+    )
+    return Record(facts, entries)

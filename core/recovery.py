@@ -1,0 +1,109 @@
+"""A prediction that the service still has -> a run for the history, though nobody here remembers it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.account import Account
+from core.errors import InputError, KontextError, Problem, ServiceError
+from core.prediction import Prediction
+from core.record import Entry, Facts, Record
+from core.variants import REGISTRY, Variant
+
+PAGES = 5  # of the history, searched for what was asked for; a picture without its inputs is still a picture
+_APART = ("prompt", "images", "seed", "num_images")
+
+
+def checked(prediction_id: str) -> str:
+    """An id as the service writes it.
+
+    Raises:
+        InputError: it is none.
+    """
+    plain = prediction_id.strip()
+    if not re.fullmatch(r"[0-9A-Za-z_-]{8,64}", plain, re.ASCII):
+        raise InputError([Problem("prediction_id", "This is no prediction id: one has 32 letters and digits.")])
+    return plain
+
+
+def unknown() -> KontextError:
+    """Said alike of what does not exist and of what is another visitor's, so that nobody can tell them apart."""
+    advice = (
+        "Check the id and the key: it keeps predictions for 7 days, and shows each only to the account that made it."
+    )
+    return KontextError("The service has no prediction of this id for you.", advice)
+
+
+async def find(account: Account, visitor: str, prediction_id: str, now: datetime, run_id: str) -> Record:
+    """A record of that prediction, to be taken up. It reserves nothing: it was paid for when it was made.
+
+    Raises:
+        KontextError: the service does not know it, or another model made it.
+    """
+    try:
+        prediction = await account.client.result(prediction_id)
+    except ServiceError as error:
+        raise (unknown() if error.status == 404 else KontextError(error.happened, error.advice)) from None
+    variant = next((row for row in REGISTRY.values() if row.model_id == prediction.model_id), None)
+    if variant is None:
+        happened = "This prediction was made by a model that this app does not have."
+        raise KontextError(happened, "Download it from your account at the service.")
+    return _record(account, visitor, variant, prediction, await _inputs(account, prediction), now, run_id)
+
+
+async def _inputs(account: Account, prediction: Prediction) -> Mapping[str, Any]:
+    """What was asked for, where the history tells it."""
+    try:
+        for page in range(1, PAGES + 1):
+            items = await account.client.history(model_id=prediction.model_id, page=page, inputs=True)
+            for item in items:
+                if item.id == prediction.id:
+                    return item.inputs or {}
+            if not items:
+                break
+    except ServiceError:
+        pass
+    return {}
+
+
+def _record(
+    account: Account,
+    visitor: str,
+    variant: Variant,
+    prediction: Prediction,
+    inputs: Mapping[str, Any],
+    now: datetime,
+    run_id: str,
+) -> Record:
+    seed, prompt, pictures = inputs.get("seed"), inputs.get("prompt"), inputs.get("num_images")
+    count = pictures if isinstance(pictures, int) else max(1, len(prediction.outputs))
+    facts = Facts(
+        id=run_id,
+        visitor=visitor,
+        account_id=account.id,
+        account_kind=account.kind,
+        created_at=now,
+        variant_id=variant.id,
+        preset=None,
+        prompt=prompt if isinstance(prompt, str) else "",
+        values={name: value for name, value in inputs.items() if name not in _APART},
+        seed=seed if isinstance(seed, int) else None,
+        pictures=count,
+        references=(),
+        estimate=variant.price * count,
+    )
+    entry = Entry(
+        number=1,
+        model_id=variant.model_id,
+        payload=dict(inputs),
+        reserved=Decimal(0),
+        status=prediction.status,
+        id=prediction.id,
+        submitting_at=prediction.created_at,
+        submitted_at=prediction.created_at or now,
+    )
+    return Record(facts, (entry,), state="waiting")

@@ -1,0 +1,108 @@
+"""Records to rows of the ledger and back. Paths of ours are kept relative to its folder, so that it can be moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.record import Entry, Facts, Record
+from core.run import Output, RunReference, Trouble
+
+# Columns that are fields of the same name.
+_FACTS = (
+    *("id", "visitor", "account_id", "account_kind", "created_at", "variant_id", "preset", "prompt", "seed"),
+    *("pictures", "estimate"),
+)
+_ENTRY = (
+    *("number", "attempt", "model_id", "payload", "status", "error", "submitting_at", "submitted_at", "settled_at"),
+    *("reserved", "charge", "source", "model_seconds"),
+)
+
+
+def run_row(record: Record, home: Path) -> dict[str, Any]:
+    facts = record.facts
+    return {
+        "id": facts.id,
+        "visitor": facts.visitor,
+        "account_id": facts.account_id,
+        "account_kind": facts.account_kind,
+        "created_at": facts.created_at,
+        "variant_id": facts.variant_id,
+        "preset": facts.preset,
+        "prompt": facts.prompt,
+        "parameters": dict(facts.values),
+        "seed": facts.seed,
+        "pictures": facts.pictures,
+        "refs": [_with_relative_path(reference, home) for reference in facts.references],
+        "estimate": facts.estimate,
+        **ending_row(record),
+    }
+
+
+def ending_row(record: Record) -> dict[str, Any]:
+    return {
+        "state": record.state,
+        "finished_at": record.finished_at,
+        "troubles": [asdict(trouble) for trouble in record.troubles],
+    }
+
+
+def entry_row(run_id: str, entry: Entry, home: Path) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "number": entry.number,
+        "attempt": entry.attempt,
+        "model_id": entry.model_id,
+        "payload": dict(entry.payload),
+        "status": entry.status,
+        "prediction_id": entry.id,
+        "error": entry.error,
+        "submitting_at": entry.submitting_at,
+        "submitted_at": entry.submitted_at,
+        "settled_at": entry.settled_at,
+        "reserved": entry.reserved,
+        "charge": entry.charge,
+        "source": entry.source,
+        "model_seconds": entry.model_seconds,
+        "outputs": [_with_relative_path(output, home) for output in entry.outputs],
+        "troubles": [asdict(trouble) for trouble in entry.troubles],
+    }
+
+
+def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: Path) -> Record:
+    return Record(
+        facts=_facts(run, home),
+        entries=tuple(_entry(row, home) for row in entries),
+        state=run["state"],
+        finished_at=run["finished_at"],
+        troubles=_troubles(run),
+    )
+
+
+def _facts(row: Mapping[Any, Any], home: Path) -> Facts:
+    references = tuple(RunReference(**_with_path(given, home)) for given in row["refs"])
+    return Facts(**{name: row[name] for name in _FACTS}, values=row["parameters"], references=references)
+
+
+def _entry(row: Mapping[Any, Any], home: Path) -> Entry:
+    return Entry(
+        **{name: row[name] for name in _ENTRY},
+        id=row["prediction_id"],
+        outputs=tuple(Output(**_with_path(given, home)) for given in row["outputs"]),
+        troubles=_troubles(row),
+    )
+
+
+def _troubles(row: Mapping[Any, Any]) -> tuple[Trouble, ...]:
+    return tuple(Trouble(**given) for given in row["troubles"])
+
+
+def _with_relative_path(thing: RunReference | Output, home: Path) -> dict[str, Any]:
+    path = thing.path
+    return {**asdict(thing), "path": str(path.relative_to(home) if path.is_relative_to(home) else path)}
+
+
+def _with_path(given: Mapping[Any, Any], home: Path) -> dict[str, Any]:
+    return {**given, "path": home / given["path"]}

@@ -1,0 +1,309 @@
+"""Every run of the application, apart from any browser: start, watch, resume."""
+
+from __future__ import annotations
+
+import asyncio
+import random as randomness
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core import ends, outputs, recovery
+from core.account import Account, AccountKind
+from core.budget import Budget
+from core.errors import KontextError, LedgerError
+from core.flow import Flow
+from core.inputs import Inputs
+from core.ledger import Ledger
+from core.live import Live
+from core.notes import log_foreign
+from core.patience import Patience
+from core.record import Facts, Record, new_record, snapshot
+from core.references import Reference
+from core.run import FINISHED, Output, Run, RunPrediction, RunReference, State, Trouble
+
+__all__ = [
+    "FINISHED",
+    "Account",
+    "AccountKind",
+    "Output",
+    "Run",
+    "RunPrediction",
+    "RunReference",
+    "Runs",
+    "State",
+    "Trouble",
+]
+
+
+WAITS_FOR_KEY = "This run goes on once the key that it was made with is here again."
+NO_RUN = "There is no such run."
+OTHER_KEY = "This run was made with another key."
+STILL_GOING = "This run still goes on."
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runs:
+    """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        *,
+        budget: Budget,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: randomness.Random | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+        in_flight: int = 32,
+    ) -> None:
+        self._ledger = ledger
+        self._folder = folder
+        self._budget = budget
+        self._clock = clock
+        self._live: dict[str, Live] = {}
+        self._starting: set[asyncio.Task[Run]] = set()
+        self._reserving: set[str] = set()  # in the ledger already, perhaps, and not alive yet: nothing to take up
+        self._flow = Flow(
+            ledger,
+            folder,
+            clock=clock,
+            sleep=sleep,
+            random=random or randomness.Random(),  # noqa: S311 - spreads retries, guards nothing
+            patience=patience,
+            in_flight=in_flight,
+        )
+
+    async def start(
+        self,
+        visitor: str,
+        account: Account,
+        inputs: Inputs,
+        references: Sequence[Reference],
+        roles: Sequence[str | None] = (),
+        preset: str | None = None,
+    ) -> Run:
+        """Reserve the estimate and set the run going; it goes on by itself, whoever watches.
+
+        Raises:
+            BudgetError: a cap refuses it.
+            LedgerError: it can't be recorded, so nothing is spent.
+        """
+        assert len(references) == inputs.reference_count
+        starting = asyncio.create_task(self._start(visitor, account, inputs, references, roles, preset))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        # Shielded: a tab that closes in this moment must not leave a reservation behind that nothing comes of.
+        return await asyncio.shield(starting)
+
+    async def watch(self, visitor: str, run_id: str) -> AsyncIterator[Run]:
+        """The run as it stands at once, then each change; ends after the finished one.
+
+        One that waits for its key, or that the app closes upon, ends unfinished. Nothing for another visitor's.
+        """
+        live = self._mine(visitor, run_id)
+        if live is not None:
+            async for run in live.watch():
+                yield run
+        elif (found := await asyncio.to_thread(self.get, visitor, run_id)) is not None:
+            yield found
+
+    def get(self, visitor: str, run_id: str) -> Run | None:
+        """The run as it stands; None for another visitor's."""
+        live = self._mine(visitor, run_id)
+        if live is not None:
+            return live.snapshot()
+        record = self._ledger.find(visitor, run_id)
+        return None if record is None else self._read(record)
+
+    def of(self, visitor: str) -> list[Run]:
+        """The visitor's runs, newest first."""
+        return [self._read(record) for record in self._ledger.of(visitor)]
+
+    def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
+        """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
+        return self._ledger.spent(visitor, since, account_id)
+
+    def stop_waiting(self, visitor: str, run_id: str) -> None:
+        """Stop waiting: the tasks go on and may be charged, and the run can be taken up again."""
+        live = self._mine(visitor, run_id)
+        if live is not None:
+            live.stop()
+
+    async def take_up(self, visitor: str, account: Account, run_id: str) -> Run:
+        """Go on with a run whose waiting ended, or whose pictures are not all here.
+
+        Raises:
+            KontextError: there is no such run of this visitor, or it was made with another key.
+        """
+        live = self._mine(visitor, run_id)
+        if live is not None and not live.snapshot().can_be_taken_up:
+            return live.snapshot()
+        record = live.record if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
+        if record is None:
+            raise KontextError(NO_RUN, "Look for it in the history.")
+        if record.facts.account_id != account.id:
+            raise KontextError(OTHER_KEY, "Bring that key back, then take it up again.")
+        if all(entry.settled for entry in record.current):
+            return self._read(record)
+        return await self._reopen(record, account)
+
+    async def recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
+        """A run in the history for a prediction made on that account in the last 7 days (D: kept 7 days).
+
+        Raises:
+            KontextError: the service does not know it, another visitor has it, or another model made it.
+        """
+        prediction_id = recovery.checked(prediction_id)
+        holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
+        if holder is not None and holder[0] != visitor:
+            raise recovery.unknown()
+        if holder is not None and holder[1] is not None:
+            return await self.take_up(visitor, account, holder[1])
+        record = await recovery.find(account, visitor, prediction_id, self._clock(), uuid.uuid4().hex)
+        await asyncio.to_thread(self._ledger.add, record)
+        return self._spawn(record, account, self._flow.take_up).snapshot()
+
+    async def delete(self, visitor: str, run_id: str) -> None:
+        """Take a run out of the history, with its files; what it cost still counts.
+
+        Raises:
+            KontextError: it still goes on.
+        """
+        live = self._mine(visitor, run_id)
+        if live is not None and not live.snapshot().finished:
+            raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
+        if await asyncio.to_thread(self._ledger.find, visitor, run_id) is None:
+            return
+        await asyncio.to_thread(self._ledger.delete, run_id, self._clock())
+        self._live.pop(run_id, None)
+        await asyncio.to_thread(outputs.remove, self._folder, run_id)
+
+    async def resume(self, account: Account) -> int:
+        """Take up every unfinished run of that account; says how many."""
+        records = await asyncio.to_thread(self._ledger.unfinished, account.id)
+        busy = self._live.keys() | self._reserving
+        left = [record for record in records if record.facts.id not in busy]
+        for record in left:
+            self._spawn(record, account, self._flow.take_up)
+        return len(left)
+
+    async def aclose(self) -> None:
+        """Stop watching and waiting; nothing is lost."""
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._flow.aclose()
+        for live in self._live.values():
+            live.leave()
+
+    # inside
+
+    async def _start(
+        self,
+        visitor: str,
+        account: Account,
+        inputs: Inputs,
+        references: Sequence[Reference],
+        roles: Sequence[str | None],
+        preset: str | None,
+    ) -> Run:
+        run_id = uuid.uuid4().hex
+        self._reserving.add(run_id)
+        try:
+            record = await self._reserved(run_id, visitor, account, inputs, references, roles, preset)
+            return self._spawn(record, account, self._flow.go).snapshot()
+        finally:
+            self._reserving.discard(run_id)
+
+    async def _reserved(
+        self,
+        run_id: str,
+        visitor: str,
+        account: Account,
+        inputs: Inputs,
+        references: Sequence[Reference],
+        roles: Sequence[str | None],
+        preset: str | None,
+    ) -> Record:
+        kept = await asyncio.to_thread(self._keep, run_id, references, roles)
+        record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
+        check = partial(self._check, record.facts)
+        try:
+            await asyncio.to_thread(self._ledger.reserve, record, check)
+        except KontextError:
+            await asyncio.to_thread(outputs.remove, self._folder, run_id)
+            raise
+        return record
+
+    def _check(self, facts: Facts, spent: Decimal, spent_by_visitor: Decimal) -> None:
+        self._budget.check(facts.estimate, spent=spent, spent_by_visitor=spent_by_visitor, now=facts.created_at)
+
+    def _keep(
+        self, run_id: str, references: Sequence[Reference], roles: Sequence[str | None]
+    ) -> tuple[RunReference, ...]:
+        folder = outputs.folder_of(self._folder, run_id)
+        try:
+            return tuple(
+                RunReference(
+                    number=number,
+                    role=roles[number - 1] if number <= len(roles) else None,
+                    sha256=reference.sha256,
+                    path=outputs.keep_reference(reference, folder, number),
+                    media_type=reference.media_type,
+                    width=reference.width,
+                    height=reference.height,
+                )
+                for number, reference in enumerate(references, 1)
+            )
+        except OSError:
+            outputs.remove(self._folder, run_id)
+            happened = "The references can't be kept: the app's disk is full or can't be written to, or one is gone."
+            raise LedgerError(happened, "Free some space or add the references again.") from None
+
+    async def _reopen(self, record: Record, account: Account) -> Run:
+        entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
+        record = replace(record, entries=entries, state="waiting", finished_at=None)
+        await asyncio.to_thread(self._ledger.end, record)
+        if (live := self._live.get(record.facts.id)) is not None and not live.record.finished:
+            return live.snapshot()  # pressed twice
+        return self._spawn(record, account, self._flow.take_up).snapshot()
+
+    def _spawn(
+        self, record: Record, account: Account, way: Callable[[Live, Account], Coroutine[Any, Any, None]]
+    ) -> Live:
+        live = Live(record, self._clock)
+        self._live[record.facts.id] = live
+        live.task = asyncio.create_task(self._see_off(live, way(live, account)))
+        return live
+
+    async def _see_off(self, live: Live, way: Coroutine[Any, Any, None]) -> None:
+        try:
+            await way
+        except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
+            log_foreign(fault, f"run {live.record.facts.id}")
+            live.rewrite(ends.broken(live.record, self._clock()))
+        # What could not be written stays in memory, so that it is still shown.
+        if not live.unwritten:
+            self._live.pop(live.record.facts.id, None)
+
+    def _mine(self, visitor: str, run_id: str) -> Live | None:
+        live = self._live.get(run_id)
+        return live if live is not None and live.record.facts.visitor == visitor else None
+
+    def _read(self, record: Record) -> Run:
+        live = self._live.get(record.facts.id)
+        if live is not None:
+            return live.snapshot()
+        return snapshot(record, self._clock(), notice="" if record.finished else WAITS_FOR_KEY)

@@ -1,0 +1,166 @@
+"""The ledger's tables, and the steps that bring an older ledger up to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+from core.estimate import MILL
+
+_MICRO = Decimal("0.000001")
+
+
+class Money(TypeDecorator[Decimal]):
+    """USD as a whole number of millionths: exact, finer than any discounted price, and the database can add it up."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, _dialect: sa.Dialect) -> int | None:
+        return None if value is None else int((value / _MICRO).to_integral_value())
+
+    def process_result_value(self, value: int | None, _dialect: sa.Dialect) -> Decimal | None:
+        if value is None:
+            return None
+        amount = Decimal(value) * _MICRO
+        mills = amount.quantize(MILL)
+        return mills if mills == amount else amount
+
+
+class Moment(TypeDecorator[datetime]):
+    """A UTC time as ISO text of one fixed width, so that texts sort as the times do."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+_tables = sa.MetaData()
+
+runs = sa.Table(
+    "runs",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("visitor", sa.Text),
+    sa.Column("account_id", sa.Text),
+    sa.Column("account_kind", sa.Text),
+    sa.Column("created_at", Moment),
+    sa.Column("variant_id", sa.Text),
+    sa.Column("preset", sa.Text),
+    sa.Column("prompt", sa.Text),
+    sa.Column("parameters", sa.JSON),
+    sa.Column("seed", sa.Integer),
+    sa.Column("pictures", sa.Integer),
+    sa.Column("refs", sa.JSON),  # "references" is a word of SQL's own
+    sa.Column("estimate", Money),
+    sa.Column("state", sa.Text),
+    sa.Column("finished_at", Moment),
+    sa.Column("troubles", sa.JSON),
+    sa.Column("deleted_at", Moment),
+)
+
+predictions = sa.Table(
+    "predictions",
+    _tables,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("model_id", sa.Text),
+    sa.Column("payload", sa.JSON),
+    sa.Column("status", sa.Text),
+    sa.Column("prediction_id", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("submitting_at", Moment),
+    sa.Column("submitted_at", Moment),
+    sa.Column("settled_at", Moment),
+    sa.Column("reserved", Money),
+    sa.Column("charge", Money),
+    sa.Column("source", sa.Text),
+    sa.Column("model_seconds", sa.Float),
+    sa.Column("outputs", sa.JSON),
+    sa.Column("troubles", sa.JSON),
+    sa.Column("answer", sa.JSON),
+)
+
+uploads = sa.Table(
+    "uploads",
+    _tables,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text),
+    sa.Column("uploaded_at", Moment),
+)
+
+# Step n brings version n to version n + 1; a new ledger goes through all of them, so there is one way to the tables
+# above. A step that has shipped is never changed.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE runs (
+            id TEXT PRIMARY KEY, visitor TEXT NOT NULL, account_id TEXT NOT NULL, account_kind TEXT NOT NULL,
+            created_at TEXT NOT NULL, variant_id TEXT NOT NULL, preset TEXT, prompt TEXT NOT NULL,
+            parameters TEXT NOT NULL, seed INTEGER, pictures INTEGER NOT NULL, refs TEXT NOT NULL,
+            estimate INTEGER NOT NULL, state TEXT NOT NULL, finished_at TEXT, troubles TEXT NOT NULL
+        )""",
+        """CREATE TABLE predictions (
+            run_id TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, model_id TEXT NOT NULL,
+            payload TEXT NOT NULL, status TEXT NOT NULL, prediction_id TEXT, error TEXT NOT NULL, submitting_at TEXT,
+            submitted_at TEXT, settled_at TEXT, reserved INTEGER NOT NULL, charge INTEGER, source TEXT NOT NULL,
+            model_seconds REAL, outputs TEXT NOT NULL, troubles TEXT NOT NULL, answer TEXT,
+            PRIMARY KEY (run_id, number)
+        )""",
+        "CREATE INDEX runs_of_visitor ON runs (visitor, created_at)",
+        "CREATE INDEX runs_by_time ON runs (created_at)",
+        "CREATE INDEX predictions_by_id ON predictions (prediction_id)",
+    ),
+    (
+        # A reference whose upload is gone may be uploaded and submitted once more: a second attempt, a row of its own.
+        """CREATE TABLE attempts (
+            run_id TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, attempt INTEGER NOT NULL,
+            model_id TEXT NOT NULL, payload TEXT NOT NULL, status TEXT NOT NULL, prediction_id TEXT,
+            error TEXT NOT NULL, submitting_at TEXT, submitted_at TEXT, settled_at TEXT, reserved INTEGER NOT NULL,
+            charge INTEGER, source TEXT NOT NULL, model_seconds REAL, outputs TEXT NOT NULL, troubles TEXT NOT NULL,
+            answer TEXT, PRIMARY KEY (run_id, number, attempt)
+        )""",
+        """INSERT INTO attempts SELECT run_id, number, 1, model_id, payload, status, prediction_id, error,
+            submitting_at, submitted_at, settled_at, reserved, charge, source, model_seconds, outputs, troubles, answer
+            FROM predictions""",
+        "DROP TABLE predictions",
+        "ALTER TABLE attempts RENAME TO predictions",
+        "CREATE INDEX predictions_by_id ON predictions (prediction_id)",
+        """CREATE TABLE uploads (
+            account_id TEXT NOT NULL, sha256 TEXT NOT NULL, url TEXT NOT NULL, uploaded_at TEXT NOT NULL,
+            PRIMARY KEY (account_id, sha256)
+        )""",
+        # A deleted run keeps its row: what it cost still counts.
+        "ALTER TABLE runs ADD COLUMN deleted_at TEXT",
+    ),
+)
+
+VERSION = len(MIGRATIONS)
+
+
+class NewerLedger(Exception):
+    """The file was written by a newer version of the app."""
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the ledger behind a connection, in a write transaction, up to VERSION: wholly or not at all.
+
+    Raises:
+        NewerLedger: it is ahead of us.
+    """
+    version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if version > VERSION:
+        raise NewerLedger
+    for step in MIGRATIONS[version:]:
+        for statement in step:
+            connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")

@@ -1,0 +1,122 @@
+"""The one step that costs money: sent once, its id kept before anything else happens with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from core import ends
+from core.account import Account
+from core.collect import without_pictures
+from core.errors import KontextError, RateLimited, SubmitUnknown
+from core.live import Live
+from core.notes import Notes, log_foreign
+from core.prediction import Prediction
+from core.record import RESERVED, SUBMITTING, Entry
+
+
+class Claims:
+    """Which predictions are spoken for, and which submits are in the air, in this process.
+
+    A prediction whose answer is still on its way must not be taken over by a twin of its submit.
+    """
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._flying: Counter[str] = Counter()
+
+    @contextmanager
+    def flying(self, account_id: str, payload: Mapping[str, Any]) -> Iterator[None]:
+        key = _key(account_id, payload)
+        self._flying[key] += 1
+        try:
+            yield
+        finally:
+            self._flying[key] -= 1
+            self._flying += Counter()  # drops the zeros
+
+    def twin_flies(self, account_id: str, payload: Mapping[str, Any]) -> bool:
+        return self._flying[_key(account_id, payload)] > 0
+
+    def claim(self, prediction_id: str) -> bool:
+        """Whether it was free; from now on it is not."""
+        if prediction_id in self._ids:
+            return False
+        self._ids.add(prediction_id)
+        return True
+
+    def has(self, prediction_id: str) -> bool:
+        return prediction_id in self._ids
+
+
+class Submitter:
+    """Sends submits, and hears their answers even where nobody waits for them any more."""
+
+    def __init__(self, notes: Notes, claims: Claims, *, clock: Callable[[], datetime]) -> None:
+        self._notes = notes
+        self._claims = claims
+        self._clock = clock
+        self._posting: set[asyncio.Task[Prediction]] = set()
+
+    async def send(self, live: Live, account: Account, number: int) -> Prediction | None:
+        """Submit. None: the service refused, and the entry says so.
+
+        Raises:
+            SubmitUnknown: sent and unanswered; the entry stays as it is, to be searched for.
+            RateLimited: there was no room; nothing was created, so it may be sent again.
+            LedgerError: it can't be recorded, so it was not sent.
+        """
+        live.at("submitting", number)
+        entry = replace(live.entry(number), status=SUBMITTING, submitting_at=self._clock())
+        await self._notes.before(live, entry)
+        try:
+            # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
+            return await asyncio.shield(self._begin(live, account, entry))
+        except (SubmitUnknown, RateLimited):
+            raise
+        except KontextError as error:
+            await self._notes.after(live, ends.refused(entry, error, self._clock()))
+            return None
+
+    async def hear_out(self, seconds: float) -> None:
+        """Let the submits that are under way hear their answer, so that nobody has to search for it."""
+        if self._posting:
+            await asyncio.wait(set(self._posting), timeout=seconds)
+
+    def _begin(self, live: Live, account: Account, entry: Entry) -> asyncio.Task[Prediction]:
+        posting = asyncio.create_task(self._post(live, account, entry))
+        self._posting.add(posting)
+        posting.add_done_callback(self._over)
+        return posting
+
+    def _over(self, posting: asyncio.Task[Prediction]) -> None:
+        self._posting.discard(posting)
+        if not posting.cancelled():
+            posting.exception()  # nobody may be waiting any more, and asyncio would complain
+
+    async def _post(self, live: Live, account: Account, entry: Entry) -> Prediction:
+        with self._claims.flying(account.id, entry.payload):
+            try:
+                prediction = await account.client.submit(entry.model_id, entry.payload)
+            except RateLimited:
+                await self._notes.after(live, replace(entry, status=RESERVED, submitting_at=None))
+                raise
+            except KontextError:
+                raise
+            except Exception as fault:  # foreseen by nobody, so it may have gone out
+                log_foreign(fault, f"submit of run {live.record.facts.id}")
+                raise SubmitUnknown("The request may have gone out.") from None
+            self._claims.claim(prediction.id)
+        kept = replace(entry, id=prediction.id, status=prediction.status, submitted_at=self._clock())
+        await self._notes.after(live, kept, without_pictures(prediction.answer))
+        return prediction
+
+
+def _key(account_id: str, payload: Mapping[str, Any]) -> str:
+    return json.dumps([account_id, payload], sort_keys=True)

@@ -1,0 +1,68 @@
+"""Where the service finds a reference: each content is uploaded once for an account, and remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from core.account import Account
+from core.errors import LedgerError
+from core.ledger import Ledger
+from core.references import Reference
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = timedelta(days=6)  # the service keeps an upload for 7 (D); the last day is for runs under way
+
+
+class Uploads:
+    """Two runs that need the same reference at the same moment share one upload."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._began = clock()
+        self._going: dict[tuple[str, str], asyncio.Task[str]] = {}
+
+    async def urls(self, account: Account, references: Sequence[Reference]) -> list[str]:
+        """A URL for each reference, in their order; what is not there yet is uploaded side by side."""
+        hashes = {reference.sha256 for reference in references}
+        known = await asyncio.to_thread(self._ledger.uploaded, account.id, hashes, self._since(account))
+        missing = {r.sha256: r for r in references if r.sha256 not in known}
+        going = {sha256: self._upload(account, reference) for sha256, reference in missing.items()}
+        # Shielded: this run may be stopped while another one waits for the same upload.
+        fresh = await asyncio.gather(*(asyncio.shield(task) for task in going.values()))
+        known |= dict(zip(going, fresh, strict=True))
+        return [known[reference.sha256] for reference in references]
+
+    async def forget(self, account: Account, urls: Iterable[str]) -> None:
+        """The service can't fetch one of these: the next run uploads them anew."""
+        await asyncio.to_thread(self._ledger.forget_uploads, account.id, list(urls))
+
+    def _since(self, account: Account) -> datetime:
+        since = self._clock() - REMEMBERED
+        # The embedded sandbox keeps nothing beyond the process that it lives in.
+        return max(since, self._began) if account.kind == "sandbox" else since
+
+    def _upload(self, account: Account, reference: Reference) -> asyncio.Task[str]:
+        key = (account.id, reference.sha256)
+        if key not in self._going:
+            task = asyncio.create_task(self._upload_now(account, reference))
+            task.add_done_callback(lambda done: self._over(key, done))
+            self._going[key] = task
+        return self._going[key]
+
+    def _over(self, key: tuple[str, str], done: asyncio.Task[str]) -> None:
+        del self._going[key]
+        if not done.cancelled():
+            done.exception()  # nobody may be waiting any more, and asyncio would complain
+
+    async def _upload_now(self, account: Account, reference: Reference) -> str:
+        url = await account.client.upload(reference)
+        try:
+            await asyncio.to_thread(self._ledger.remember_upload, account.id, reference.sha256, url, self._clock())
+        except LedgerError as fault:
+            log.warning("an upload is not remembered: %s", fault.happened)
+        return url

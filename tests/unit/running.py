@@ -1,0 +1,224 @@
+"""What tests of runs share: a time that never passes by itself, a wire that can fail, and a house to run things in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from core.account import Account, AccountKind
+from core.budget import Budget
+from core.client import Client
+from core.inputs import check
+from core.ledger import Ledger
+from core.patience import Patience
+from core.prediction import Prediction
+from core.references import Reference, prepare
+from core.run import Run
+from core.runs import Runs
+from core.sandbox import create_app
+
+KEY = "wsk_planted_secret_4711"
+
+Forward = Callable[[httpx.Request], Awaitable[httpx.Response]]
+Fault = Callable[[httpx.Request, Forward], Awaitable[httpx.Response]]
+
+
+class Time:
+    """A clock that moves only when somebody sleeps; `held` makes sleepers wait until it is let go."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+        self.going = asyncio.Event()
+        self.going.set()
+
+    def clock(self) -> datetime:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        wake = self.now + timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+        await self.going.wait()
+        self.now = max(self.now, wake)
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """Carries requests to an app. `faults` by kind of request are used up first; a kind in `always` never ends."""
+
+    def __init__(self, app: Any) -> None:
+        self._inner = httpx.ASGITransport(app=app)
+        self.seen: Counter[str] = Counter()
+        self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self.always: dict[str, Fault] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        kind = kind_of(request)
+        self.seen[kind] += 1
+        fault = self.faults[kind].popleft() if self.faults[kind] else self.always.get(kind)
+        return await (fault(request, self._forward) if fault else self._forward(request))
+
+    async def _forward(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        await response.aread()
+        return response
+
+
+def kind_of(request: httpx.Request) -> str:
+    path = request.url.path
+    if path.startswith("/storage/"):
+        return "download" if request.method == "GET" else "put"
+    ends = {"/result": "result", "/predictions": "history", "/model/price": "quote", "/billings/search": "billing"}
+    older = {"/model/pricing": "quote", "/media/upload/binary": "upload"}
+    known = {**ends, **older, "/media/uploads": "upload", "/balance": "balance"}
+    return next((kind for end, kind in known.items() if path.endswith(end)), "submit")
+
+
+async def lost_before(request: httpx.Request, forward: Forward) -> httpx.Response:
+    raise httpx.ReadError("reset by peer", request=request)
+
+
+async def lost_after(request: httpx.Request, forward: Forward) -> httpx.Response:
+    await forward(request)
+    raise httpx.ReadTimeout("no answer", request=request)
+
+
+async def html_502_before(request: httpx.Request, forward: Forward) -> httpx.Response:
+    return httpx.Response(502, html="<html>Bad gateway</html>")
+
+
+async def html_502_after(request: httpx.Request, forward: Forward) -> httpx.Response:
+    await forward(request)
+    return httpx.Response(502, html="<html>Bad gateway</html>")
+
+
+async def half_a_json(request: httpx.Request, forward: Forward) -> httpx.Response:
+    whole = await forward(request)
+    return httpx.Response(200, content=whole.content[: len(whole.content) // 2])
+
+
+async def half_a_body(request: httpx.Request, forward: Forward) -> httpx.Response:
+    whole = await forward(request)
+    return httpx.Response(200, headers=whole.headers, content=whole.content[: len(whole.content) // 2])
+
+
+def answer(status: int, message: str, **headers: str) -> Fault:
+    async def fault(request: httpx.Request, forward: Forward) -> httpx.Response:
+        return httpx.Response(status, json={"code": status, "message": message}, headers=headers)
+
+    return fault
+
+
+def rewritten(change: Callable[[dict[str, Any]], None]) -> Fault:
+    """The true answer with its `data` changed."""
+
+    async def fault(request: httpx.Request, forward: Forward) -> httpx.Response:
+        body = json.loads((await forward(request)).content)
+        change(body["data"])
+        return httpx.Response(200, json=body)
+
+    return fault
+
+
+class House:
+    """A whole application without a page: its ledger, its runs, and a sandbox for a service behind a wire."""
+
+    def __init__(self, folder: Path, *, kind: AccountKind = "host", budget: Budget | None = None, **runs: Any) -> None:
+        self.folder = folder
+        self.time = Time()
+        self.wire = Wire(create_app(seconds=2, clock=lambda: self.time.now.timestamp(), random=random.Random(1)))
+        self.budget = budget or Budget()
+        self._settings = {"patience": Patience(aside=30, closing=5), **runs}
+        self.account = Account(kind, kind, self._client(self.wire))
+        self._plain = self._client(self.wire._inner)
+        self.reference = prepare(_picture(), 1, folder / "references")
+        self.open()
+
+    def _client(self, transport: httpx.AsyncBaseTransport) -> Client:
+        tools = {"sleep": self.time.sleep, "clock": self.time.clock, "random": random.Random(2)}
+        return Client(KEY, "http://service.invalid", transport=transport, **tools)
+
+    def open(self) -> None:
+        self._threads = ThreadPoolExecutor()
+        asyncio.get_running_loop().set_default_executor(self._threads)
+        self.ledger = Ledger(self.folder, patience=0.2)
+        tools: dict[str, Any] = {"clock": self.time.clock, "sleep": self.time.sleep, "random": random.Random(3)}
+        self.runs = Runs(self.ledger, self.folder, budget=self.budget, **{**tools, **self._settings})
+
+    async def press(
+        self,
+        variant: str = "pro",
+        pictures: int = 1,
+        prompt: str = "make it red",
+        visitor: str = "ann",
+        references: list[Reference] | None = None,
+        **values: Any,
+    ) -> Run:
+        references = [self.reference] if references is None else references
+        inputs = check(variant, prompt, len(references), {"num_images": pictures, **values}, lambda: 4711)
+        return await self.runs.start(visitor, self.account, inputs, references, ["person"])
+
+    async def end_of(self, run: Run) -> Run:
+        """The last snapshot that a watcher sees."""
+        return [seen async for seen in self.runs.watch(run.visitor, run.id)][-1]
+
+    async def run(self, *args: Any, **values: Any) -> Run:
+        return await self.end_of(await self.press(*args, **values))
+
+    async def until(self, run: Run, reached: Callable[[Run], bool]) -> Run:
+        async for now in self.runs.watch(run.visitor, run.id):
+            if reached(now):
+                return now
+        raise AssertionError("it never came to that")
+
+    async def kill(self) -> None:
+        """Every task of ours dies where it stands, and the application starts anew on what is on the disk."""
+        mine = {task for task in asyncio.all_tasks() if "/core/" in _file_of(task)}
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
+        self._threads.shutdown()  # a dead process writes nothing any more
+        self.ledger.close()
+        self.open()
+
+    async def created(self) -> list[Prediction]:
+        """Every task on the server's side."""
+        return await self._plain.history(inputs=True)
+
+    async def billed(self) -> Decimal:
+        """What the server charged, all in all."""
+        return sum((await self._plain.billed([p.id for p in await self.created()])).values(), Decimal(0))
+
+    def spent(self, visitor: str = "ann") -> Decimal:
+        return self.runs.spent(visitor, self.time.now - timedelta(days=1))
+
+    async def aclose(self) -> None:
+        self.time.going.set()
+        await self.runs.aclose()
+        await self.account.client.aclose()
+        await self._plain.aclose()
+        self.ledger.close()
+
+
+def _file_of(task: asyncio.Task[Any]) -> str:
+    return getattr(getattr(task.get_coro(), "cr_code", None), "co_filename", "")
+
+
+def _picture(colour: str = "teal") -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (64, 48), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def another_reference(folder: Path, colour: str) -> Reference:
+    return prepare(_picture(colour), 1, folder / "references")
