@@ -4,8 +4,6 @@ const root = element.querySelector(".history");
 let words = "";
 let variant = "";
 
-const states = { completed: "Finished", partial: "Finished in part", failed: "Failed" };
-
 function matches(run) {
   const text = `${run.prompt} ${run.preset} ${run.receipt.join(" ")}`.toLowerCase();
   return (!variant || run.variant === variant) && words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
@@ -26,7 +24,7 @@ function entry(run) {
     h("button", { type: "button", class: "thumbs", "aria-label": `Open the run: ${run.prompt.slice(0, 80)}`, onclick: () => trigger("open", { run: run.id }) },
       run.pictures.length ? run.pictures.slice(0, 4).map((picture) => h("img", { src: picture.url, alt: "", loading: "lazy" })) : h("span", { class: "none" }, run.finished ? "no picture" : "running")),
     h("div", { class: "what" },
-      h("p", { class: "line" }, h("b", {}, run.finished ? states[run.state] : "Running"), h("span", {}, new Date(run.when).toLocaleString()), run.preset && h("span", {}, run.preset)),
+      h("p", { class: "line" }, h("b", {}, run.state), h("span", {}, new Date(run.when).toLocaleString()), run.preset && h("span", {}, run.preset)),
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
       run.troubles.map((text) => h("p", { class: "trouble" }, text)),

@@ -49,10 +49,16 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
         "variant": run.variant_id,
         "preset": preset_names.get(run.preset or "", ""),
         "prompt": run.prompt,
-        "state": run.state,
+        "state": _state(run),
         "finished": run.finished,
         "open": run.can_be_taken_up,
         "receipt": receipt(run) if run.finished else [REGISTRY[run.variant_id].name],
         "pictures": [served(output.path) for output in run.outputs],
-        "troubles": [str(trouble) for trouble in run.troubles],
+        "troubles": list(dict.fromkeys(str(trouble) for trouble in run.troubles)),
     }
+
+
+def _state(run: Run) -> str:
+    if run.can_be_taken_up:
+        return "Waiting ended"
+    return {"completed": "Finished", "partial": "Finished in part", "failed": "Failed"}.get(run.state, "Running")

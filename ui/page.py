@@ -121,7 +121,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, cancels=[arrive, run, again], **LONG)
         taken = history.takeup(runs.take_up, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG)
-        for event in (arrive, run, again, opened, taken):
+        resumed = result.takeup(runs.take_up, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG)
+        for event in (arrive, run, again, opened, taken, resumed):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)
         result.use(runs.use, [visitor, *flat], gallery, **QUICK)

@@ -55,14 +55,19 @@ function trouble(entry) {
     h("dl", {},
       h("dt", {}, "Charged"), h("dd", {}, entry.charged),
       entry.advice && h("dt", {}, "What to do"), entry.advice && h("dd", {}, entry.advice),
-      entry.prediction_id && h("dt", {}, "Prediction"),
-      entry.prediction_id && h("dd", {}, h("code", {}, entry.prediction_id), " ",
-        h("button", { type: "button", class: "quiet", onclick: (event) => { navigator.clipboard?.writeText(entry.prediction_id); event.target.textContent = "Copied"; } }, "Copy"))));
+      entry.prediction_ids.length > 0 && h("dt", {}, entry.prediction_ids.length > 1 ? "Predictions" : "Prediction"),
+      entry.prediction_ids.map((id) => h("dd", {}, h("code", {}, id), " ",
+        h("button", { type: "button", class: "quiet", "aria-label": `Copy ${id}`, onclick: (event) => copy(event, id) }, "Copy")))));
+}
+
+function copy(event, text) {
+  navigator.clipboard?.writeText(text).then(() => { event.target.textContent = "Copied"; });
 }
 
 function receipt(run) {
   return h("div", { class: "receipt" },
     h("p", {}, run.receipt.map((part) => h("span", {}, part))),
+    run.take_up && h("button", { type: "button", onclick: () => trigger("takeup", { run: run.id }) }, run.take_up),
     run.again && h("button", { type: "button", onclick: () => trigger("again", { run: run.id }) }, run.again));
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import gradio as gr
 from core.errors import Charged, KontextError
 from core.estimate import dollars, estimate, sum_in_words
 from core.inputs import parse_size
-from core.run import Run
+from core.run import Run, Trouble
 from core.variants import REGISTRY
 from ui.files import served
 
@@ -78,8 +79,9 @@ def view_of(run: Run) -> dict[str, Any]:
             }
             for output in run.outputs
         ],
-        "troubles": [_trouble(t.happened, t.charged, t.advice, t.prediction_id) for t in run.troubles],
+        "troubles": _troubles(run.troubles),
         "receipt": receipt(run),
+        "take_up": "Take it up again" if run.can_be_taken_up else "",
         "again": f"Run again · {sum_in_words(variant, run.pictures)}",
     }
 
@@ -93,8 +95,9 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
         "notice": "",
         "awaited": 0,
         "pictures": [],
-        "troubles": [_trouble(error.happened, error.charged, error.advice, None)],
+        "troubles": _troubles([Trouble(error.happened, error.charged, error.advice)]),
         "receipt": [],
+        "take_up": "",
         "again": "",
     }
 
@@ -141,10 +144,12 @@ def _shape(run: Run) -> str:
     return f"{first.width}/{first.height}" if first else "1/1"
 
 
-def _trouble(happened: str, charged: Charged, advice: str, prediction_id: str | None) -> dict[str, Any]:
-    return {
-        "happened": happened,
-        "charged": _CHARGED[charged],
-        "advice": advice,
-        "prediction_id": prediction_id,
-    }
+def _troubles(troubles: Sequence[Trouble]) -> list[dict[str, Any]]:
+    """The same facts are said once, with every prediction that they are true of."""
+    ids: dict[Trouble, list[str]] = {}
+    for trouble in troubles:
+        ids.setdefault(replace(trouble, prediction_id=None), []).extend(filter(None, [trouble.prediction_id]))
+    return [
+        {"happened": t.happened, "charged": _CHARGED[t.charged], "advice": t.advice, "prediction_ids": found}
+        for t, found in ids.items()
+    ]
