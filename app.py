@@ -31,7 +31,8 @@ def main() -> None:
 def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-untyped-def]
     """Build the page over these settings and launch it; gives back the page and its URL."""
     # Uploads and pictures are served from a folder of our own, so that it can be swept.
-    os.environ["GRADIO_TEMP_DIR"] = str(settings.data_dir / "served")
+    served = settings.data_dir / "served"
+    os.environ["GRADIO_TEMP_DIR"] = str(served)
     from starlette.responses import JSONResponse
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
@@ -56,7 +57,8 @@ def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-unty
 
     async def sweep_hourly() -> None:
         while True:
-            await asyncio.to_thread(sweep, time.time())
+            for folder in (backend.references, served):
+                await asyncio.to_thread(sweep, folder, time.time())
             await asyncio.sleep(3600)
 
     async def healthz(_request: object) -> JSONResponse:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from core.budget import Budget
 from core.client import Client
 from core.ledger import Ledger
 from core.prompts import Preset, load_presets
+from core.references import Reference, prepare
 from core.runs import Runs
 from core.sandbox import create_app
 from core.settings import Settings
@@ -28,6 +31,7 @@ class Backend:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
         self.references = settings.data_dir / "references"
+        self._preparing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare")
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self.runs = Runs(self.ledger, settings.data_dir, budget=budget)
@@ -38,6 +42,16 @@ class Backend:
             return Account("host", "host", Client(self.settings.api_key, self.settings.base_url))
         transport = httpx.ASGITransport(app=create_app(seconds=self.settings.sandbox_seconds))
         return Account("sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport))
+
+    async def prepare(self, source: Path, number: int) -> Reference:
+        """`core.references.prepare` into this app's folder, in one of a few threads: decoding takes memory.
+
+        Raises:
+            ReferenceRejected: the picture can't be used.
+            KontextError: it can't be written.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._preparing, prepare, source, number, self.references)
 
     async def bring(self, key: str) -> tuple[Account, Decimal]:
         """An account for a visitor's own key, tried against the balance call; and that balance in USD.
@@ -65,4 +79,5 @@ class Backend:
         """Stop watching; runs that wait are taken up at the next start."""
         await self.runs.aclose()
         await self.account.client.aclose()
+        self._preparing.shutdown(wait=False, cancel_futures=True)
         self.ledger.close()

@@ -112,9 +112,21 @@ def find(folder: Path, sha256: str) -> Reference | None:
     for suffix, media_type in ((".jpg", "image/jpeg"), (".png", "image/png")):
         path = folder / (sha256 + suffix)
         if path.is_file():
+            path.touch()  # still in use, for whoever clears up by age
             with Image.open(path) as picture:
                 return Reference(path, sha256, media_type, *picture.size)
     return None
+
+
+def adopt(path: Path, folder: Path) -> Reference | None:
+    """A prepared picture that was kept elsewhere, in this folder too; None where it is gone."""
+    held = folder / path.name
+    try:
+        if not held.is_file():
+            _keep(path.read_bytes(), held)
+    except OSError:
+        return None
+    return find(folder, path.stem)
 
 
 def _bytes(source: Path | bytes, number: int) -> bytes:

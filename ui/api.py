@@ -15,7 +15,7 @@ from core.backend import Backend
 from core.errors import InputError, KontextError, Problem
 from core.estimate import estimate
 from core.inputs import check, find_problems, find_variant
-from core.references import Reference, prepare
+from core.references import Reference
 from core.run import Run
 from core.variants import PICTURES, SEED
 from ui.files import served, uploaded
@@ -87,7 +87,7 @@ class Api:
             numbers = ", ".join(map(str, lost))
             raise InputError([Problem("images", f"Reference {numbers} is no uploaded file; send it with handle_file.")])
         preparing = [
-            asyncio.to_thread(prepare, source, number, self._backend.references)
+            self._backend.prepare(source, number)
             for number, source in enumerate(sources, start=1)
             if source is not None
         ]

@@ -10,12 +10,12 @@ import gradio as gr
 from gradio import processing_utils
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-KEPT_SECONDS = 24 * 3600  # how long a copy is served; it is made anew from our own files when it is asked for again
+KEPT_SECONDS = 24 * 3600  # what a run needs it keeps itself; a copy to show is made anew when it is asked for
 
 
-def sweep(now: float) -> None:
-    """Remove what has been served for longer than KEPT_SECONDS; `now` in seconds since the epoch."""
-    for path in Path(get_upload_folder()).rglob("*"):
+def sweep(folder: Path, now: float) -> None:
+    """Remove files that nobody has used for KEPT_SECONDS; `now` in seconds since the epoch."""
+    for path in folder.rglob("*"):
         # Another sweep or an upload may take a file away in between: gone is gone.
         with suppress(OSError):
             if path.is_file() and now - path.stat().st_mtime > KEPT_SECONDS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -15,7 +14,7 @@ from core.backend import Backend
 from core.errors import InputError, KontextError, ReferenceRejected
 from core.inputs import check, parse_size, size_for
 from core.prompts import Preset, compose, lint, renumber, reword, suggest_roles
-from core.references import Reference, find, prepare
+from core.references import Reference, adopt, find
 from core.run import Run
 from core.snippets import snippets
 from core.variants import ASPECT_RATIO, ASPECT_RATIOS, REGISTRY, SEED, SIZE, Variant
@@ -31,6 +30,7 @@ class InputHandlers:
     """Bound to one backend; keeps nothing of a visitor between two calls."""
 
     def __init__(self, backend: Backend, examples: Mapping[str, Example]) -> None:
+        self._prepare = backend.prepare
         self._presets = backend.presets
         self._folder = backend.references
         self._base_url = backend.settings.base_url
@@ -44,7 +44,7 @@ class InputHandlers:
         if source is None:
             return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
         try:
-            reference = await asyncio.to_thread(prepare, source, int(arrival.get("number") or 1), self._folder)
+            reference = await self._prepare(source, int(arrival.get("number") or 1))
         except KontextError as error:
             name = str(arrival.get("name") or "")[:80]
             return {"refused": f"{name}: {error}" if name else str(error)}
@@ -55,18 +55,17 @@ class InputHandlers:
 
     def references(self, cards: Sequence[Card]) -> list[Reference]:
         """The prepared pictures behind the cards. Raises ReferenceRejected for one that is gone."""
-        return [self.kept(Path(card.image.path).stem, number) for number, card in enumerate(cards, start=1)]
+        return [
+            _there(find(self._folder, Path(card.image.path).stem), number) for number, card in enumerate(cards, start=1)
+        ]
 
-    def kept(self, sha256: str, number: int) -> Reference:
-        """A prepared picture by its hash. Raises ReferenceRejected where it is gone."""
-        found = find(self._folder, sha256)
-        if found is None:
-            raise ReferenceRejected(number, "is no longer here.", "Remove it and add it again.")
-        return found
+    def references_of(self, run: Run) -> list[Reference]:
+        """The references of an earlier run, to be sent again. Raises ReferenceRejected for one that is gone."""
+        return [_there(adopt(reference.path, self._folder), reference.number) for reference in run.references]
 
     async def use(self, picture: Path, cards: list[Card]) -> list[Card]:
         """The cards with a picture of a run as one more. Raises KontextError where it can't be used."""
-        reference = await asyncio.to_thread(prepare, picture, len(cards) + 1, self._folder)
+        reference = await self._prepare(picture, len(cards) + 1)
         return [*cards, _card(reference, picture.name, None)]
 
     # Prompt -------------------------------------------------------------------------------------
@@ -137,13 +136,13 @@ class InputHandlers:
 
     # The whole form at once ---------------------------------------------------------------------
 
-    def example(self, event: gr.EventData, *flat: Any) -> list[Update]:
+    async def example(self, event: gr.EventData, *flat: Any) -> list[Update]:
         """A ready example into the page; the last output is what its preset composed."""
         chosen = self._examples.get(str(event.example))
         if chosen is None:
             return [gr.skip()] * (len(flat) + 1)
         cards = [
-            _card(prepare(path, number, self._folder), path.name, role)
+            _card(await self._prepare(path, number), path.name, role)
             for number, (path, role) in enumerate(chosen.references, start=1)
         ]
         roles = [role for _, role in chosen.references]
@@ -153,7 +152,7 @@ class InputHandlers:
 
     def restored(self, run: Run, *flat: Any) -> list[Update]:
         """Every input of a run, references and seed included; the last output says that nothing is composed."""
-        found = [(reference, find(self._folder, reference.sha256)) for reference in run.references]
+        found = [(reference, adopt(reference.path, self._folder)) for reference in run.references]
         cards = [_card(held, f"reference {reference.number}", reference.role) for reference, held in found if held]
         values = {**run.values, SEED.name: run.seed}
         form = Form.read(flat)
@@ -204,6 +203,12 @@ def shapes(variant: Variant) -> list[tuple[str, str]]:
         (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized else ratio, ratio) for ratio in ASPECT_RATIOS
     ]
     return [("As the model decides", AUTO), *labels, *([("Width and height of my own", OWN)] if sized else [])]
+
+
+def _there(found: Reference | None, number: int) -> Reference:
+    if found is None:
+        raise ReferenceRejected(number, "is no longer here.", "Remove it and add it again.")
+    return found
 
 
 def _card(reference: Reference, name: str, role: str | None) -> Card:

@@ -20,9 +20,9 @@ from ui.files import served
 _HERE = Path(__file__).parent
 
 _CHARGED: dict[Charged, str] = {
-    "no": "No, nothing was charged.",
-    "yes": "Yes.",
-    "unknown": "Not known yet.",
+    "no": "no, nothing was charged.",
+    "yes": "yes, it was charged.",
+    "unknown": "not known yet.",
 }
 
 # What the person sees of the states on the way.
@@ -79,7 +79,7 @@ def view_of(run: Run) -> dict[str, Any]:
             }
             for output in run.outputs
         ],
-        "troubles": _troubles(run.troubles),
+        "troubles": _troubles(run.troubles, free=run.account_id == "sandbox"),
         "receipt": receipt(run),
         "take_up": "Take it up again" if run.can_be_taken_up else "",
         "again": f"Run again · {sum_in_words(variant, run.pictures)}",
@@ -144,12 +144,22 @@ def _shape(run: Run) -> str:
     return f"{first.width}/{first.height}" if first else "1/1"
 
 
-def _troubles(troubles: Sequence[Trouble]) -> list[dict[str, Any]]:
+def _troubles(troubles: Sequence[Trouble], *, free: bool = False) -> list[dict[str, Any]]:
     """The same facts are said once, with every prediction that they are true of."""
+    prefix = "Nothing, this is the sandbox. With a key: " if free else ""
     ids: dict[Trouble, list[str]] = {}
     for trouble in troubles:
         ids.setdefault(replace(trouble, prediction_id=None), []).extend(filter(None, [trouble.prediction_id]))
     return [
-        {"happened": t.happened, "charged": _CHARGED[t.charged], "advice": t.advice, "prediction_ids": found}
+        {
+            "happened": t.happened,
+            "charged": _sentence(prefix + _CHARGED[t.charged]),
+            "advice": t.advice,
+            "prediction_ids": found,
+        }
         for t, found in ids.items()
     ]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -134,6 +134,8 @@ class RunHandlers:
             yield view_of(state)
 
     async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
+        if not _is_id(visitor):
+            raise KontextError("This page has lost track of who you are.", "Reload it, and press Generate again.")
         variant = REGISTRY.get(form.variant_id)
         values = form.values(variant) if variant else {}
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
@@ -144,7 +146,7 @@ class RunHandlers:
     async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
         values = {name: value for name, value in old.values.items() if name != SEED.name}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
-        references = [self._inputs.kept(r.sha256, r.number) for r in old.references]
+        references = self._inputs.references_of(old)
         roles = [r.role for r in old.references]
         account = self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, roles, old.preset)
@@ -162,7 +164,7 @@ class RunHandlers:
         return own or self._backend.account
 
     def _run(self, visitor: str, event: gr.EventData) -> Run | None:
-        return self._runs.get(visitor, str(event.run))
+        return self._runs.get(visitor, str(event.run)) if _is_id(visitor) else None
 
     def _draw_seed(self) -> int:
         return self._random.randint(0, int(SEED.maximum or 0))
@@ -172,12 +174,13 @@ class RunHandlers:
     def history(self, visitor: str) -> dict[str, Any]:
         """The visitor's runs, newest first."""
         names = {preset.id: preset.name for preset in self._backend.presets.values()}
-        return history_of(self._runs.of(visitor), names)
+        return history_of(self._runs.of(visitor) if _is_id(visitor) else [], names)
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Take a run and its files out of the history."""
         try:
-            await self._runs.delete(visitor, str(event.run))
+            if run := self._run(visitor, event):
+                await self._runs.delete(visitor, run.id)
         except KontextError as error:
             raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
         return self.history(visitor)
@@ -188,5 +191,6 @@ class RunHandlers:
         return self._inputs.restored(run, *flat) if run else [gr.skip()] * (len(flat) + 1)
 
 
+# Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
 def _is_id(visitor: object) -> bool:
     return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
