@@ -118,15 +118,17 @@ def find(folder: Path, sha256: str) -> Reference | None:
     return None
 
 
-def adopt(path: Path, folder: Path) -> Reference | None:
-    """A prepared picture that was kept elsewhere, in this folder too; None where it is gone."""
-    held = folder / path.name
+def adopt(path: Path, sha256: str, folder: Path) -> Reference | None:
+    """A prepared picture that lies elsewhere too, found or copied into this folder; None where it is gone."""
     try:
-        if not held.is_file():
-            _keep(path.read_bytes(), held)
+        return find(folder, sha256) or _copied(path, sha256, folder)
     except OSError:
         return None
-    return find(folder, path.stem)
+
+
+def _copied(path: Path, sha256: str, folder: Path) -> Reference | None:
+    _keep(path.read_bytes(), folder / (sha256 + path.suffix))
+    return find(folder, sha256)
 
 
 def _bytes(source: Path | bytes, number: int) -> bytes:

@@ -28,6 +28,11 @@ def served(path: Path) -> dict[str, Any]:
     return file_data(Path(held))
 
 
+def served_bytes(data: bytes, name: str) -> dict[str, Any]:
+    """The same for bytes that are made to be downloaded, under a good name."""
+    return file_data(Path(processing_utils.save_bytes_to_cache(data, name, get_upload_folder())))
+
+
 def file_data(held: Path) -> dict[str, Any]:
     """A file that already lies where Gradio serves from."""
     return {

@@ -28,12 +28,12 @@ function entry(run) {
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
       run.troubles.map((text) => h("p", { class: "trouble" }, text)),
-      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Take the inputs back"), run.open && act("takeup", "Take it up again"), run.finished && drop)));
+      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Take the inputs back"), run.pictures.length > 0 && act("archive", "ZIP"), run.open && act("takeup", "Take it up again"), run.finished && drop)));
 }
 
 function draw() {
   const runs = props.value?.runs || [];
-  if (!runs.length) { root.replaceChildren(h("p", { class: "empty" }, "Your runs will be listed here, with their pictures and what they cost.")); return; }
+  if (!runs.length) { root.replaceChildren(h("p", { class: "empty" }, "Your runs will be listed here, with their pictures and what they cost."), recovery()); return; }
   const list = h("ol", {});
   const fill = () => {
     const found = runs.filter(matches);
@@ -44,9 +44,29 @@ function draw() {
   const choose = h("select", { "aria-label": "Variant", onchange: (event) => { variant = event.target.value; fill(); } },
     h("option", { value: "" }, "All variants"),
     Object.entries(props.variants).map(([id, name]) => h("option", { value: id, selected: id === variant }, name)));
-  root.replaceChildren(h("div", { class: "filters" }, search, choose), list);
+  const receipts = h("button", { type: "button", class: "plain", onclick: () => trigger("receipts") }, "Receipts (CSV)");
+  root.replaceChildren(h("div", { class: "filters" }, search, choose, receipts), list, recovery());
   fill();
 }
 
+function recovery() {
+  const id = h("input", { type: "text", placeholder: "Prediction id", "aria-label": "Prediction id", autocomplete: "off", spellcheck: "false" });
+  return h("details", {}, h("summary", {}, "Recover by prediction id"),
+    h("p", { class: "line" }, "Anything made with this key in the last 7 days can be fetched again; it costs nothing."),
+    h("div", { class: "filters" }, id,
+      h("button", { type: "button", class: "plain", onclick: () => { if (id.value.trim()) trigger("recover", { prediction: id.value.trim() }); } }, "Recover")));
+}
+
+// The server made a file to download: take it.
+function take() {
+  const file = props.offer;
+  if (!file) return;
+  const link = h("a", { href: file.url, download: file.orig_name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
 watch("value", draw);
+watch("offer", take);
 draw();

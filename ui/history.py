@@ -17,15 +17,16 @@ _HERE = Path(__file__).parent
 
 
 class HistoryView(gr.HTML):
-    """A list of runs with thumbnails; `{"runs": […]}` as `history_of` makes it."""
+    """A list of runs with thumbnails; `{"runs": […]}` as `history_of` makes it. `offer` is a file to download."""
 
-    def __init__(self, **rest: Any) -> None:
+    def __init__(self, *, offer: dict[str, Any] | None = None, **rest: Any) -> None:
         super().__init__(
             value=None,
             html_template='<section class="history" aria-label="History"></section>',
             css_template=(_HERE / "history.css").read_text(),
             js_on_load=(_HERE / "history.js").read_text(),
             apply_default_css=False,
+            offer=offer,
             variants={row.id: row.name for row in REGISTRY.values()},
             **rest,
         )

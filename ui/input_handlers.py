@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -14,7 +15,8 @@ from core.backend import Backend
 from core.errors import InputError, KontextError, ReferenceRejected
 from core.inputs import check, parse_size, size_for
 from core.prompts import Preset, compose, lint, renumber, reword, suggest_roles
-from core.references import Reference, adopt, find
+from core.recipes import Recipe, extract, from_json, to_json
+from core.references import MAX_BYTES, Reference, adopt, find
 from core.run import Run
 from core.snippets import snippets
 from core.variants import ASPECT_RATIO, ASPECT_RATIOS, REGISTRY, SEED, SIZE, Variant
@@ -44,6 +46,7 @@ class InputHandlers:
         if source is None:
             return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
         try:
+            recipe = await asyncio.to_thread(recipe_in, source)
             reference = await self._prepare(source, int(arrival.get("number") or 1))
         except KontextError as error:
             name = str(arrival.get("name") or "")[:80]
@@ -51,17 +54,21 @@ class InputHandlers:
         finally:
             # The original may tell where it was taken; only what is sent is kept.
             source.unlink(missing_ok=True)
-        return {"image": served(reference.path)}
+        return {"image": served(reference.path), "recipe": to_json(recipe) if recipe else None}
 
     def references(self, cards: Sequence[Card]) -> list[Reference]:
         """The prepared pictures behind the cards. Raises ReferenceRejected for one that is gone."""
-        return [
-            _there(find(self._folder, Path(card.image.path).stem), number) for number, card in enumerate(cards, start=1)
-        ]
+        # Hashes travel in recipes, so a hash alone must open nothing: the card's own file has to be there.
+        shown = [uploaded(card.image.path) for card in cards]
+        found = [find(self._folder, path.stem) if path else None for path in shown]
+        return [_there(reference, number) for number, reference in enumerate(found, start=1)]
 
     def references_of(self, run: Run) -> list[Reference]:
         """The references of an earlier run, to be sent again. Raises ReferenceRejected for one that is gone."""
-        return [_there(adopt(reference.path, self._folder), reference.number) for reference in run.references]
+        return [
+            _there(adopt(reference.path, reference.sha256, self._folder), reference.number)
+            for reference in run.references
+        ]
 
     async def use(self, picture: Path, cards: list[Card]) -> list[Card]:
         """The cards with a picture of a run as one more. Raises KontextError where it can't be used."""
@@ -87,10 +94,11 @@ class InputHandlers:
         """Cards or fields changed: the preset's prompt follows; in a person's own words only the numbers do."""
         form = Form.read(flat)
         order = [card.image.path for card in form.cards]
-        if composed and form.prompt == composed:
-            composed = self._composed(form)
-            return [composed, composed, order]
-        return [renumber(form.prompt, _moves(before, order)), composed, order]
+        follows = bool(composed) and form.prompt == composed
+        words = self._composed(form) if follows else renumber(form.prompt, _moves(before, order))
+        if words == form.prompt:  # not written back: the person may be typing, or choosing a preset, meanwhile
+            return [gr.skip(), gr.skip(), order]
+        return [words, words if follows else gr.skip(), order]
 
     def give_back(self, own: str, *fields: Any) -> list[Update]:
         """The person's own text again, without the preset."""
@@ -152,11 +160,31 @@ class InputHandlers:
 
     def restored(self, run: Run, *flat: Any) -> list[Update]:
         """Every input of a run, references and seed included; the last output says that nothing is composed."""
-        found = [(reference, adopt(reference.path, self._folder)) for reference in run.references]
+        found = [(reference, adopt(reference.path, reference.sha256, self._folder)) for reference in run.references]
         cards = [_card(held, f"reference {reference.number}", reference.role) for reference, held in found if held]
         values = {**run.values, SEED.name: run.seed}
         form = Form.read(flat)
         return [*self._filled(form, cards, run.preset, run.prompt, run.variant_id, values, run.pictures), ""]
+
+    def from_recipe(self, text: str, runs: Sequence[Run], *flat: Any) -> list[Update]:
+        """The inputs of a recipe; its references come back where the visitor's own runs have them."""
+        recipe = from_json(text)
+        if recipe is None or recipe.variant_id not in REGISTRY:
+            return [gr.skip()] * (len(flat) + 1)
+        mine = {reference.sha256: reference.path for run in runs for reference in run.references}
+        cards = []
+        for number, (sha256, role) in enumerate(recipe.references, start=1):
+            held = adopt(mine[sha256], sha256, self._folder) if sha256 in mine else None
+            if held:
+                cards.append(_card(held, f"reference {number}", role))
+        if missing := len(recipe.references) - len(cards):
+            gr.Info(f"{missing} of its references are not among your runs: add them again.", title="Inputs restored")
+        values = {**recipe.values, SEED.name: recipe.seed}
+        form = Form.read(flat)
+        return [
+            *self._filled(form, cards, recipe.preset, recipe.prompt, recipe.variant_id, values, recipe.pictures),
+            "",
+        ]
 
     def _filled(
         self,
@@ -203,6 +231,11 @@ def shapes(variant: Variant) -> list[tuple[str, str]]:
         (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized else ratio, ratio) for ratio in ASPECT_RATIOS
     ]
     return [("As the model decides", AUTO), *labels, *([("Width and height of my own", OWN)] if sized else [])]
+
+
+def recipe_in(file: Path) -> Recipe | None:
+    """The recipe that a picture file carries, if any."""
+    return extract(file.read_bytes()) if file.stat().st_size <= MAX_BYTES else None
 
 
 def _there(found: Reference | None, number: int) -> Reference:

@@ -130,6 +130,11 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         # History, code, examples.
         history_tab.select(runs.history, visitor, history, **QUICK)
         history.discard(runs.discard, visitor, history, **QUICK)
+        history.archive(runs.archive, visitor, history, **QUICK)
+        history.receipts(runs.receipts, visitor, history, **QUICK)
+        history.recover(**to_result)
+        history.recover(runs.recover, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG).then(**total)
+        gallery.input(runs.restore_recipe, [visitor, *flat], [*flat, composed], **QUICK)
         history.restore(runs.restore, [visitor, *flat], [*flat, composed], **QUICK)
         result.example(inputs.example, flat, [*flat, composed], **QUICK)
         gr.on([code_tab.select], inputs.code, flat, code, **QUICK)

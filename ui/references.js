@@ -48,10 +48,17 @@ function note(text, kind) {
   notes.append(line);
 }
 
+function offer(text, action, act) {
+  const line = h("p", { class: "note offer" }, h("span", {}, text), h("button", { type: "button", class: "act", onclick: () => { line.remove(); act(); } }, action));
+  notes.append(line);
+}
+
 // A new card takes the first role of the preset that no card has yet.
 function nextRole(taken) {
   return (props.deal || []).find((role) => !taken.includes(role)) || null;
 }
+
+const card = (answer, name) => ({ image: answer.image, name, role: nextRole(cards().map((other) => other.role)) });
 
 async function add(files) {
   notes.replaceChildren();
@@ -71,13 +78,13 @@ async function add(files) {
     const answer = await pending;
     waiting = waiting.filter((arrival) => arrival !== arrivals[at]);
     URL.revokeObjectURL(arrivals[at].preview);
-    if (answer.recipe) {
-      draw();
-      props.recipe = answer.recipe;
-      trigger("input", answer.recipe);
+    if (answer.recipe && cards().length === 0) {
+      // Onto an empty table: the file brings all its inputs back.
+      trigger("input", { recipe: answer.recipe });
+      offer("The inputs of this picture are back.", "Use it as a reference instead", () => commit([card(answer, arrivals[at].name)]));
     } else if (answer.image) {
-      const role = nextRole(cards().map((card) => card.role));
-      commit([...cards(), { image: answer.image, name: arrivals[at].name, role }], `${arrivals[at].name} added as reference ${cards().length + 1}.`);
+      commit([...cards(), card(answer, arrivals[at].name)], `${arrivals[at].name} added as reference ${cards().length + 1}.`);
+      if (answer.recipe) offer("This picture carries its recipe.", "Take its inputs back", () => trigger("input", { recipe: answer.recipe }));
     } else {
       note(answer.refused, "refused");
       draw();

@@ -4,6 +4,7 @@ const root = element.querySelector(".result");
 let clock = null;
 let shownAt = 0;
 let lastRun = null;
+let recipes = true; // whether a download carries its recipe
 
 const seconds = (value) => `${value.toFixed(1)} s`;
 
@@ -42,7 +43,7 @@ function picture(run, entry, index) {
     h("figcaption", {},
       entry.seed === null || run.one_seed ? null : h("span", { class: "seed" }, `seed ${entry.seed}`),
       h("button", { type: "button", onclick: () => trigger("use", { run: run.id, number: entry.number }) }, "Use as reference"),
-      h("a", { href: entry.image.url, download: entry.name, class: "button" }, "Download")));
+      h("a", { href: (recipes && entry.with_recipe ? entry.with_recipe : entry.image).url, download: entry.name, class: "button" }, "Download")));
 }
 
 function placeholders(run) {
@@ -64,9 +65,17 @@ function copy(event, text) {
   navigator.clipboard?.writeText(text).then(() => { event.target.textContent = "Copied"; });
 }
 
+function recipeSwitch() {
+  const box = h("input", { type: "checkbox", onchange: (event) => { recipes = event.target.checked; draw(); } });
+  box.checked = recipes;
+  return h("label", { class: "recipes", title: "Drop such a file into the page and its inputs come back. Off: the bytes as the service sent them." },
+    box, "Downloads carry their recipe");
+}
+
 function receipt(run) {
   return h("div", { class: "receipt" },
     h("p", {}, run.receipt.map((part) => h("span", {}, part))),
+    run.pictures.length > 0 && recipeSwitch(),
     run.take_up && h("button", { type: "button", onclick: () => trigger("takeup", { run: run.id }) }, run.take_up),
     run.again && h("button", { type: "button", onclick: () => trigger("again", { run: run.id }) }, run.again));
 }

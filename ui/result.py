@@ -13,9 +13,10 @@ import gradio as gr
 from core.errors import Charged, KontextError
 from core.estimate import dollars, estimate, sum_in_words
 from core.inputs import parse_size
-from core.run import Run, Trouble
+from core.recipes import embed, recipe_of
+from core.run import Output, Run, Trouble
 from core.variants import REGISTRY
-from ui.files import served
+from ui.files import served, served_bytes
 
 _HERE = Path(__file__).parent
 
@@ -55,7 +56,7 @@ class ResultView(gr.HTML):
 
 
 def view_of(run: Run) -> dict[str, Any]:
-    """What the page shows of a run."""
+    """What the page shows of a run. Blocking: it copies pictures to where they are served from."""
     variant = REGISTRY[run.variant_id]
     return {
         "id": run.id,
@@ -71,6 +72,7 @@ def view_of(run: Run) -> dict[str, Any]:
             {
                 "number": output.number,
                 "image": served(output.path),
+                "with_recipe": _with_recipe(run, output) if run.finished else None,
                 "name": output.path.name,
                 "alt": f"Picture {output.number} by {variant.name}: {run.prompt[:120]}",
                 "width": output.width,
@@ -84,6 +86,11 @@ def view_of(run: Run) -> dict[str, Any]:
         "take_up": "Take it up again" if run.can_be_taken_up else "",
         "again": f"Run again · {sum_in_words(variant, run.pictures)}",
     }
+
+
+def _with_recipe(run: Run, output: Output) -> dict[str, Any]:
+    """The same picture with the run's recipe in its metadata; not a pixel differs."""
+    return served_bytes(embed(output.path.read_bytes(), recipe_of(run)), output.path.name)
 
 
 def view_of_refusal(error: KontextError) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import uuid
@@ -16,9 +17,11 @@ from core.account import Account
 from core.backend import Backend
 from core.errors import KontextError
 from core.estimate import dollars
+from core.exports import archive, receipts_csv
 from core.inputs import check
 from core.run import Run
-from core.variants import REGISTRY, SEED
+from core.variants import PICTURES, REGISTRY, SEED
+from ui.files import served_bytes
 from ui.form import Form
 from ui.history import history_of
 from ui.input_handlers import InputHandlers, Update
@@ -50,7 +53,7 @@ class RunHandlers:
         yield known, datetime.now(UTC), gr.skip()
         for run in self._runs.of(str(known))[:1]:
             async for state in self._runs.watch(str(known), run.id):
-                yield gr.skip(), gr.skip(), view_of(state)
+                yield gr.skip(), gr.skip(), await asyncio.to_thread(view_of, state)
 
     def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
         """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""
@@ -106,7 +109,7 @@ class RunHandlers:
         """Show a run of the history, and go on watching it if it has not finished."""
         if run := self._run(visitor, event):
             async for state in self._runs.watch(visitor, run.id):
-                yield view_of(state)
+                yield await asyncio.to_thread(view_of, state)
 
     def stop(self, visitor: str, event: gr.EventData) -> None:
         """Stop waiting. There is no way to stop the task itself, and the run says so."""
@@ -131,11 +134,10 @@ class RunHandlers:
             yield view_of_refusal(error)
             return
         async for state in self._runs.watch(visitor, run.id):
-            yield view_of(state)
+            yield await asyncio.to_thread(view_of, state)
 
     async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
-        if not _is_id(visitor):
-            raise KontextError("This page has lost track of who you are.", "Reload it, and press Generate again.")
+        _insist(visitor)
         variant = REGISTRY.get(form.variant_id)
         values = form.values(variant) if variant else {}
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
@@ -144,7 +146,7 @@ class RunHandlers:
         return await self._runs.start(visitor, account, inputs, references, form.roles, form.preset)
 
     async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
-        values = {name: value for name, value in old.values.items() if name != SEED.name}
+        values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = self._inputs.references_of(old)
         roles = [r.role for r in old.references]
@@ -153,6 +155,10 @@ class RunHandlers:
 
     async def _take_up(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
         return await self._runs.take_up(visitor, self._account(own, payer), run.id)
+
+    async def _recover(self, visitor: str, own: Account | None, payer: str, prediction_id: str) -> Run:
+        _insist(visitor)
+        return await self._runs.recover(visitor, self._account(own, payer), prediction_id)
 
     def _account(self, own: Account | None, payer: str) -> Account:
         # The page promised that the visitor's key pays: nobody else's may take its place in silence.
@@ -185,6 +191,28 @@ class RunHandlers:
             raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
         return self.history(visitor)
 
+    def archive(self, visitor: str, event: gr.EventData) -> Update:
+        """A run as a ZIP, offered for download."""
+        run = self._run(visitor, event)
+        if run is None:
+            return gr.skip()
+        return gr.update(offer=served_bytes(archive(run), f"kontext-{run.variant_id}-{run.id[:8]}.zip"))
+
+    def receipts(self, visitor: str) -> Update:
+        """Every receipt of the visitor as CSV, offered for download."""
+        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        return gr.update(offer=served_bytes(receipts_csv(runs).encode(), "kontext-receipts.csv"))
+
+    async def recover(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
+        """Any prediction of the last 7 days into the history, by its id."""
+        async for view in self._shown(visitor, self._recover(visitor, own, payer, str(event.prediction))):
+            yield view
+
+    def restore_recipe(self, visitor: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """The inputs of a recipe that came with a dropped picture; spends nothing."""
+        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        return self._inputs.from_recipe(str(event.recipe), runs, *flat)
+
     def restore(self, visitor: str, event: gr.EventData, *flat: Any) -> list[Update]:
         """All inputs of a run back into the page; spends nothing."""
         run = self._run(visitor, event)
@@ -194,3 +222,8 @@ class RunHandlers:
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
 def _is_id(visitor: object) -> bool:
     return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
+
+
+def _insist(visitor: object) -> None:
+    if not _is_id(visitor):
+        raise KontextError("This page has lost track of who you are.", "Reload it and try again.")
