@@ -209,7 +209,7 @@ def _packet(recipe: Recipe, present: bytes) -> bytes:
 
 def _property(packet: bytes) -> str | None:
     """Our property, as an element or as an attribute: editors write the one as the other. The last one counts."""
-    text = packet.decode().lstrip("\ufeff")
+    text = packet.decode()
     if "<!DOCTYPE" in text:  # where entities would be declared that grow without end; XMP has no use for it
         return None
     elements = list(ElementTree.fromstring(text).iter())  # noqa: S314 - at most LIMIT bytes, and no entities
@@ -281,7 +281,7 @@ def _jpeg_parts(data: bytes) -> Iterator[_Part]:
         if kind == b"\xff":  # filling, allowed before any marker
             at += 1
             continue
-        if kind in (b"\xda", b"\xd9") or size < 2 or end > len(data):
+        if kind in (b"\xda", b"\xd9") or end > len(data):
             return
         yield _Part(kind, at, at + 4, end, end)
         at = end
