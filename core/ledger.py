@@ -181,15 +181,13 @@ class Ledger:
 
     # uploads
 
-    def uploaded(self, account_id: str, hashes: Iterable[str], since: datetime) -> dict[str, str]:
-        """The URLs by hash of what that account has uploaded since then."""
-        query = sa.select(uploads.c.sha256, uploads.c.url).where(
-            uploads.c.account_id == account_id,
-            uploads.c.sha256.in_(list(hashes)),
-            uploads.c.uploaded_at >= since,
+    def uploaded(self, account_id: str, sha256: str, since: datetime) -> str | None:
+        """The URL of a content, if that account has uploaded it since then."""
+        query = sa.select(uploads.c.url).where(
+            uploads.c.account_id == account_id, uploads.c.sha256 == sha256, uploads.c.uploaded_at >= since
         )
         with self._read() as connection:
-            return {row.sha256: row.url for row in connection.execute(query)}
+            return connection.execute(query).scalar()
 
     def remember_upload(self, account_id: str, sha256: str, url: str, now: datetime) -> None:
         row = {"account_id": account_id, "sha256": sha256, "url": url, "uploaded_at": now}

@@ -6,12 +6,15 @@ import base64
 import binascii
 import os
 import shutil
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 
 from core.client import Picture, open_picture
-from core.errors import ServiceBroken
+from core.errors import LedgerError, ServiceBroken
 from core.references import Reference
+from core.run import RunReference
 
 FOLDER = "outputs"
 _SUFFIXES = {"jpeg": "jpg"}
@@ -72,6 +75,27 @@ def keep_reference(reference: Reference, folder: Path, number: int) -> Path:
     except OSError:
         shutil.copyfile(reference.path, path)
     return path
+
+
+def keep_references(
+    references: Sequence[Reference], roles: Sequence[str | None], folder: Path
+) -> tuple[RunReference, ...]:
+    """The references of a run in `folder`, numbered from 1, with their roles as far as there are any.
+
+    Raises:
+        LedgerError: one is gone, or the disk can't be written to; then none is left there.
+    """
+    try:
+        paths = [keep_reference(reference, folder, number) for number, reference in enumerate(references, 1)]
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        happened = "The references can't be kept: the app's disk is full or can't be written to, or one is gone."
+        raise LedgerError(happened, "Free some space or add the references again.") from None
+    kept = zip_longest(references, paths, roles[: len(paths)])
+    return tuple(
+        RunReference(number, role, r.sha256, path, r.media_type, r.width, r.height)
+        for number, (r, path, role) in enumerate(kept, 1)
+    )
 
 
 def remove(folder: Path, run_id: str) -> None:

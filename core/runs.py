@@ -16,7 +16,7 @@ from typing import Any
 from core import ends, outputs, recovery
 from core.account import Account, AccountKind
 from core.budget import Budget
-from core.errors import KontextError, LedgerError
+from core.errors import KontextError
 from core.flow import Flow
 from core.inputs import Inputs
 from core.ledger import Ledger
@@ -237,7 +237,8 @@ class Runs:
         roles: Sequence[str | None],
         preset: str | None,
     ) -> Record:
-        kept = await asyncio.to_thread(self._keep, run_id, references, roles)
+        folder = outputs.folder_of(self._folder, run_id)
+        kept = await asyncio.to_thread(outputs.keep_references, references, roles, folder)
         record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
         check = partial(self._check, record.facts)
         try:
@@ -249,28 +250,6 @@ class Runs:
 
     def _check(self, facts: Facts, spent: Decimal, spent_by_visitor: Decimal) -> None:
         self._budget.check(facts.estimate, spent=spent, spent_by_visitor=spent_by_visitor, now=facts.created_at)
-
-    def _keep(
-        self, run_id: str, references: Sequence[Reference], roles: Sequence[str | None]
-    ) -> tuple[RunReference, ...]:
-        folder = outputs.folder_of(self._folder, run_id)
-        try:
-            return tuple(
-                RunReference(
-                    number=number,
-                    role=roles[number - 1] if number <= len(roles) else None,
-                    sha256=reference.sha256,
-                    path=outputs.keep_reference(reference, folder, number),
-                    media_type=reference.media_type,
-                    width=reference.width,
-                    height=reference.height,
-                )
-                for number, reference in enumerate(references, 1)
-            )
-        except OSError:
-            outputs.remove(self._folder, run_id)
-            happened = "The references can't be kept: the app's disk is full or can't be written to, or one is gone."
-            raise LedgerError(happened, "Free some space or add the references again.") from None
 
     async def _reopen(self, record: Record, account: Account) -> Run:
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from core.inputs import Inputs
+from core.prediction import TERMINAL
 
 _URL = "\x00{}\x00"  # stands for the URL that reference {} will have; no text a person types contains it
 
@@ -82,21 +83,26 @@ def _javascript(inputs: Inputs) -> str:
 def _curl(inputs: Inputs, base_url: str) -> str:
     api = f"{base_url}/api/v3"
     auth = '-H "Authorization: Bearer $WAVESPEED_API_KEY"'
-    lines = ["# needs jq; the key is read from WAVESPEED_API_KEY"]
+    # In parentheses, an upload that fails ends the snippet before anything is paid for, and leaves the terminal open.
+    lines = ["# needs jq; the key is read from WAVESPEED_API_KEY", "(", "set -eo pipefail"]
     for number, file in enumerate(_files(inputs), start=1):
-        upload = f"curl -sf {api}/media/upload/binary {auth} -F file=@{file}"
-        lines.append(f"url{number}=$({upload} | jq -r .data.download_url)")
+        upload = f"curl -sSf {api}/media/upload/binary {auth} -F file=@{file}"
+        lines.append(f"url{number}=$({upload} | jq -er .data.download_url)")
     urls = [_URL.format(number) for number in range(1, inputs.reference_count + 1)]
+    ended = ", ".join(json.dumps(status) for status in sorted(TERMINAL))
     for body in _bodies(inputs, urls):
         text = json.dumps(body, ensure_ascii=False, indent=2).replace("'", "'\\''")
-        for number, _ in enumerate(urls, start=1):
-            text = text.replace(json.dumps(_URL.format(number))[1:-1], f"'$url{number}'")
-        submit = f"curl -sf {api}/{inputs.variant.model_id} {auth} -H 'Content-Type: application/json' -d '{text}'"
-        lines += ["", f"id=$({submit} | jq -r .data.id)"]
-        wait = f'until curl -sf {api}/predictions/$id/result {auth} | tee result.json | jq -e ".data.status'
-        lines += [f'{wait} | IN(\\"completed\\", \\"failed\\")" > /dev/null; do sleep 2; done']
-        lines += ["jq -r '.data.outputs[], .data.error' result.json"]
-    return "\n".join([*lines, ""])
+        for number, url in enumerate(urls, start=1):
+            text = text.replace(json.dumps(url)[1:-1], f"'\"$url{number}\"'")
+        submit = f"curl -sSf {api}/{inputs.variant.model_id} {auth} -H 'Content-Type: application/json' -d '{text}'"
+        result = f"curl -sSf {api}/predictions/$id/result {auth} | tee result.json"
+        lines += [
+            "",
+            f"id=$({submit} | jq -er .data.id)",
+            f"until {result} | jq -e '.data.status | IN({ended})' > /dev/null; do sleep 2; done",
+            "jq -r '.data.outputs[], .data.error' result.json",
+        ]
+    return "\n".join([*lines, ")", ""])
 
 
 def _indented(text: str) -> str:

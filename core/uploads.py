@@ -28,14 +28,8 @@ class Uploads:
 
     async def urls(self, account: Account, references: Sequence[Reference]) -> list[str]:
         """A URL for each reference, in their order; what is not there yet is uploaded side by side."""
-        hashes = {reference.sha256 for reference in references}
-        known = await asyncio.to_thread(self._ledger.uploaded, account.id, hashes, self._since(account))
-        missing = {r.sha256: r for r in references if r.sha256 not in known}
-        going = {sha256: self._upload(account, reference) for sha256, reference in missing.items()}
         # Shielded: this run may be stopped while another one waits for the same upload.
-        fresh = await asyncio.gather(*(asyncio.shield(task) for task in going.values()))
-        known |= dict(zip(going, fresh, strict=True))
-        return [known[reference.sha256] for reference in references]
+        return await asyncio.gather(*(asyncio.shield(self._task(account, r)) for r in references))
 
     async def forget(self, account: Account, urls: Iterable[str]) -> None:
         """The service can't fetch one of these: the next run uploads them anew."""
@@ -46,10 +40,10 @@ class Uploads:
         # The embedded sandbox keeps nothing beyond the process that it lives in.
         return max(since, self._began) if account.kind == "sandbox" else since
 
-    def _upload(self, account: Account, reference: Reference) -> asyncio.Task[str]:
+    def _task(self, account: Account, reference: Reference) -> asyncio.Task[str]:
         key = (account.id, reference.sha256)
         if key not in self._going:
-            task = asyncio.create_task(self._upload_now(account, reference))
+            task = asyncio.create_task(self._url(account, reference))
             task.add_done_callback(lambda done: self._over(key, done))
             self._going[key] = task
         return self._going[key]
@@ -59,7 +53,11 @@ class Uploads:
         if not done.cancelled():
             done.exception()  # nobody may be waiting any more, and asyncio would complain
 
-    async def _upload_now(self, account: Account, reference: Reference) -> str:
+    async def _url(self, account: Account, reference: Reference) -> str:
+        known = await asyncio.to_thread(self._ledger.uploaded, account.id, reference.sha256, self._since(account))
+        return known or await self._upload(account, reference)
+
+    async def _upload(self, account: Account, reference: Reference) -> str:
         url = await account.client.upload(reference)
         try:
             await asyncio.to_thread(self._ledger.remember_upload, account.id, reference.sha256, url, self._clock())

@@ -219,12 +219,12 @@ def test_uploads_are_remembered_by_account_and_age(ledger: Ledger) -> None:
     ledger.remember_upload("host", "aa", "u1", NOON)
     ledger.remember_upload("host", "aa", "u2", NOON + timedelta(hours=1))
     ledger.remember_upload("own-1", "aa", "u3", NOON)
-    assert ledger.uploaded("host", ["aa", "bb"], NOON) == {"aa": "u2"}
-    assert ledger.uploaded("host", ["aa"], NOON + timedelta(hours=2)) == {}
+    assert [ledger.uploaded("host", sha256, NOON) for sha256 in ("aa", "bb")] == ["u2", None]
+    assert ledger.uploaded("host", "aa", NOON + timedelta(hours=2)) is None
     ledger.forget_uploads("host", ["u1", "u3"])
-    assert ledger.uploaded("host", ["aa"], NOON) == {"aa": "u2"}
+    assert ledger.uploaded("host", "aa", NOON) == "u2"
     ledger.forget_uploads("host", ["u2"])
-    assert ledger.uploaded("host", ["aa"], NOON) == {}
+    assert ledger.uploaded("host", "aa", NOON) is None
 
 
 def test_durations_are_of_the_variant_and_of_the_world(ledger: Ledger) -> None:

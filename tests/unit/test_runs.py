@@ -171,6 +171,17 @@ async def test_a_reference_is_uploaded_once(house: House) -> None:
     assert house.wire.seen["upload"] == 3
 
 
+async def test_the_sandbox_forgets(tmp_path: Path) -> None:
+    """What the embedded sandbox was given is gone with its process: uploaded again, without a failure first."""
+    house = House(tmp_path / "data", kind="sandbox")
+    await house.run()
+    house.time.now += timedelta(seconds=1)
+    await house.kill()
+    await house.run()
+    assert house.wire.seen["upload"] == 2
+    await house.aclose()
+
+
 async def test_an_upload_that_is_gone_is_uploaded_again(house: House) -> None:
     """The service can't fetch what we remember (1402): uploaded and submitted once more, and charged once."""
     gone = "http://service.invalid/storage/gone/x.png"
@@ -208,7 +219,9 @@ async def test_a_failed_upload_sends_nothing(house: House) -> None:
 async def test_not_created(house: House, fault: Any) -> None:
     """A submit that never arrived is not sent again: the run says that nothing was created, and nothing is counted."""
     house.wire.faults["submit"].append(fault)
+    began = house.time.now
     run = await house.run()
+    assert house.time.now - began >= timedelta(minutes=2)
     assert (run.state, run.charge, house.spent()) == ("failed", 0, 0)
     assert (house.wire.seen["submit"], await house.created()) == (1, [])
     assert [(t.charged, "nothing was created" in t.happened) for t in run.troubles] == [("no", True)]
@@ -258,10 +271,11 @@ async def test_a_twin_in_the_air_is_not_taken(house: House) -> None:
     house.wire.faults["submit"].extend([lost_before, slow])
     house.wire.faults["history"].extend([_plainly] * 7 + [last_look])
     run = await house.press("max", 2)
-    await looked.wait()
-    assert {p.id for p in run.predictions} == {None}
+    known = asyncio.create_task(house.until(run, lambda now: any(p.id for p in now.predictions)))
+    await asyncio.wait({known, asyncio.create_task(looked.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    assert not known.done()
     landing.set()
-    await house.until(run, lambda now: any(p.id for p in now.predictions))
+    await known
     house.time.going.set()
     run = await house.end_of(run)
     assert (run.state, len(run.outputs), len(await house.created())) == ("partial", 1, 1)
@@ -340,6 +354,7 @@ async def test_one_refused_of_four(house: House) -> None:
     house.wire.faults["submit"].append(answer(400, "no"))
     run = await house.run("pro", 4)
     assert (run.state, len(run.outputs), len(run.troubles)) == ("partial", 3, 1)
+    assert run.charge_source == "billing"
     assert run.charge == house.spent() == await house.billed() == Decimal("0.12")
 
 
@@ -394,6 +409,23 @@ async def test_transient_faults_of_looks(house: House) -> None:
     house.wire.faults["result"].extend(row * 4)
     run = await house.run("pro", 2)
     assert (run.state, len(await house.created())) == ("completed", 2)
+
+
+async def test_not_known_yet(house: House) -> None:
+    """A service that does not know its own new task for a moment is asked again."""
+    house.wire.faults["result"].extend([answer(404, "Prediction not found")] * 3)
+    assert (await house.run()).state == "completed"
+
+
+@pytest.mark.parametrize(("kind", "charged", "charge"), [("host", "unknown", "0.04"), ("sandbox", "no", "0")])
+async def test_not_known_any_more(tmp_path: Path, kind: Any, charged: str, charge: str) -> None:
+    """A task that the service has lost ends the run; what it may have cost stays counted, but not in the sandbox."""
+    house = House(tmp_path / "data", kind=kind)
+    house.wire.always["result"] = answer(404, "Prediction not found")
+    run = await house.run()
+    assert (run.state, run.charge, run.can_be_taken_up) == ("failed", Decimal(charge), False)
+    assert [t.charged for t in run.troubles] == [charged]
+    await house.aclose()
 
 
 async def test_base64_outputs(house: House) -> None:
