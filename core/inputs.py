@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from random import Random
 from typing import Any
 
 from core.errors import InputError, Problem
@@ -79,6 +81,12 @@ def check(
         seed=_seed(variant, given, draw_seed),
         values=_sent(variant, given),
     )
+
+
+def seed_drawer(random: Random) -> Callable[[], int]:
+    """What `check` draws seeds with: any that the service takes."""
+    assert SEED.maximum is not None
+    return partial(random.randint, 0, int(SEED.maximum))
 
 
 def find_variant(variant_id: Any) -> Variant:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 # Seconds between two looks. The average stays below the one a second of the official client (S) although the
 # shortest does not: looks are spent where the end is likely.
-SHORTEST = 0.2
-DUE = 0.44  # at most this while the end is due, so that it is seen within half of that, mostly
+SHORTEST = 0.1
+DENSEST, DUE = 0.2, 0.44  # while the end is due, so that it is seen within half of that, mostly
 LONGEST = 3.0
 
 REMEMBERED = 20  # how many of the last durations count: the service changes its speed
 GUESSED_SPREAD = 0.15  # of the duration, where fewer than three were seen
 NARROWEST, WIDEST = 0.03, 0.17  # of the median
 HEADSTART = 1.5  # the dense looks begin this many spreads before the median, and thin out one spread after it
+BREATH = 0.03  # seconds after the median that a look falls on: what always takes the same time is seen at once
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ def next_look(elapsed: float, expectation: Expectation | None) -> float:
     early = expectation.median - HEADSTART * expectation.spread - elapsed
     if early > 0:
         return max(min(early, LONGEST), SHORTEST)  # not in one go: a task that fails may well fail at once
-    late = max(elapsed - expectation.median - expectation.spread, 0.0)
-    due = min(max(expectation.spread / 3, SHORTEST), DUE)
-    return min(due + 0.3 * late, LONGEST)
+    due = min(max(0.45 * expectation.spread, DENSEST), DUE)
+    late = elapsed - expectation.median - expectation.spread
+    if late > 0:
+        return min(due + 0.3 * late, LONGEST)
+    # To the next of the moments that lie evenly around the median, whatever the last look itself took.
+    left = (expectation.median + BREATH - elapsed) % due
+    return left if left >= due / 2 else left + due

@@ -14,10 +14,10 @@ from gradio.data_classes import FileData
 from core.backend import Backend
 from core.errors import InputError, KontextError, Problem
 from core.estimate import estimate
-from core.inputs import check, find_problems, find_variant
+from core.inputs import check, find_problems, find_variant, seed_drawer
 from core.references import Reference
 from core.run import Run
-from core.variants import PICTURES, SEED
+from core.variants import PICTURES
 from ui.files import served, uploaded
 
 # Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
@@ -29,7 +29,7 @@ class Api:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._random = random.SystemRandom()
+        self._draw_seed = seed_drawer(random.SystemRandom())
 
     async def generate(
         self, prompt: str, images: list[FileData], variant_id: str, parameters: dict[str, Any] | None = None
@@ -47,7 +47,9 @@ class Api:
             estimate_usd, charge_usd, seconds.
         """
         try:
-            run = await self._run(prompt, images or [], variant_id, _parameters(parameters))
+            run = await self._run(
+                prompt, images if isinstance(images, list) else [], variant_id, _parameters(parameters)
+            )
         except KontextError as error:
             raise gr.Error(str(error), print_exception=False) from None
         return _answer(run)
@@ -77,11 +79,8 @@ class Api:
             run = state
         return run
 
-    def _draw_seed(self) -> int:
-        return self._random.randint(0, int(SEED.maximum or 0))
-
     async def _prepared(self, images: list[FileData]) -> list[Reference]:
-        sources = [uploaded(image.path) for image in images]
+        sources = [uploaded(_path(image)) for image in images]
         lost = [number for number, source in enumerate(sources, start=1) if source is None]
         if lost:
             numbers = ", ".join(map(str, lost))
@@ -92,6 +91,11 @@ class Api:
             if source is not None
         ]
         return list(await asyncio.gather(*preparing))
+
+
+def _path(image: object) -> object:
+    # Gradio hands files over as they came; a raw caller may send anything in their place.
+    return image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
 
 
 def _parameters(given: object) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from core.backend import Backend
 from core.errors import InputError, KontextError, ReferenceRejected
 from core.inputs import check, parse_size, size_for
 from core.prompts import Preset, compose, lint, renumber, reword, suggest_roles
-from core.recipes import Recipe, extract, from_json, to_json
+from core.recipes import Recipe, extract, to_json
 from core.references import MAX_BYTES, Reference, adopt, find
 from core.run import Run
 from core.snippets import snippets
@@ -24,6 +24,8 @@ from ui.examples import Example
 from ui.files import served, uploaded
 from ui.form import AUTO, OWN, Form
 from ui.references import Card
+
+AFTER = 6  # outputs behind the form: composed, order, variant before, own words, the way back to them, the note
 
 Update = Any  # what Gradio takes for one output: a value, or gr.update(…)
 
@@ -52,8 +54,10 @@ class InputHandlers:
             name = str(arrival.get("name") or "")[:80]
             return {"refused": f"{name}: {error}" if name else str(error)}
         finally:
-            # The original may tell where it was taken; only what is sent is kept.
-            source.unlink(missing_ok=True)
+            # The original may tell where it was taken; only what is sent is kept. The gallery's own names are random:
+            # nothing else, that somebody may still look at, goes away with it.
+            if source.name.startswith("drop-"):
+                source.unlink(missing_ok=True)
         return {"image": served(reference.path), "recipe": to_json(recipe) if recipe else None}
 
     def references(self, cards: Sequence[Card]) -> list[Reference]:
@@ -82,13 +86,15 @@ class InputHandlers:
         form = Form.read(flat)
         preset = self._presets.get(form.preset or "")
         if preset is None:
-            return [gr.update(deal=[]), gr.update(), "", "", gr.update(visible=False), *_boxes(None, len(form.fields))]
+            return [gr.update(deal=[]), gr.skip(), "", gr.skip(), gr.skip(), *_boxes(None, len(form.fields))]
         roles = suggest_roles(preset, len(form.cards), form.roles)
         cards = [card.model_copy(update={"role": role}) for card, role in zip(form.cards, roles, strict=True)]
         prompt = self._composed(replace(form, cards=cards, fields=[field.default for field in preset.fields]))
-        own = form.prompt if form.prompt.strip() and form.prompt != composed else ""
+        own = form.prompt.strip() and form.prompt != composed
+        # A second preset writes over the first one's words: what was kept before it stays kept.
+        kept = [form.prompt, gr.update(visible=True)] if own else [gr.skip(), gr.skip()]
         gallery = gr.update(value=cards, deal=_deal(preset))
-        return [gallery, prompt, prompt, own, gr.update(visible=bool(own)), *_boxes(preset, len(form.fields))]
+        return [gallery, prompt, prompt, *kept, *_boxes(preset, len(form.fields))]
 
     def follow(self, composed: str, before: Sequence[str], *flat: Any) -> list[Update]:
         """Cards or fields changed: the preset's prompt follows; in a person's own words only the numbers do."""
@@ -122,19 +128,18 @@ class InputHandlers:
         """Another variant: show what it has, keep what can be kept, say what can't."""
         form = Form.read(flat)
         old, new = REGISTRY[before], REGISTRY[form.variant_id]
-        lost = [name.replace("_", " ") for name, value in form.parameters.items() if _is_lost(name, value, old, new)]
+        lost = [_called(name, old) for name, value in form.parameters.items() if _is_lost(name, value, old, new)]
         shape = form.shape
         if shape == OWN and new.parameter(SIZE.name) is None:
             lost.append("width and height of your own")
             shape = AUTO
         note = " ".join(f"{new.name} has no {name}." for name in lost)
-        if composed and form.prompt == composed:
-            prompt = composed = self._composed(form)
-        else:
-            prompt = reword(form.prompt, new.noun)
+        follows = bool(composed) and form.prompt == composed
+        words = self._composed(form) if follows else reword(form.prompt, new.noun)
+        written = gr.skip() if words == form.prompt else words  # the person may be typing meanwhile
         return [
-            prompt,
-            composed,
+            written,
+            written if follows else gr.skip(),
             new.id,
             gr.update(value=note, visible=bool(note)),
             gr.update(limit=new.reference_limit),
@@ -142,75 +147,68 @@ class InputHandlers:
             *[_shown(name, _carried(name, value, old), new) for name, value in form.parameters.items()],
         ]
 
-    # The whole form at once ---------------------------------------------------------------------
+    # The whole form at once; each answers for the form and for what `AFTER` counts ---------------------------
 
-    async def example(self, event: gr.EventData, *flat: Any) -> list[Update]:
-        """A ready example into the page; the last output is what its preset composed."""
+    async def example(self, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """A ready example into the page; it spends nothing by itself."""
         chosen = self._examples.get(str(event.example))
         if chosen is None:
-            return [gr.skip()] * (len(flat) + 1)
-        cards = [
-            _card(await self._prepare(path, number), path.name, role)
-            for number, (path, role) in enumerate(chosen.references, start=1)
-        ]
+            return nothing_filled(flat)
+        references = [await self._prepare(path, n) for n, (path, _) in enumerate(chosen.references, start=1)]
         roles = [role for _, role in chosen.references]
-        prompt = compose(self._presets[chosen.preset], roles, REGISTRY[chosen.variant_id].noun)
-        form = Form.read(flat)
-        return [*self._filled(form, cards, chosen.preset, prompt, chosen.variant_id, {}, 1), prompt]
-
-    def restored(self, run: Run, *flat: Any) -> list[Update]:
-        """Every input of a run, references and seed included; the last output says that nothing is composed."""
-        found = [(reference, adopt(reference.path, reference.sha256, self._folder)) for reference in run.references]
-        cards = [_card(held, f"reference {reference.number}", reference.role) for reference, held in found if held]
-        values = {**run.values, SEED.name: run.seed}
-        form = Form.read(flat)
-        return [*self._filled(form, cards, run.preset, run.prompt, run.variant_id, values, run.pictures), ""]
-
-    def from_recipe(self, text: str, runs: Sequence[Run], *flat: Any) -> list[Update]:
-        """The inputs of a recipe; its references come back where the visitor's own runs have them."""
-        recipe = from_json(text)
-        if recipe is None or recipe.variant_id not in REGISTRY:
-            return [gr.skip()] * (len(flat) + 1)
-        mine = {reference.sha256: reference.path for run in runs for reference in run.references}
-        cards = []
-        for number, (sha256, role) in enumerate(recipe.references, start=1):
-            held = adopt(mine[sha256], sha256, self._folder) if sha256 in mine else None
-            if held:
-                cards.append(_card(held, f"reference {number}", role))
-        if missing := len(recipe.references) - len(cards):
-            gr.Info(f"{missing} of its references are not among your runs: add them again.", title="Inputs restored")
-        values = {**recipe.values, SEED.name: recipe.seed}
-        form = Form.read(flat)
-        return [
-            *self._filled(form, cards, recipe.preset, recipe.prompt, recipe.variant_id, values, recipe.pictures),
-            "",
+        cards = [
+            _card(reference, path.name, role)
+            for reference, (path, role) in zip(references, chosen.references, strict=True)
         ]
+        prompt = compose(self._presets[chosen.preset], roles, REGISTRY[chosen.variant_id].noun)
+        hashes = tuple((reference.sha256, role) for reference, role in zip(references, roles, strict=True))
+        recipe = Recipe(chosen.variant_id, prompt, {}, None, 1, chosen.preset, hashes)
+        return self._filled(Form.read(flat), composed, recipe, cards, written=prompt)
 
-    def _filled(
-        self,
-        form: Form,
-        cards: list[Card],
-        preset_id: str | None,
-        prompt: str,
-        variant_id: str,
-        values: Mapping[str, Any],
-        pictures: int,
-    ) -> list[Update]:
-        """The form set anew, in the order of `Form.flat`."""
-        preset = self._presets.get(preset_id or "")
-        variant = REGISTRY[variant_id]
+    def restored(self, recipe: Recipe, runs: Sequence[Run], composed: str, *flat: Any) -> list[Update]:
+        """Every input of a recipe, seed included; references come back where these runs have them.
+
+        Hashes travel in files that people share, so the runs must be the visitor's own.
+        """
+        if recipe.variant_id not in REGISTRY:
+            return nothing_filled(flat)
+        mine = {reference.sha256: reference.path for run in runs for reference in run.references}
+        found = [
+            adopt(mine[sha256], sha256, self._folder) if sha256 in mine else None for sha256, _ in recipe.references
+        ]
+        numbered = list(zip(found, recipe.references, strict=True))
+        cards = [_card(held, f"reference {n}", role) for n, (held, (_, role)) in enumerate(numbered, start=1) if held]
+        if missing := found.count(None):
+            gr.Info(f"References that are not among your runs any more: {missing}. Add them again.", title="Restored")
+        numbers = iter(range(1, len(found) + 1))
+        moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
+        recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
+        return self._filled(Form.read(flat), composed, recipe, cards, written="")
+
+    def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card], *, written: str) -> list[Update]:
+        """The form set anew, in the order of `Form.flat`; `written` is what its preset has composed."""
+        preset = self._presets.get(recipe.preset or "")
+        variant = REGISTRY[recipe.variant_id]
+        values = {**recipe.values, SEED.name: recipe.seed}
         shape, width, height = _shape_of(values)
+        own = form.prompt.strip() and form.prompt != composed
         return [
             gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit),
             preset.id if preset else None,
             *_boxes(preset, len(form.fields)),
-            prompt,
-            variant_id,
-            pictures,
+            recipe.prompt,
+            variant.id,
+            recipe.pictures,
             gr.update(choices=shapes(variant), value=shape),
             width or gr.skip(),
             height or gr.skip(),
             *[_shown(name, values.get(name), variant) for name in form.parameters],
+            written,
+            [card.image.path for card in cards],
+            variant.id,
+            form.prompt if own else gr.skip(),
+            gr.update(visible=True) if own else gr.skip(),
+            gr.update(visible=False),
         ]
 
     def code(self, *flat: Any) -> dict[str, Any]:
@@ -222,6 +220,11 @@ class InputHandlers:
         except InputError as error:
             return {"note": f"The code appears here once the inputs are complete. {error.happened}"}
         return {"code": snippets(inputs, self._base_url)}
+
+
+def nothing_filled(flat: Sequence[Any]) -> list[Update]:
+    """The form and what is behind it, left as they are."""
+    return [gr.skip()] * (len(flat) + AFTER)
 
 
 def shapes(variant: Variant) -> list[tuple[str, str]]:
@@ -261,6 +264,13 @@ def _boxes(preset: Preset | None, count: int) -> list[Update]:
 def _untouched(name: str, value: Any, variant: Variant) -> bool:
     row = variant.parameter(name)
     return value is None or row is None or value == row.default
+
+
+def _called(name: str, variant: Variant) -> str:
+    """A parameter's label inside a sentence."""
+    row = variant.parameter(name)
+    label = row.label if row else name
+    return f"“{label}”" if " " in label else label.lower()
 
 
 def _is_lost(name: str, value: Any, old: Variant, new: Variant) -> bool:

@@ -46,6 +46,11 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
     runs = RunHandlers(backend, inputs)
     first = next(iter(REGISTRY.values()))
     with gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True) as page:
+        # First, or a private event of the same name would take theirs.
+        api = Api(backend)
+        gr.api(api.generate, api_name="generate", concurrency_limit=None)
+        gr.api(api.estimate, api_name="estimate", queue=False)
+
         visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
         since: gr.State = gr.State(None)
         own: gr.State = gr.State(None, time_to_live=KEY_SECONDS, delete_callback=None)
@@ -134,9 +139,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history.receipts(runs.receipts, visitor, history, **QUICK)
         history.recover(**to_result)
         history.recover(runs.recover, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG).then(**total)
-        gallery.input(runs.restore_recipe, [visitor, *flat], [*flat, composed], **QUICK)
-        history.restore(runs.restore, [visitor, *flat], [*flat, composed], **QUICK)
-        result.example(inputs.example, flat, [*flat, composed], **QUICK)
+        filled = [*flat, composed, order, before, own_words, back, note]
+        gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
+        history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
+        result.example(inputs.example, [composed, *flat], filled, **QUICK)
         gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
 
         # Settings. The key goes into this session's state alone; see KEY_SECONDS.
@@ -144,10 +150,6 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         for bring in (key.submit, use_key.click):
             bring(runs.bring_key, key, [own, key, key_words, forget, payer], **PRIVATE).then(**total)
         forget.click(runs.forget_key, None, [own, key, key_words, forget, payer], **PRIVATE).then(**total)
-
-        api = Api(backend)
-        gr.api(api.generate, api_name="generate", concurrency_limit=None)
-        gr.api(api.estimate, api_name="estimate", queue=False)
     return page
 
 

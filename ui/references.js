@@ -96,7 +96,10 @@ async function bring(arrival, number) {
   const lost = { refused: `${arrival.name} did not arrive. Nothing was charged. Check your connection and drop it again.` };
   if (arrival.file.size > props.largest) return { refused: `${arrival.name} is larger than ${Math.round(props.largest / 1048576)} MB. Nothing was charged. Save it smaller and drop it again.` };
   try {
-    const sent = await upload(arrival.file);
+    // A name of its own, so that the server may delete the original without taking anybody else's.
+    const ending = arrival.name.includes(".") ? arrival.name.slice(arrival.name.lastIndexOf(".")).replace(/[^.a-z0-9]/gi, "") : "";
+    const name = `drop-${Math.random().toString(36).slice(2)}${ending}`;
+    const sent = await upload(new File([arrival.file], name, { type: arrival.file.type }));
     return (await server.prepare_reference({ path: sent.path, number, name: arrival.name })) || lost;
   } catch {
     return lost;

@@ -18,13 +18,14 @@ from core.backend import Backend
 from core.errors import KontextError
 from core.estimate import dollars
 from core.exports import archive, receipts_csv
-from core.inputs import check
+from core.inputs import check, seed_drawer
+from core.recipes import from_json, recipe_of
 from core.run import Run
-from core.variants import PICTURES, REGISTRY, SEED
+from core.variants import PICTURES, REGISTRY
 from ui.files import served_bytes
 from ui.form import Form
 from ui.history import history_of
-from ui.input_handlers import InputHandlers, Update
+from ui.input_handlers import InputHandlers, Update, nothing_filled
 from ui.result import view_of, view_of_refusal
 
 View = dict[str, Any]
@@ -43,7 +44,7 @@ class RunHandlers:
         self._backend = backend
         self._runs = backend.runs
         self._inputs = inputs
-        self._random = random.SystemRandom()
+        self._draw_seed = seed_drawer(random.SystemRandom())
 
     # The visitor --------------------------------------------------------------------------------
 
@@ -172,9 +173,6 @@ class RunHandlers:
     def _run(self, visitor: str, event: gr.EventData) -> Run | None:
         return self._runs.get(visitor, str(event.run)) if _is_id(visitor) else None
 
-    def _draw_seed(self) -> int:
-        return self._random.randint(0, int(SEED.maximum or 0))
-
     # History ------------------------------------------------------------------------------------
 
     def history(self, visitor: str) -> dict[str, Any]:
@@ -208,15 +206,18 @@ class RunHandlers:
         async for view in self._shown(visitor, self._recover(visitor, own, payer, str(event.prediction))):
             yield view
 
-    def restore_recipe(self, visitor: str, event: gr.EventData, *flat: Any) -> list[Update]:
-        """The inputs of a recipe that came with a dropped picture; spends nothing."""
-        runs = self._runs.of(visitor) if _is_id(visitor) else []
-        return self._inputs.from_recipe(str(event.recipe), runs, *flat)
-
-    def restore(self, visitor: str, event: gr.EventData, *flat: Any) -> list[Update]:
+    def restore(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
         """All inputs of a run back into the page; spends nothing."""
         run = self._run(visitor, event)
-        return self._inputs.restored(run, *flat) if run else [gr.skip()] * (len(flat) + 1)
+        return self._inputs.restored(recipe_of(run), [run], composed, *flat) if run else nothing_filled(flat)
+
+    def restore_recipe(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """The inputs of a recipe that came with a dropped picture; spends nothing."""
+        recipe = from_json(str(event.recipe))
+        if recipe is None:
+            return nothing_filled(flat)
+        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        return self._inputs.restored(recipe, runs, composed, *flat)
 
 
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".

@@ -54,6 +54,16 @@ def test_seventeen_seconds(expectation: Expectation | None) -> None:
     assert watch_all(EVERY_SECOND, ends) > (17, 0.25)
 
 
+@pytest.mark.parametrize("trip", [0, 0.02, 0.06, 0.15])
+@pytest.mark.parametrize("duration", [2, 4.3, 9, 17])
+def test_always_the_same(duration: float, trip: float) -> None:
+    """What always takes the same time is seen at once, however long each look itself takes."""
+    expectation, elapsed = expect([duration] * 5, None), 0.0
+    while elapsed < duration:
+        elapsed += next_look(elapsed, expectation) + trip
+    assert elapsed - duration <= trip + 0.1
+
+
 @pytest.mark.parametrize("mean", [9, 17, 40])
 @pytest.mark.parametrize("relative", [0.02, 0.05, 0.12, 0.2])
 def test_spread(mean: float, relative: float) -> None:

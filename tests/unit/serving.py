@@ -1,0 +1,61 @@
+"""The sandbox on a real port of this computer, for code that brings a client of its own; what it is sent is kept."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+
+from core.sandbox import create_app
+
+SUBMIT = "/api/v3/wavespeed-ai/"
+
+
+@dataclass
+class Served:
+    """`submits` are (model id, body) in the order they came, before the sandbox has dropped anything."""
+
+    url: str = ""
+    submits: list[tuple[str, Any]] = field(default_factory=list)
+
+
+@contextmanager
+def serving() -> Iterator[Served]:
+    served, sandbox = Served(), create_app(seconds=0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+
+        async def heard() -> Message:
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            if message["type"] == "http.request" and not message.get("more_body"):
+                note(scope["path"], body)
+            return message
+
+        await sandbox(scope, heard, send)
+
+    def note(path: str, body: bytes) -> None:
+        if path.startswith(SUBMIT):
+            served.submits.append((path.removeprefix("/api/v3/"), json.loads(body)))
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        served.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield served
+        server.should_exit = True
+        thread.join()

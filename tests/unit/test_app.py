@@ -1,0 +1,87 @@
+"""The app as a whole, in a process of its own: imported, started with bad settings, and used as the README says."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from core.settings import VARIABLES
+
+HOME = Path(__file__).resolve().parents[2]
+
+# A variable that is set, even to nothing, is not taken from the developer's .env: no test may spend their money.
+BLANK = {row.name: "" for row in VARIABLES} | {"SPACE_ID": ""}
+
+
+def environment(**own: str) -> dict[str, str]:
+    return {**os.environ, **BLANK, "GRADIO_SERVER_NAME": "127.0.0.1", **own}
+
+
+def python(*arguments: str, **own: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=HOME, env=environment(**own), capture_output=True, text=True)
+
+
+def free_port() -> str:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return str(opened.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the app serves, on the sandbox, started as a person starts it."""
+    own = {"KONTEXT_DATA_DIR": str(tmp_path_factory.mktemp("data")), "KONTEXT_SANDBOX_SECONDS": "0"}
+    own["GRADIO_SERVER_PORT"] = free_port()
+    command = [sys.executable, "-u", "app.py"]
+    with subprocess.Popen(command, cwd=HOME, env=environment(**own), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        said = re.search(r"http://[\w.]+:\d+", next((line for line in process.stdout if "http://" in line), ""))
+        try:
+            assert said, "the app ended without an address"
+            yield said[0]
+        finally:
+            process.terminate()
+
+
+def test_importing_the_app_does_nothing() -> None:
+    """Importing app neither loads Gradio nor reads settings: everything happens in main."""
+    done = python("-c", "import app, sys; print('gradio' in sys.modules)", KONTEXT_HOSTED="perhaps")
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KONTEXT_HOSTED", "perhaps"), ("KONTEXT_DAILY_BUDGET_USD", "a lot"), ("WAVESPEED_BASE_URL", "wsk_not_a_host")],
+)
+def test_unusable_settings_end_the_start_with_one_sentence(name: str, value: str) -> None:
+    """The person is told which variable is wrong, without a trace and without the value, which may be a secret."""
+    done = python("app.py", **{name: value})
+    assert done.returncode != 0
+    assert name in done.stderr
+    assert value not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_healthz_answers_once_the_app_serves(url: str) -> None:
+    """Whoever runs the app can ask whether it serves, and what stands behind it."""
+    answer = httpx.get(f"{url}/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "backend": "sandbox"})
+
+
+def test_the_readmes_program_runs_as_printed(url: str) -> None:
+    """The example of the README asks for the price of two pictures, then makes them for it."""
+    (example,) = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text("utf-8"), re.DOTALL)
+    assert "http://127.0.0.1:7860" in example
+    done = python("-c", example.replace("http://127.0.0.1:7860", url))
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "0.08" in said
+    assert re.fullmatch(r"completed 0\.08 \['[^']+', '[^']+'\]", said[-1])

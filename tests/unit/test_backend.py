@@ -1,0 +1,181 @@
+"""What stands behind the page: which account pays, and a visitor's own key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from serving import Served, serving
+
+from core.backend import Backend
+from core.errors import BudgetError, KeyRejected, PresetError
+from core.inputs import check
+from core.references import prepare
+from core.run import Run
+from core.settings import read
+
+pytestmark = pytest.mark.anyio
+
+PRESETS = Path(__file__).parents[2] / "presets"
+HOST_KEY = "wsk_planted_secret_of_the_host"
+OWN_KEY = "wsk_planted_secret_of_a_visitor"
+
+Open = Callable[..., Awaitable[Backend]]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Open]:
+    """Makes backends from an environment, all on one data folder, and closes them."""
+    async with AsyncExitStack() as stack:
+
+        async def open(**environment: str) -> Backend:
+            folder = str(tmp_path / "data")
+            backend = Backend(
+                read({"KONTEXT_DATA_DIR": folder, "KONTEXT_SANDBOX_SECONDS": "0", **environment}, tmp_path), PRESETS
+            )
+            stack.push_async_callback(backend.aclose)
+            await backend.open()
+            return backend
+
+        yield open
+
+
+async def one_run(backend: Backend, account: object = None) -> Run:
+    """A run to its end, on the backend's account or another."""
+    payer = account or backend.account
+    picture = Image.new("RGB", (96, 64), "teal")
+    source = backend.settings.data_dir / "source.png"
+    picture.save(source)
+    inputs = check("pro", "make it red", 1, {}, lambda: 7)
+    references = [prepare(source, 1, backend.references)]
+    started = await backend.runs.start("ann", payer, inputs, references)  # type: ignore[arg-type]
+    return [run async for run in backend.runs.watch("ann", started.id)][-1]
+
+
+def everything_written(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+async def test_without_a_key_it_is_the_sandbox(opened: Open) -> None:
+    """The account says so, and a run ends in a picture with no network at all."""
+    backend = await opened()
+    assert (backend.account.id, backend.account.kind) == ("sandbox", "sandbox")
+    run = await one_run(backend)
+    assert (run.state, run.account_id, len(run.outputs)) == ("completed", "sandbox", 1)
+
+
+async def test_a_sandbox_run_costs_nobody_anything(opened: Open) -> None:
+    """It runs under a cap of nothing, and leaves what was spent at nothing."""
+    backend = await opened(KONTEXT_HOSTED="1", KONTEXT_DAILY_BUDGET_USD="0", KONTEXT_VISITOR_BUDGET_USD="0")
+    run = await one_run(backend)
+    assert run.state == "completed"
+    assert backend.runs.spent("ann", run.created_at) == 0
+
+
+async def test_with_a_key_the_host_pays(opened: Open, served: Served) -> None:
+    """The run goes to the base URL, and its cost counts."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
+    assert (backend.account.id, backend.account.kind) == ("host", "host")
+    before = len(served.submits)
+    run = await one_run(backend)
+    assert (run.state, run.account_id, run.charge) == ("completed", "host", Decimal("0.04"))
+    assert len(served.submits) == before + 1
+    assert backend.runs.spent("ann", run.created_at) == Decimal("0.04")
+
+
+async def test_the_caps_of_the_settings_hold(opened: Open, served: Served) -> None:
+    """A cap below the price refuses the run before anything is sent."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url, KONTEXT_VISITOR_BUDGET_USD="0.03")
+    before = len(served.submits)
+    with pytest.raises(BudgetError) as caught:
+        await one_run(backend)
+    assert caught.value.cap == "visitor"
+    assert len(served.submits) == before
+
+
+@pytest.mark.parametrize("host", ["", HOST_KEY], ids=["over the sandbox", "over the host's key"])
+async def test_a_key_of_ones_own_is_tried(opened: Open, served: Served, host: str) -> None:
+    """A key that the service takes gives an account of its own and the balance; blanks around it do no harm."""
+    backend = await opened(WAVESPEED_API_KEY=host, WAVESPEED_BASE_URL=served.url)
+    account, balance = await backend.bring(f" {OWN_KEY}{len(host)}\n")
+    try:
+        assert balance == Decimal(10)
+        assert account.kind == "own"
+        assert re.fullmatch("own-[0-9a-f]{16}", account.id)
+        assert (await one_run(backend, account)).account_id == account.id
+        assert await account.client.balance() == Decimal("9.96")
+    finally:
+        await account.client.aclose()
+
+
+async def test_ones_own_key_is_under_no_cap(opened: Open, served: Served) -> None:
+    """The caps guard the host's money alone."""
+    caps = {"KONTEXT_DAILY_BUDGET_USD": "0", "KONTEXT_VISITOR_BUDGET_USD": "0"}
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url, **caps)
+    account, _ = await backend.bring(f"{OWN_KEY}_2")
+    try:
+        assert (await one_run(backend, account)).state == "completed"
+    finally:
+        await account.client.aclose()
+
+
+async def test_the_same_key_is_the_same_account(opened: Open, served: Served) -> None:
+    """However it is pasted, so that its runs are found again; another key is another account."""
+    backend = await opened(WAVESPEED_BASE_URL=served.url)
+    accounts = [(await backend.bring(key))[0] for key in (OWN_KEY, f"  {OWN_KEY} ", f"{OWN_KEY}x")]
+    for account in accounts:
+        await account.client.aclose()
+    assert accounts[0].id == accounts[1].id != accounts[2].id
+
+
+@pytest.mark.parametrize("key", ["wsk_invalid", "", "   ", "wsk_mit_ümlaut", "two words"])
+async def test_a_wrong_key_is_refused(opened: Open, served: Served, key: str) -> None:
+    """Told in our words, and the key itself is not repeated."""
+    backend = await opened(WAVESPEED_BASE_URL=served.url)
+    with pytest.raises(KeyRejected) as caught:
+        await backend.bring(key)
+    assert not key.strip() or key not in str(caught.value)
+
+
+async def test_no_key_is_written_or_shown(opened: Open, served: Served) -> None:
+    """Neither the host's nor a visitor's: not on the disk, not in any repr."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
+    account, _ = await backend.bring(OWN_KEY)
+    try:
+        runs = [await one_run(backend), await one_run(backend, account)]
+    finally:
+        await account.client.aclose()
+    shown = repr([backend, backend.settings, backend.account, account, account.client, vars(backend), runs])
+    written = everything_written(backend.settings.data_dir)
+    assert b"make it red" in written
+    for key in (HOST_KEY, OWN_KEY):
+        assert key not in shown
+        assert key.encode() not in written
+
+
+async def test_runs_outlive_the_process(opened: Open) -> None:
+    """A second backend on the same folder knows what the first one made, with its picture on the disk."""
+    run = await one_run(await opened())
+    later = (await opened()).runs.get("ann", run.id)
+    assert later is not None and later.outputs == run.outputs
+    assert all(output.path.is_file() for output in later.outputs)
+
+
+async def test_the_presets_come_from_their_folder(opened: Open, tmp_path: Path) -> None:
+    """Every file of the folder by its id; a broken one stops the start with its name."""
+    backend = await opened()
+    assert set(backend.presets) == {file.stem for file in PRESETS.glob("*.toml")}
+    (tmp_path / "broken.toml").write_text("name = ")
+    with pytest.raises(PresetError, match=r"broken\.toml"):
+        Backend(backend.settings, tmp_path)

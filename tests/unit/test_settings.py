@@ -1,0 +1,219 @@
+"""The environment: every variable, its default, and what is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import SettingsError
+from core.settings import SERVICE, VARIABLES, Settings, read
+
+HOME = Path("/srv/studio")
+KEY = "wsk_planted_secret_4711"
+
+
+def settings(**environment: str) -> Settings:
+    return read(environment, HOME)
+
+
+def refused(**environment: str) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        settings(**environment)
+    return caught.value
+
+
+def test_an_empty_environment_is_a_free_and_local_app() -> None:
+    """No key, no caps, the service's own address, data beside app.py."""
+    assert settings() == Settings(
+        api_key=None,
+        base_url="https://api.wavespeed.ai",
+        data_dir=HOME / "data",
+        hosted=False,
+        daily_budget=None,
+        visitor_budget=None,
+        sandbox_seconds=2.0,
+    )
+
+
+def test_a_space_is_hosted_and_capped() -> None:
+    """SPACE_ID alone brings both caps."""
+    on_spaces = settings(SPACE_ID="someone/kontext-studio")
+    assert on_spaces.hosted
+    assert (on_spaces.daily_budget, on_spaces.visitor_budget) == (Decimal("1.00"), Decimal("0.20"))
+
+
+def test_everything_can_be_set() -> None:
+    """Each variable reaches its field, blanks around it left out."""
+    assert settings(
+        WAVESPEED_API_KEY=f"  {KEY}\n",
+        WAVESPEED_BASE_URL=" http://127.0.0.1:8787/ ",
+        KONTEXT_DATA_DIR=" /data/kontext ",
+        KONTEXT_HOSTED=" yes ",
+        KONTEXT_DAILY_BUDGET_USD=" 5 ",
+        KONTEXT_VISITOR_BUDGET_USD="0.5",
+        KONTEXT_SANDBOX_SECONDS="0.25",
+    ) == Settings(
+        api_key=KEY,
+        base_url="http://127.0.0.1:8787",
+        data_dir=Path("/data/kontext"),
+        hosted=True,
+        daily_budget=Decimal(5),
+        visitor_budget=Decimal("0.5"),
+        sandbox_seconds=0.25,
+    )
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_blank_variable_is_not_set(blank: str) -> None:
+    """What is left empty in a form of secrets counts as absent, SPACE_ID included."""
+    names = [variable.name for variable in VARIABLES] + ["SPACE_ID"]
+    assert read(dict.fromkeys(names, blank), HOME) == settings()
+
+
+@pytest.mark.parametrize(
+    ("said", "hosted"),
+    [
+        ("1", True),
+        ("true", True),
+        ("YES", True),
+        ("On", True),
+        ("0", False),
+        ("False", False),
+        ("no", False),
+        ("off", False),
+    ],
+)
+def test_hosted_can_be_said_in_several_words(said: str, hosted: bool) -> None:
+    """The switch wins over SPACE_ID, in both directions."""
+    assert settings(KONTEXT_HOSTED=said).hosted is hosted
+    assert settings(KONTEXT_HOSTED=said, SPACE_ID="a/b").hosted is hosted
+
+
+@pytest.mark.parametrize("name", ["daily", "visitor"])
+def test_a_cap_can_be_set_anywhere(name: str) -> None:
+    """A local cap holds, a hosted one replaces the default, and zero means that nothing may be spent."""
+    variable, field = f"KONTEXT_{name.upper()}_BUDGET_USD", f"{name}_budget"
+    assert getattr(settings(**{variable: "0.30"}), field) == Decimal("0.30")
+    assert getattr(settings(**{variable: "0.30", "KONTEXT_HOSTED": "1"}), field) == Decimal("0.30")
+    assert getattr(settings(**{variable: "0", "KONTEXT_HOSTED": "1"}), field) == 0
+
+
+def test_money_is_exact() -> None:
+    """An amount never goes through a float."""
+    assert str(settings(KONTEXT_DAILY_BUDGET_USD="0.10").daily_budget) == "0.10"
+
+
+def test_the_home_folder_may_be_written_short() -> None:
+    """A tilde is the home folder, as it would be in a shell."""
+    assert settings(KONTEXT_DATA_DIR="~/kontext").data_dir == Path.home() / "kontext"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (SERVICE, SERVICE),
+        ("https://api.example.com/", "https://api.example.com"),
+        ("https://api.example.com//", "https://api.example.com"),
+        ("HTTPS://api.example.com", "https://api.example.com"),
+        ("http://localhost:8787", "http://localhost:8787"),
+        ("http://[::1]:8787", "http://[::1]:8787"),
+        ("https://api.example.com?", "https://api.example.com"),
+    ],
+)
+def test_a_host_is_kept_without_what_follows(given: str, kept: str) -> None:
+    """So that /api/v3 can be put behind it."""
+    assert settings(WAVESPEED_BASE_URL=given).base_url == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "api.example.com",
+        "localhost:8787",
+        "ftp://api.example.com",
+        "file:///etc/passwd",
+        "https://",
+        "https://:8787",
+        "https://api example.com",
+        "https://user@api.example.com",
+        "https://user:pass@api.example.com",
+        "https://:pass@api.example.com",
+        "https://api.example.com:port",
+        "https://api.example.com:99999",
+        "https://[::1",
+        "https://api.example.com/api/v3",
+        "https://api.example.com/api/v3/",
+        "https://api.example.com?key=1",
+        "https://api.example.com#top",
+    ],
+)
+def test_anything_but_a_host_is_refused(given: str) -> None:
+    """A scheme we speak, a host, perhaps a port: nothing else, and no password in it."""
+    error = refused(WAVESPEED_BASE_URL=given)
+    assert error.variable == "WAVESPEED_BASE_URL"
+
+
+@pytest.mark.parametrize(
+    "variable", ["KONTEXT_DAILY_BUDGET_USD", "KONTEXT_VISITOR_BUDGET_USD", "KONTEXT_SANDBOX_SECONDS"]
+)
+@pytest.mark.parametrize("given", ["-1", "-0.01", "nan", "sNaN", "inf", "-Infinity", "$1", "1,50", "one", "1e", KEY])
+def test_a_number_must_be_one(variable: str, given: str) -> None:
+    """A cap that can't be read must not become no cap."""
+    error = refused(**{variable: given})
+    assert error.variable == variable
+    assert str(error).startswith(f"{variable} must be a number")
+    assert given not in str(error)
+
+
+@pytest.mark.parametrize("given", ["maybe", "2", "-1", "tru", KEY])
+def test_a_switch_must_be_on_or_off(given: str) -> None:
+    """A word that is neither could open a public app by mistake."""
+    error = refused(KONTEXT_HOSTED=given)
+    assert str(error) == "KONTEXT_HOSTED must be on or off."
+
+
+@given(st.text(min_size=6), st.sampled_from([v.name for v in VARIABLES if not v.name.endswith(("KEY", "DIR"))]))
+def test_no_value_is_ever_repeated(value: str, variable: str) -> None:
+    """Somebody pastes the key into the wrong box: the message names the variable and not what is in it."""
+    try:
+        read({variable: f"wsk_{value}"}, HOME)
+    except SettingsError as error:
+        assert error.variable == variable
+        assert "wsk_" not in str(error)
+        assert error.__cause__ is None
+        assert error.__suppress_context__ or error.__context__ is None
+
+
+def test_the_key_is_kept_out_of_repr() -> None:
+    """Settings may be logged; the key may not."""
+    shown = settings(WAVESPEED_API_KEY=KEY)
+    assert shown.api_key == KEY
+    assert KEY not in repr(shown) + str(shown)
+
+
+def test_the_table_names_every_variable() -> None:
+    """The README's rows: what is read here, and what Gradio reads for itself."""
+    assert [variable.name for variable in VARIABLES] == [
+        "WAVESPEED_API_KEY",
+        "WAVESPEED_BASE_URL",
+        "KONTEXT_DATA_DIR",
+        "KONTEXT_HOSTED",
+        "KONTEXT_DAILY_BUDGET_USD",
+        "KONTEXT_VISITOR_BUDGET_USD",
+        "KONTEXT_SANDBOX_SECONDS",
+        "GRADIO_SERVER_NAME",
+        "GRADIO_SERVER_PORT",
+    ]
+    assert all(variable.default and variable.meaning for variable in VARIABLES)
+
+
+@pytest.mark.parametrize("name", ["daily", "visitor"])
+def test_the_tables_defaults_are_the_ones_used(name: str) -> None:
+    """What the table says of a hosted app is what a hosted app gets."""
+    row = next(row for row in VARIABLES if row.name == f"KONTEXT_{name.upper()}_BUDGET_USD")
+    amount = getattr(settings(KONTEXT_HOSTED="1"), f"{name}_budget")
+    assert row.default == f"none; {amount} hosted"
