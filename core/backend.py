@@ -15,7 +15,7 @@ from core.account import Account
 from core.budget import Budget
 from core.client import Client
 from core.ledger import Ledger
-from core.prompts import Preset, load_presets
+from core.presets import Preset, load_presets
 from core.references import Reference, prepare
 from core.runs import Runs
 from core.sandbox import create_app

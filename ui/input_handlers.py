@@ -14,7 +14,9 @@ import gradio as gr
 from core.backend import Backend
 from core.errors import InputError, KontextError, ReferenceRejected
 from core.inputs import check, parse_size, size_for
-from core.prompts import Preset, compose, lint, renumber, reword, suggest_roles
+from core.mentions import lint, renumber, reword
+from core.presets import Preset
+from core.prompts import compose, suggest_roles
 from core.recipes import Recipe, extract, to_json
 from core.references import MAX_BYTES, Reference, adopt, find
 from core.run import Run

@@ -9,7 +9,7 @@ import gradio as gr
 
 from core.backend import Backend
 from core.estimate import dollars, javascript
-from core.prompts import FAMILIES, Preset
+from core.presets import FAMILIES, Preset
 from core.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
 from ui.api import Api
 from ui.code import CodeView

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel, GradioRootModel
 
-from core.prompts import ROLES
+from core.presets import ROLES
 from core.references import MAX_BYTES
 from core.variants import REFERENCE_LIMIT
 

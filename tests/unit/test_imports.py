@@ -30,7 +30,9 @@ LAYERS = (
     {"core.client", "core.ledger", "core.budget", "core.outputs"},
     {"core.record", "core.rows", "core.schema", "core.recipes"},
     {"core.run", "core.account"},
+    {"core.mentions"},
     {"core.inputs", "core.estimate", "core.prompts", "core.references", "core.snippets"},
+    {"core.presets"},
     {"core.prediction", "core.variants", "core.polling", "core.patience", "core.slots"},
     {"core.settings", "core.errors"},
 )
