@@ -40,12 +40,11 @@ class Collector:
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
         entry = replace(entry, charge=entry.reserved or None)
         saving = asyncio.create_task(self._notes.after(live, entry, without_pictures(prediction.answer)))
-        billing = asyncio.create_task(_billed(account, entry))
         try:
             entry = await self._bring(live, account, entry, prediction)
-            entry = await self._with_bill(entry, billing)
+            live.put(entry)  # the pictures are to be seen while the bill is asked for
+            entry = await self._with_bill(account, entry)
         finally:
-            billing.cancel()
             await saving
         await self._notes.after(live, entry)
 
@@ -89,11 +88,13 @@ class Collector:
         await asyncio.to_thread(outputs.write, path, picture.data)
         return Output(number, path, picture.width, picture.height, entry.seed, entry.id)
 
-    async def _with_bill(self, entry: Entry, billing: asyncio.Task[Decimal | None]) -> Entry:
+    async def _with_bill(self, account: Account, entry: Entry) -> Entry:
         if entry.charge is None:  # nothing was reserved: a recovered one, which was paid for before
             return entry
+        billing = asyncio.create_task(_billed(account, entry))
         await asyncio.wait({billing}, timeout=self._patience.aside)
         amount = billing.result() if billing.done() else None
+        billing.cancel()
         return entry if amount is None else replace(entry, charge=amount, source="billing")
 
 

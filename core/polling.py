@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # Seconds between two looks. The average stays below the one a second of the official client (S) although the
 # shortest does not: looks are spent where the end is likely.
-SHORTEST = 0.1
+SHORTEST = 0.05
 DENSEST, DUE = 0.2, 0.44  # while the end is due, so that it is seen within half of that, mostly
 LONGEST = 3.0
 
@@ -45,13 +45,14 @@ def next_look(elapsed: float, expectation: Expectation | None) -> float:
     if expectation is None:
         # With nothing known, a look costs the same share of whatever the wait turns out to be.
         return min(0.5 + 0.08 * elapsed, LONGEST)
-    early = expectation.median - HEADSTART * expectation.spread - elapsed
+    due = min(max(0.45 * expectation.spread, DENSEST), DUE)
+    centre = expectation.median + BREATH
+    early = centre - HEADSTART * expectation.spread // due * due - elapsed
     if early > 0:
         return max(min(early, LONGEST), SHORTEST)  # not in one go: a task that fails may well fail at once
-    due = min(max(0.45 * expectation.spread, DENSEST), DUE)
     late = elapsed - expectation.median - expectation.spread
     if late > 0:
         return min(due + 0.3 * late, LONGEST)
-    # To the next of the moments that lie evenly around the median, whatever the last look itself took.
-    left = (expectation.median + BREATH - elapsed) % due
-    return left if left >= due / 2 else left + due
+    # To the next of the moments that lie evenly around the centre, whatever time the last look itself took.
+    left = (centre - elapsed) % due
+    return left if left >= SHORTEST else left + due

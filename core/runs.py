@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 
+# Predictions of one account at once; a new account has room for 2, a larger one for 300 (D). A 429 teaches which.
+IN_FLIGHT = 256
+
 WAITS_FOR_KEY = "This run goes on once the key that it was made with is here again."
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
@@ -64,7 +67,7 @@ class Runs:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: randomness.Random | None = None,
         patience: Patience = Patience(),  # noqa: B008 - frozen
-        in_flight: int = 32,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._ledger = ledger
         self._folder = folder

@@ -81,6 +81,16 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         gallery, preset, prompt = form.cards, form.preset, form.prompt
         variant, pictures, shape = form.variant_id, form.pictures, form.shape
 
+        # The estimate comes first: what a control sets off is sent in this order, and each waits for the one before.
+        gr.on(
+            [variant.input, pictures.input, variant.change, pictures.change, payer.change],
+            None,
+            [variant, pictures, payer],
+            estimate,
+            js=_ESTIMATE,
+            **PRIVATE,
+        )
+
         # References, preset and prompt.
         preset.input(
             inputs.choose_preset,
@@ -98,7 +108,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         gr.on([prompt.change, gallery.change, variant.change], inputs.hint, flat, hints, **QUICK)
         back.click(inputs.give_back, [own_words, *form.fields], [preset, prompt, composed, back, *form.fields], **QUICK)
 
-        # Variant, parameters and estimate.
+        # Variant and parameters.
         variant.input(
             inputs.choose_variant,
             [composed, before, *flat],
@@ -106,20 +116,12 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             **QUICK,
         )
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
-        gr.on(
-            [variant.change, pictures.change, payer.change],
-            None,
-            [variant, pictures, payer],
-            estimate,
-            js=_ESTIMATE,
-            **PRIVATE,
-        )
 
         # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
-        to_result = {"fn": lambda: gr.Tabs(selected="result"), "outputs": tabs, **QUICK}
+        to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
         run = generate.click(runs.generate, [visitor, own, payer, *flat], result, cancels=[arrive], **LONG)
         again = result.again(runs.again, [visitor, own, payer], result, cancels=[arrive, run], **LONG)

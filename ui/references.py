@@ -30,6 +30,9 @@ class Cards(GradioRootModel):
     root: list[Card]
 
 
+_SCHEMA = Cards.model_json_schema()  # Gradio asks for it several times for each session
+
+
 class ReferenceGallery(gr.HTML):
     """Cards whose place is the number in the prompt and in the request.
 
@@ -75,4 +78,4 @@ class ReferenceGallery(gr.HTML):
         return Cards(root=list(value or []))
 
     def api_info(self) -> dict[str, Any]:
-        return Cards.model_json_schema()
+        return _SCHEMA

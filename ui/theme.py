@@ -59,7 +59,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#0f766e",
         button_primary_background_fill_dark="#0f766e",
         button_primary_background_fill_hover="#115e59",
-        button_primary_background_fill_hover_dark="#128a80",
+        button_primary_background_fill_hover_dark="#115e59",
         button_primary_text_color="#ffffff",
         button_primary_text_color_dark="#ffffff",
         button_secondary_background_fill="#ffffff",

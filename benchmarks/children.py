@@ -1,0 +1,80 @@
+"""Processes that a benchmark starts beside itself, so that what is measured has its Python to itself.
+
+A child prints one line of JSON once it is ready, answers each line it reads with another, and ends when its input
+does: whatever becomes of the parent, nothing is left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PATIENCE = 20  # seconds for a child to end by itself
+
+
+class Child:
+    """`script` with its arguments, running; `about` is what it said of itself."""
+
+    def __init__(self, script: str, *arguments: object, environment: Mapping[str, str] | None = None) -> None:
+        command = [sys.executable, str(HERE / script), *map(str, arguments)]
+        environment = {**os.environ, **(environment or {})}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+        self.about: dict[str, Any] = self._line()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.about['port']}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self) -> dict[str, Any]:
+        """What it has counted since it was last asked."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, _kind: type | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            with contextlib.suppress(ValueError):  # a library may have something to say first
+                if isinstance(said := json.loads(line), dict):
+                    return said
+        sys.exit(f"{self._process.args[1]} ended before its time.")  # type: ignore[index]
+
+
+def attend(about: Mapping[str, Any], answer: Callable[[], Mapping[str, Any]], end: Callable[[], None]) -> None:
+    """In a child: say that it is ready, answer from a thread of its own, and `end` when the parent has gone."""
+
+    def listen() -> None:
+        for _ in sys.stdin:
+            print(json.dumps(answer()), flush=True)
+        end()
+
+    print(json.dumps(about), flush=True)
+    threading.Thread(target=listen, daemon=True).start()

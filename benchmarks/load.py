@@ -1,0 +1,228 @@
+"""Two hundred runs in flight at once in one process: what they cost each other, the page, and the service.
+
+Run `python benchmarks/load.py`. The app is the real one, in a process of its own; the service is in another, and takes
+17 s for a prediction. Two hundred pages press Generate and watch their run, while somebody else uses the page.
+Loopback only; a minute and a half. `--over 0` has all of them press in the same moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import io
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.children import Child, attend  # noqa: E402  (needs the line above when run as a script)
+from benchmarks.table import heading, percentile, table, verdict  # noqa: E402
+
+RUNS = 200
+SECONDS = 17.0
+OVER = 10.0  # seconds over which they press; all are in flight together for the rest
+EVERY = 0.1  # seconds between two plain events
+PATIENCE = 90.0  # seconds for everything to end
+
+
+@dataclass(frozen=True)
+class Result:
+    """Seconds over the model: by the ledger, and as the page heard of it; seconds of each plain event."""
+
+    on_disk: list[float]
+    on_page: list[float]
+    events: list[float]
+    idle_events: list[float]
+
+
+# the app, in a process of its own
+
+
+def serve(base_url: str, folder: Path) -> None:
+    """The app on a free port, its cap on what one account has in flight lifted; says how its events are called."""
+    import app
+    import core.backend
+    from core.settings import read
+
+    core.backend.Runs = partial(core.backend.Runs, in_flight=RUNS)  # type: ignore[assignment, misc]
+    environment = {"WAVESPEED_API_KEY": "wsk_load", "WAVESPEED_BASE_URL": base_url, "KONTEXT_DATA_DIR": str(folder)}
+    page, url = app.serve(read(environment, ROOT), block=False, server_port=None)
+    events = {fn.name: number for number, fn in page.fns.items() if fn.api_visibility == "private"}
+    press = page.fns[events["generate"]]
+    over = threading.Event()
+    about = {
+        "port": int(url.rstrip("/").rpartition(":")[2]),
+        "events": events,
+        "names": [component.elem_id for component in press.inputs],
+        "values": [getattr(component, "value", None) for component in press.inputs],
+        "card": card(folder),
+    }
+    attend(about, lambda: {"peak": peak(), "processor": time.process_time()}, over.set)
+    over.wait()
+    os._exit(0)  # the pages that still watch are nobody's
+
+
+def card(folder: Path) -> dict[str, Any]:
+    """A small reference, as the page holds it after a drop."""
+    from core.references import prepare
+    from ui.files import served
+
+    picture = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(picture, "JPEG")
+    return {"image": served(prepare(picture.getvalue(), 1, folder / "references").path), "name": "a", "role": None}
+
+
+def peak() -> float:
+    """The most memory that this process ever had, in MB; nan where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), float("nan"))
+
+
+# those who use it
+
+
+class Crowd:
+    """Pages over HTTP, each with a session and a visitor of its own."""
+
+    def __init__(self, app: Child) -> None:
+        self._about = app.about
+        limits = httpx.Limits(max_connections=None)
+        self._http = httpx.AsyncClient(base_url=f"{app.url}/gradio_api", timeout=PATIENCE, limits=limits)
+
+    async def press(self, after: float, visitor: str) -> float:
+        """One page: press Generate and follow the run to its picture. Seconds."""
+        await asyncio.sleep(after)
+        began = time.perf_counter()
+        session = uuid.uuid4().hex
+        named = {"references": [self._about["card"]], "prompt": "The thing from image 1, in the sun."}
+        _, *rest = zip(self._about["names"], self._about["values"], strict=True)  # the visitor comes first
+        data = [visitor, *(named.get(name, value) for name, value in rest)]
+        body = {"data": data, "fn_index": self._about["events"]["generate"], "session_hash": session}
+        (await self._http.post("/queue/join", json=body)).raise_for_status()
+        async with self._http.stream("GET", "/queue/data", params={"session_hash": session}) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data:") and (said := json.loads(line[5:]))["msg"] == "process_completed":
+                    assert said["success"], said
+                    return time.perf_counter() - began
+        raise RuntimeError("The page was let go before its run had ended.")
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def use(port: int, visitor: str, event: int, over: threading.Event, taken: list[float]) -> None:
+    """Somebody else: a plain event now and then, in a thread. Appends seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    body = json.dumps({"data": [visitor, None, None], "fn_index": event, "session_hash": visitor})
+    while not over.wait(EVERY):
+        began = time.perf_counter()
+        connection.request("POST", "/gradio_api/run/predict", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        taken.append(time.perf_counter() - began)
+    connection.close()
+
+
+async def measure(app: Child, folder: Path, over: float) -> Result:
+    visitors = [uuid.uuid4().hex for _ in range(RUNS)]
+    idle, events = [], []
+    for seconds, taken in ((3.0, idle), (None, events)):
+        stop = threading.Event()
+        arguments = (app.about["port"], uuid.uuid4().hex, app.about["events"]["after"], stop, taken)
+        using = threading.Thread(target=use, args=arguments)
+        using.start()
+        if seconds is None:
+            crowd = Crowd(app)
+            presses = (crowd.press(over * number / RUNS, visitor) for number, visitor in enumerate(visitors))
+            pages = await asyncio.wait_for(asyncio.gather(*presses), PATIENCE)
+            await crowd.aclose()
+        else:
+            await asyncio.sleep(seconds)
+        stop.set()
+        await asyncio.to_thread(using.join)
+    return Result(ended(folder, visitors), [page - SECONDS for page in pages], events, idle)
+
+
+def ended(folder: Path, visitors: Sequence[str]) -> list[float]:
+    """Seconds over the model of each run, as the ledger has them."""
+    from core.ledger import Ledger
+
+    ledger = Ledger(folder)
+    records = [record for visitor in visitors for record in ledger.of(visitor)]
+    ledger.close()
+    assert len(records) == RUNS and all(record.state == "completed" for record in records)
+    return [(record.finished_at - record.facts.created_at).total_seconds() - SECONDS for record in records]
+
+
+def busiest(asked: Sequence[tuple[float, str]]) -> int:
+    """The most requests in any one second."""
+    moments = sorted(moment for moment, _ in asked)
+    most = first = 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - 1:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def show(result: Result, memory: dict[str, float], seen: dict[str, Any]) -> None:
+    late, on_page, events, idle = (
+        percentile(values, 0.95) for values in (result.on_disk, result.on_page, result.events, result.idle_events)
+    )
+    middle = [statistics.median(v) for v in (result.on_disk, result.on_page, result.events, result.idle_events)]
+    rows = [
+        ["over the model, to the disk", f"{middle[0]:.2f} s", f"{late:.2f} s", verdict(late, 1.0) + " s"],
+        ["over the model, to the page", f"{middle[1]:.2f} s", f"{on_page:.2f} s", ""],
+        ["a plain event meanwhile", f"{middle[2] * 1000:.0f} ms", f"{events * 1000:.0f} ms",
+         verdict(events * 1000, 100, ".0f") + " ms"],
+        ["the same with nobody else there", f"{middle[3] * 1000:.0f} ms", f"{idle * 1000:.0f} ms", ""],
+    ]  # fmt: skip
+    table((f"{len(result.on_disk)} runs at once", "median", "95th percentile", "target"), rows)
+    print(f"Peak memory of the app: {memory['idle']:.0f} MB idle, {memory['peak']:.0f} MB", end="")
+    print(f" ({verdict(memory['peak'], 450, '.0f')} MB). Processor: {memory['processor'] - memory['before']:.1f} s.")
+    asked = sum(seen["kinds"].values())
+    print(f"To the service: {asked} requests, at most {busiest(seen['asked'])} in one second. By kind: ", end="")
+    print(", ".join(f"{count} {kind}" for kind, count in sorted(seen["kinds"].items())) + ".")
+
+
+def main(over: float, folder: Path) -> None:
+    heading(f"Load: {RUNS} runs in flight at once, pressed over {over:.0f} s, {SECONDS:.0f} s for a prediction")
+    own = {"GRADIO_ANALYTICS_ENABLED": "False"}
+    with (
+        Child("service.py", SECONDS) as service,
+        Child("load.py", "--serve", service.url, folder, environment=own) as app,
+    ):
+        idle = app.ask()
+        service.ask()
+        result = asyncio.run(measure(app, folder, over))
+        show(result, {"idle": idle["peak"], "before": idle["processor"], **app.ask()}, service.ask())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Two hundred runs at once.")
+    parser.add_argument("--over", type=float, default=OVER, help="seconds over which they press")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.serve:
+        serve(chosen.serve[0], Path(chosen.serve[1]))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            main(chosen.over, Path(temporary))
