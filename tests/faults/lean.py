@@ -1,0 +1,161 @@
+"""The application without its page, against a service at an address: in real time, but in more of a hurry."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+from server import KEY
+
+from core.account import Account
+from core.budget import Budget
+from core.client import LIMITS, Client
+from core.inputs import check
+from core.ledger import Ledger
+from core.patience import Patience
+from core.references import Reference, prepare
+from core.run import Run
+from core.runs import Runs
+
+HASTE = 20  # a pause of the app is that many times shorter here
+PATIENCE = Patience(search=timedelta(seconds=1.2), unknown=timedelta(seconds=1), aside=1, closing=5)
+SMALL = {"size": "256*256"}
+VISITOR = "ann"
+
+
+@dataclass(frozen=True)
+class Press:
+    """What a person asks for."""
+
+    variant: str = "ultra-fast"
+    pictures: int = 1
+    prompt: str = "make it red"
+    values: dict[str, Any] = field(default_factory=lambda: dict(SMALL))
+
+
+PRO, MAX = Press("pro", values={}), Press("max", values={})
+
+
+class Impatient(httpx.AsyncHTTPTransport):
+    """Real connections that wait less for an answer than the client asks them to: `get` and `post` in seconds."""
+
+    def __init__(self, get: float, post: float) -> None:
+        super().__init__(limits=LIMITS)
+        self._seconds = {"GET": get, "POST": post}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions["timeout"]["read"] = self._seconds.get(request.method, 10)
+        return await super().handle_async_request(request)
+
+
+class Lean:
+    """Ledger, runs and a client of the host's key."""
+
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        *,
+        seed: int = 0,
+        get: float = 10,
+        post: float = 10,
+        budget: Budget | None = None,
+    ) -> None:
+        self.folder = folder
+        self.ledger = Ledger(folder, patience=0.3)
+        dice = random.Random(seed)
+        client = Client(KEY, url, transport=Impatient(get, post), sleep=hurried, random=dice)
+        self.account = Account("host", "host", client)
+        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), sleep=hurried, random=dice, patience=PATIENCE)
+
+    async def press(self, press: Press, visitor: str = VISITOR) -> Run:
+        values = {**press.values, "num_images": press.pictures}
+        inputs = check(press.variant, press.prompt, 1, values, lambda: 4711)
+        return await self.runs.start(visitor, self.account, inputs, [a_reference(self.folder)], ["person"])
+
+    async def end_of(self, run: Run) -> Run:
+        async with asyncio.timeout(60):
+            return [seen async for seen in self.runs.watch(run.visitor, run.id)][-1]
+
+    async def run(self, press: Press) -> Run:
+        return await self.end_of(await self.press(press))
+
+    async def aclose(self) -> None:
+        await self.runs.aclose()
+        await self.account.client.aclose()
+        self.ledger.close()
+
+
+def hurried(seconds: float) -> Awaitable[None]:
+    return asyncio.sleep(seconds / HASTE)
+
+
+def a_reference(folder: Path) -> Reference:
+    return prepare(picture(), 1, folder / "references")
+
+
+def picture(colour: str = "teal") -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (64, 48), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def history(folder: Path, visitor: str = VISITOR) -> list[Run]:
+    """The visitor's runs as a page would show them, read by nobody but us."""
+    ledger = Ledger(folder)
+    try:
+        return Runs(ledger, folder, budget=Budget()).of(visitor)
+    finally:
+        ledger.close()
+
+
+def spent(folder: Path, visitor: str = VISITOR) -> Decimal:
+    """The ledger's total."""
+    ledger = Ledger(folder)
+    try:
+        return ledger.spent(visitor, datetime.now(UTC) - timedelta(days=1))
+    finally:
+        ledger.close()
+
+
+# a process of its own, which can be killed
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["lean", "core.sandbox"])
+
+
+def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
+    """Start it with the far end of a pipe as its last argument; what it says comes out of ours."""
+    ours, theirs = _FORKS.Pipe()
+    process = _FORKS.Process(target=target, args=(*arguments, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Connection) -> None:
+    """Take up what an earlier process left, press, say how many were reserved, see all of them to their end."""
+    asyncio.run(_live(folder, url, seed, presses, told))
+
+
+async def _live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Connection) -> None:
+    lean = Lean(folder, url, seed=seed)
+    await lean.runs.resume(lean.account)
+    if presses:
+        told.send(len([await lean.press(press) for press in presses]))
+    for run in lean.runs.of(VISITOR):
+        await lean.end_of(run)
+    await lean.aclose()
+    told.send("done")

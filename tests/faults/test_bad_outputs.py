@@ -1,0 +1,102 @@
+"""Outputs that come cut, empty, mislabelled or damaged: what is shown is whole, and what is not here is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from checks import check_books, check_ends
+from lean import MAX, Lean, Press, history, spent
+from server import (
+    Exchange,
+    Fault,
+    Server,
+    corrupt,
+    empty,
+    half_a_body,
+    half_a_json,
+    html,
+    junk,
+    mislabelled,
+    page_as_picture,
+    reset,
+)
+
+pytestmark = pytest.mark.anyio
+
+FOUR = replace(Press(), pictures=4)
+BAD = {
+    "cut": half_a_body,
+    "cut and mismeasured": half_a_json,  # half the bytes, announced as if they were all
+    "empty": empty,
+    "corrupt": corrupt,
+    "junk": junk,
+    "a page in a picture's place": page_as_picture,
+    "502": html(502),
+    "reset": reset,
+}
+
+
+@pytest.mark.parametrize("fault", BAD.values(), ids=BAD)
+async def test_bad_for_a_while(lean: Lean, server: Server, fault: Fault) -> None:
+    """Bad bytes a few times over: each picture is fetched again until it is whole."""
+    server.next["download"].extend([fault] * 6)
+    run = await lean.run(FOUR)
+    assert (run.state, len(run.outputs)) == ("completed", 4)
+    check_ends([run])
+    check_books([run], spent(lean.folder), server.books())
+
+
+@pytest.mark.parametrize("fault", BAD.values(), ids=BAD)
+async def test_bad_for_ever(lean: Lean, server: Server, fault: Fault) -> None:
+    """Nothing half-written is ever shown or left under a picture's name; it was charged, and can be had later."""
+    server.always["download"] = fault
+    run = await lean.run(Press())
+    assert (run.state, run.outputs, run.can_be_taken_up) == ("failed", (), True)
+    assert [t.charged for t in run.troubles] == ["yes"]
+    assert not list(lean.folder.rglob("kontext-*"))
+    check_ends([run])
+    check_books([run], spent(lean.folder), server.books())
+    server.clear()
+    run = await lean.end_of(await lean.runs.take_up(run.visitor, lean.account, run.id))
+    assert (run.state, len(server.created)) == ("completed", 1)
+    check_ends([run])
+
+
+async def test_one_bad_among_four(lean: Lean, server: Server) -> None:
+    """One picture that can't be fetched takes nothing from the other three, and is named."""
+    lost: list[str] = []
+
+    def first_address(exchange: Exchange) -> Fault | None:
+        if exchange.kind != "download":
+            return None
+        lost.append(exchange.path)
+        return corrupt if exchange.path == lost[0] else None
+
+    server.plan = first_address
+    run = await lean.run(FOUR)
+    assert (run.state, len(run.outputs), len(run.troubles), run.can_be_taken_up) == ("partial", 3, 1, True)
+    missing = {1, 2, 3, 4} - {output.number for output in run.outputs}
+    assert run.troubles[0].happened.startswith(f"Picture {missing.pop()} is ready at the service but not here.")
+    check_ends([run])
+    check_books([run], spent(lean.folder), server.books())
+
+
+@pytest.mark.parametrize("media_type", [b"text/html", b"binary/octet-stream", b"image/png", b""])
+@pytest.mark.parametrize("press", [Press(), MAX], ids=["ultra-fast", "max"])
+async def test_mislabelled(lean: Lean, server: Server, press: Press, media_type: bytes) -> None:
+    """The bytes tell what a picture is, whatever its label says."""
+    server.always["download"] = mislabelled(media_type)
+    run = await lean.run(press)
+    assert (run.state, [output.path.suffix for output in run.outputs]) == ("completed", [".jpg"])
+    check_ends([run])
+
+
+async def test_one_flagged_among_four(lean: Lean, server: Server) -> None:
+    """The three good ones are shown, the flagged one is named and not fetched, and the charge is the server's."""
+    run = await lean.run(replace(FOUR, prompt="[sandbox:flagged] an owl"))
+    assert (run.state, [output.number for output in run.outputs]) == ("partial", [1, 2, 3])
+    assert ["Picture 4 was flagged" in t.happened for t in run.troubles] == [True]
+    assert server.seen["download"] == 3
+    check_ends([run])
+    check_books(history(lean.folder), spent(lean.folder), server.books())

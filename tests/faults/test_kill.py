@@ -1,0 +1,127 @@
+"""The process is killed outright with twenty runs in flight, and started again: no picture and no cent is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+from checks import check_books, check_ends
+from lean import MAX, PRO, Press, history, live, spent, start_process
+from server import Exchange, Fault, Server, after, half_a_json, html, plainly, reset
+
+from core.run import Run
+
+RUNS = 20
+SECONDS = 30  # for a process to say something
+NEVER_CREATED = {"not sent", "not created", "refused"}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When it dies: around the nth request of a kind, before or after the service has done it, and a little later."""
+
+    kind: str
+    nth: int
+    done: bool
+    pause: float
+
+    def fault(self, die: Callable[[], None]) -> Fault:
+        async def killing(exchange: Exchange) -> None:
+            if self.done:
+                await exchange.forward()
+            await asyncio.sleep(self.pause)
+            die()
+            exchange.reset()
+
+        return killing
+
+
+def draw_moment(dice: random.Random) -> Moment:
+    kinds = ["upload", "put", *["submit"] * 6, *["result"] * 4, *["download"] * 4, "billing"]
+    kind = dice.choice(kinds)
+    nth = 1 if kind in ("upload", "put") else dice.randint(1, RUNS)
+    return Moment(kind, nth, dice.random() < 0.5, dice.choice([0, 0, 0.002, 0.01, 0.03]))
+
+
+def draw_presses(dice: random.Random) -> list[Press]:
+    """Mostly small pictures; among them twins without a seed, which only the ledger tells apart."""
+    fast = [replace(Press(), pictures=dice.choice([1, 1, 2]), prompt=f"make {n} red") for n in range(RUNS - 5)]
+    presses = [*fast, PRO, replace(PRO, pictures=2), MAX, MAX, MAX]
+    dice.shuffle(presses)
+    return presses
+
+
+def hear(process: BaseProcess, told: Connection) -> object:
+    """What a process says next; None where it died instead."""
+    assert told.poll(SECONDS), f"not a word, exit code {process.exitcode}"
+    try:
+        return told.recv()
+    except EOFError:
+        return None
+
+
+@contextmanager
+def ending(process: BaseProcess) -> Iterator[None]:
+    """It does not outlive the test."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join(SECONDS)
+
+
+def spend_a_life(server: Server, folder: Path, seed: int, presses: Sequence[Press], moment: Moment | None) -> bool:
+    """One process from its start to its own end, or to being killed at that moment. Whether it came to its end."""
+    gate = server.gate("upload")
+    process, told = start_process(live, folder, server.url, seed, presses)
+    with closing(told), ending(process):
+        if presses:
+            assert hear(process, told) == len(presses)
+        if moment is not None:
+            server.next[moment.kind].extend([plainly] * (moment.nth - 1))
+            server.next[moment.kind].append(moment.fault(process.kill))
+        gate.open()
+        ended = hear(process, told) == "done"
+        process.join(SECONDS)
+    server.clear()
+    assert process.exitcode == (0 if ended else -9)
+    return ended
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_killed_and_started_again(server: Server, tmp_path: Path, seed: int) -> None:
+    """Each task has its pictures in the history, what was never created says so, and the totals agree."""
+    dice, folder = random.Random(seed), tmp_path / "data"
+    server.renew(seconds=0.3, seed=seed)
+    server.next["submit"].extend(dice.choices([plainly, after(reset), half_a_json, html(502)], [9, 1, 1, 1], k=3))
+    spend_a_life(server, folder, seed, draw_presses(dice), draw_moment(dice))
+    sent = server.seen["submit"]
+    if seed % 5 == 0:  # once more, while it takes things up
+        kind = dice.choice(["result", "download"])
+        spend_a_life(server, folder, seed + 100, [], Moment(kind, dice.randint(1, 5), dice.random() < 0.5, 0))
+    assert spend_a_life(server, folder, seed + 200, [], None)
+    assert server.seen["submit"] == sent
+    runs = history(folder)
+    assert len(runs) == RUNS
+    check_ends(runs)
+    check_books(runs, spent(folder), server.books())
+    check_each_task_is_shown(runs)
+
+
+def check_each_task_is_shown(runs: Sequence[Run]) -> None:
+    """What was created has its pictures; what was not created costs nothing, and says so."""
+    for run in runs:
+        shown = {output.prediction_id for output in run.outputs}
+        for prediction in run.predictions:
+            if prediction.id is None:
+                assert (prediction.status in NEVER_CREATED, prediction.charge) == (True, 0), prediction
+            else:
+                assert prediction.id in shown, prediction
+        assert all(trouble.charged == "no" for trouble in run.troubles)

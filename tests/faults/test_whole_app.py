@@ -1,0 +1,98 @@
+"""The whole application as a process: killed outright in the middle of its work, and called by a hundred at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from checks import check_books, check_ends
+from lean import SMALL, history, picture, spent
+from server import Exchange, Server
+from whole import Whole, generate, until, upload, whole_app
+
+pytestmark = pytest.mark.anyio
+
+RUNS = 20
+VISITOR = "api"  # programs are one visitor
+
+
+@pytest.fixture
+def slow(service: Server) -> Server:
+    service.renew(seconds=0.5)
+    return service
+
+
+async def call(app: Whole, times: int, variant: str, values: dict[str, Any]) -> list[Any]:
+    """That many calls of /generate at once."""
+    limits = httpx.Limits(max_connections=2 * times)
+    async with httpx.AsyncClient(base_url=app.url, timeout=120, limits=limits) as http:
+        image = await upload(http, picture())
+        return await asyncio.gather(*(generate(http, image, variant, values) for _ in range(times)))
+
+
+class Trap:
+    """Holds back every request from the nth on, before or after it was done, and says when the nth has come."""
+
+    def __init__(self, nth: int, *, done: bool) -> None:
+        self.sprung = threading.Event()
+        self._left = nth
+        self._done = done
+
+    async def __call__(self, exchange: Exchange) -> None:
+        answer = await exchange.forward() if self._done else None
+        self._left -= 1
+        if self._left > 0:
+            await exchange.say(answer or await exchange.forward())
+        else:
+            self.sprung.set()
+            await exchange.hold()
+
+
+@pytest.mark.parametrize(
+    ("kind", "nth", "done"),
+    [
+        pytest.param("submit", 1, True, id="all created and none answered"),
+        pytest.param("download", 4, False, id="downloading"),
+    ],
+)
+async def test_killed_and_started_again(slow: Server, tmp_path: Path, kind: str, nth: int, done: bool) -> None:
+    """Twenty calls of /generate, SIGKILL, and another start: twenty pictures in the history, and the totals agree."""
+    folder = tmp_path / "data"
+    slow.always[kind] = trap = Trap(nth, done=done)
+    with whole_app(folder, slow.url) as app:
+        calls = asyncio.create_task(call(app, RUNS, "ultra-fast", SMALL))
+        await until(lambda: trap.sprung.is_set() and len(slow.created) == RUNS, 60)
+        app.kill()
+    assert sum(answer is not None for answer in await calls) < nth, "a call was answered by a dead process"
+    slow.clear()
+    with whole_app(folder, slow.url):
+        await until(lambda: all(run.finished for run in history(folder, VISITOR)), 60)
+    runs = history(folder, VISITOR)
+    assert [run.state for run in runs] == ["completed"] * RUNS
+    assert slow.seen["submit"] == RUNS
+    check_ends(runs)
+    check_books(runs, spent(folder, VISITOR), slow.books())
+
+
+async def test_a_hundred_calls_against_a_budget_for_seven(slow: Server, tmp_path: Path) -> None:
+    """A hundred at once, money for seven: seven tasks on the server, and 93 refusals that say which cap and when."""
+    folder = tmp_path / "data"
+    with whole_app(folder, slow.url, KONTEXT_DAILY_BUDGET_USD="0.175") as app:
+        answers = await call(app, 100, "ultra-fast", SMALL)
+    passed = [answer for answer in answers if isinstance(answer, dict)]
+    refused = [answer for answer in answers if isinstance(answer, str)]
+    assert (len(passed), len(refused), len(slow.created)) == (7, 93, 7)
+    assert {answer["status"] for answer in passed} == {"completed"}
+    for words in refused:
+        assert "$0.025" in words
+        assert "$0.175" in words
+        assert "Nothing was charged." in words
+        assert "midnight UTC" in words
+    runs = history(folder, VISITOR)
+    assert len(runs) == 7
+    check_ends(runs)
+    check_books(runs, spent(folder, VISITOR), slow.books())
