@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,8 @@ from typing import Any
 
 from core import ends, outputs
 from core.account import Account
-from core.errors import KontextError
+from core.client import Picture
+from core.errors import KontextError, Unreachable
 from core.live import Live
 from core.notes import Notes, log_foreign
 from core.patience import Patience
@@ -20,18 +21,32 @@ from core.prediction import Prediction
 from core.record import Entry, Facts
 from core.run import Output, Trouble
 
+READY = "The picture is ready at the service, but can't be fetched just now; trying again."
+BETWEEN_KNOCKS = 15.0  # seconds
+
 
 class Collector:
     """Brings outputs into `folder`, side by side."""
 
-    def __init__(self, folder: Path, notes: Notes, *, clock: Callable[[], datetime], patience: Patience) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        notes: Notes,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+        patience: Patience,
+    ) -> None:
         self._folder = folder
         self._notes = notes
         self._clock = clock
+        self._sleep = sleep
         self._patience = patience
 
-    async def collect(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> None:
-        """Bring what is not here yet, name what can't be had, settle the charge.
+    async def collect(
+        self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
+    ) -> None:
+        """Bring what is not here yet, name what can't be had, settle the charge; knock until then.
 
         Raises:
             Stopped: the person did not want to wait; what is here stays, the rest can be taken up.
@@ -41,20 +56,22 @@ class Collector:
         entry = replace(entry, charge=entry.reserved or None)
         saving = asyncio.create_task(self._notes.after(live, entry, without_pictures(prediction.answer)))
         try:
-            entry = await self._bring(live, account, entry, prediction)
+            entry = await self._bring(live, account, entry, prediction, until)
             live.put(entry)  # the pictures are to be seen while the bill is asked for
             entry = await self._with_bill(account, entry)
         finally:
             await saving
         await self._notes.after(live, entry)
 
-    async def _bring(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> Entry:
+    async def _bring(
+        self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
+    ) -> Entry:
         step = len(live.record.current)  # four predictions of one picture each number them as one of four does
         numbers = [entry.number + position * step for position in range(len(prediction.outputs))]
         flagged = [number for number, flag in zip(numbers, prediction.flagged, strict=False) if flag]
         here = {output.number for output in entry.outputs}
         wanted = {n: o for n, o in zip(numbers, prediction.outputs, strict=True) if n not in here and n not in flagged}
-        fetching = (self._fetch(live.record.facts, account, entry, n, o) for n, o in wanted.items())
+        fetching = (self._fetch(live, account, entry, n, o, until) for n, o in wanted.items())
         brought = await live.unless_stopped(asyncio.gather(*fetching))
         got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
         lost = tuple(thing for thing in brought if isinstance(thing, Trouble))
@@ -65,9 +82,13 @@ class Collector:
         settled_at = None if lost else self._clock()
         return replace(entry, outputs=got, troubles=(*lacking, *lost), settled_at=settled_at)
 
-    async def _fetch(self, facts: Facts, account: Account, entry: Entry, number: int, output: str) -> Output | Trouble:
+    async def _fetch(
+        self, live: Live, account: Account, entry: Entry, number: int, output: str, until: datetime
+    ) -> Output | Trouble:
+        facts = live.record.facts
         try:
-            return await self._bring_one(facts, account, entry, number, output)
+            picture = await self._picture(live, account, entry, output, until)
+            return await self._write(facts, entry, number, picture)
         except KontextError as error:
             return ends.lost(entry, number, error.happened, ends.TAKE_UP)
         except OSError:
@@ -77,12 +98,21 @@ class Collector:
             log_foreign(fault, f"run {facts.id}, picture {number}")
             return ends.lost(entry, number, "Something went wrong in the app itself.", ends.TAKE_UP)
 
-    async def _bring_one(self, facts: Facts, account: Account, entry: Entry, number: int, output: str) -> Output:
+    async def _picture(self, live: Live, account: Account, entry: Entry, output: str, until: datetime) -> Picture:
+        if not output.startswith(("https://", "http://")):
+            return await asyncio.to_thread(outputs.decode, output)
+        while True:
+            try:
+                return await account.client.download(output)
+            except Unreachable:
+                # The picture is paid for and kept for days: a line that is down for minutes must not cost it.
+                if self._clock() >= until:
+                    raise
+            live.tell(entry.number, READY)
+            await self._sleep(BETWEEN_KNOCKS)
+
+    async def _write(self, facts: Facts, entry: Entry, number: int, picture: Picture) -> Output:
         assert entry.id is not None
-        if output.startswith(("https://", "http://")):
-            picture = await account.client.download(output)
-        else:
-            picture = await asyncio.to_thread(outputs.decode, output)
         name = outputs.name(facts.variant_id, facts.created_at, entry.seed, number, picture.format)
         path = outputs.folder_of(self._folder, facts.id) / name
         await asyncio.to_thread(outputs.write, path, picture.data)

@@ -66,7 +66,7 @@ class Flow:
         self._submitter = Submitter(notes, claims, clock=clock)
         self._search = Search(ledger, notes, claims, clock=clock, sleep=sleep, patience=patience)
         self._waiter = Waiter(ledger, notes, clock=clock, sleep=sleep, patience=patience)
-        self._collector = Collector(folder, notes, clock=clock, patience=patience)
+        self._collector = Collector(folder, notes, clock=clock, sleep=sleep, patience=patience)
 
     async def go(self, live: Live, account: Account) -> None:
         """A new run, from its reservation to its end."""
@@ -185,7 +185,7 @@ class Flow:
         entry = replace(entry, status=prediction.status, error=ends.clean(prediction.error), troubles=())
         entry = replace(entry, model_seconds=prediction.seconds)
         if prediction.completed:
-            await self._collector.collect(live, account, entry, prediction)
+            await self._collector.collect(live, account, entry, prediction, until)
         elif prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
             await self._upload_again(live, account, entry, prediction, until)
         else:

@@ -5,6 +5,7 @@ Every method blocks for as long as the disk takes: from async code, call it in a
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,9 @@ _FAULTS["SQLITE_LOCKED"] = _FAULTS["SQLITE_BUSY"]
 _FAULTS["SQLITE_CORRUPT"] = _FAULTS["SQLITE_NOTADB"]
 _OTHER_FAULT = ("The app's records can't be written or read.", "Look at the disk that holds ledger.db, then try again.")
 
+# Bytes that must be free before anything is spent: four large pictures and their rows.
+ROOM = 32 * 1024 * 1024
+
 
 class Ledger:
     """The ledger in a folder, made or brought up to date on opening. `patience`: seconds to wait for a lock.
@@ -64,6 +68,7 @@ class Ledger:
         self.home = folder
         # One writer at a time is all that SQLite allows; here they queue instead of knocking again and again.
         self._writing = threading.Lock()
+        self._patience = patience
         self._engine = sa.create_engine(f"sqlite:///{folder / FILE}", connect_args={"timeout": patience})
         sa.event.listen(self._engine, "connect", _on_connect)
         sa.event.listen(self._engine, "begin", _on_begin)
@@ -80,6 +85,7 @@ class Ledger:
     def reserve(self, record: Record, check: Check) -> None:
         """Write a new run if `check` lets its cost pass; no other reservation comes between the two."""
         facts = record.facts
+        self._insist_on_room()
         with self._write() as connection:
             if facts.account_kind == "host":
                 since = midnight(facts.created_at)
@@ -96,6 +102,11 @@ class Ledger:
         with self._write() as connection:
             for number, entry in enumerate(entries):
                 self._put(connection, run_id, entry, answer if number == 0 else None)
+
+    def announce(self, run_id: str, *entries: Entry) -> None:
+        """Write entries of what is about to happen; refused where its pictures would find no place on the disk."""
+        self._insist_on_room()
+        self.save(run_id, *entries)
 
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
@@ -221,9 +232,26 @@ class Ledger:
             found = connection.execute(chosen).mappings().all()
         return [rows.record(row, entries.get(row["id"], []), self.home) for row in found]
 
+    def _insist_on_room(self) -> None:
+        # SQLite may have room inside its own files on a disk that has none left for pictures.
+        with _in_our_words():
+            free = shutil.disk_usage(self.home).free
+        if free < ROOM:
+            raise LedgerError(*_FAULTS["SQLITE_FULL"])
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer after another, and nobody waits longer than for the database itself."""
+        if not self._writing.acquire(timeout=self._patience):
+            raise LedgerError(*_FAULTS["SQLITE_BUSY"])
+        try:
+            yield
+        finally:
+            self._writing.release()
+
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with _in_our_words(), self._writing, self._engine.connect() as plain:
+        with _in_our_words(), self._turn(), self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
                 yield connection

@@ -27,7 +27,7 @@ class Notes:
         Raises:
             LedgerError: it could not be written, so it must not happen.
         """
-        await asyncio.to_thread(self._ledger.save, live.record.facts.id, *entries)
+        await asyncio.to_thread(self._ledger.announce, live.record.facts.id, *entries)
         live.put(*entries)
 
     async def after(self, live: Live, entry: Entry, answer: Mapping[str, Any] | None = None) -> None:

@@ -67,6 +67,7 @@ class Prediction:
     failure: Failure | None
     outputs: list[str] = field(default_factory=list)
     finished: bool = False
+    finishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def status(self, now: float) -> str:
         if self.finished:
@@ -225,10 +226,12 @@ class Service:
         return self.clock() - prediction.created > KEPT
 
     async def finish(self, prediction: Prediction, base: str) -> None:
-        """Makes the pictures, or refunds the failure. Two at once may render twice, and one of them counts."""
-        contents, failure = await asyncio.to_thread(_ending, prediction)
-        if prediction.finished:
-            return
+        """Makes the pictures, or refunds the failure; once, however many ask at a time."""
+        async with prediction.finishing:
+            if not prediction.finished:
+                self._settle(prediction, base, *await asyncio.to_thread(_ending, prediction))
+
+    def _settle(self, prediction: Prediction, base: str, contents: list[bytes], failure: Failure | None) -> None:
         prediction.failure = failure
         prediction.outputs = [self._output(prediction, base, n, c) for n, c in enumerate(contents, 1)]
         # Failed tasks are refunded within three hours (D), here at once. Whether moderated

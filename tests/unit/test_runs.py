@@ -462,6 +462,25 @@ async def test_cut_downloads_are_repeated(house: House) -> None:
         image.load()
 
 
+async def test_a_line_that_is_down_costs_no_picture(house: House) -> None:
+    """While nothing can be fetched for minutes the run says why it waits, and ends with its picture after all."""
+    down = house.time.now + timedelta(minutes=5)
+    told = []
+
+    async def down_for_a_while(request: httpx.Request, forward: Forward) -> httpx.Response:
+        return await (lost_before if house.time.now < down else _as_it_is)(request, forward)
+
+    house.wire.always["download"] = down_for_a_while
+    async for now in house.runs.watch("ann", (await house.press()).id):
+        told.append(now.notice)
+    assert (now.state, len(now.outputs)) == ("completed", 1)
+    assert any("can't be fetched just now" in notice for notice in told)
+
+
+async def _as_it_is(request: httpx.Request, forward: Forward) -> httpx.Response:
+    return await forward(request)
+
+
 async def test_a_lost_download_can_be_fetched_later(house: House) -> None:
     """A picture that was made and can't be fetched was charged, and is fetched later without another task."""
     house.wire.always["download"] = half_a_body
