@@ -10,10 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import httpx
+from filelock import BaseFileLock, FileLock, Timeout
 
 from core.account import Account
 from core.budget import Budget
 from core.client import Client
+from core.errors import SettingsError
 from core.ledger import Ledger
 from core.presets import Preset, load_presets
 from core.references import Reference, prepare
@@ -30,6 +32,7 @@ class Backend:
     def __init__(self, settings: Settings, presets: Path) -> None:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
+        self._lock = _held(settings.data_dir)
         self.references = settings.data_dir / "references"
         self._preparing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare")
         self.ledger = Ledger(settings.data_dir)
@@ -81,3 +84,19 @@ class Backend:
         await self.account.client.aclose()
         self._preparing.shutdown(wait=False, cancel_futures=True)
         self.ledger.close()
+        self._lock.release()
+
+
+def _held(folder: Path) -> BaseFileLock:
+    """The data folder for this process alone: a second one would take the runs of the first for abandoned."""
+    lock = FileLock(folder / "app.lock", thread_local=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        happened = "points to a folder that another running copy of this app uses."
+        raise SettingsError("KONTEXT_DATA_DIR", happened, "Stop that copy, or choose another folder.") from None
+    except OSError:
+        happened = "points to a folder that can't be written to."
+        raise SettingsError("KONTEXT_DATA_DIR", happened, "Give it leave to, or choose another folder.") from None
+    return lock

@@ -30,6 +30,7 @@ class HistoryView(gr.HTML):
             variants={row.id: row.name for row in REGISTRY.values()},
             **rest,
         )
+        self.offer = offer  # else Gradio takes the name for an event, since the script mentions it
 
     def postprocess(self, value: dict[str, Any] | None) -> Any:
         return value

@@ -70,6 +70,8 @@ class ReferenceGallery(gr.HTML):
             roles=[{"id": role.id, "label": role.label, "meaning": role.meaning} for role in ROLES.values()],
             **rest,
         )
+        # Else Gradio takes the names for events, since the script mentions them.
+        self.limit, self.deal = limit, list(deal)
 
     def preprocess(self, payload: Cards | None) -> list[Card]:
         return payload.root if payload else []

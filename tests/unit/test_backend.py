@@ -13,7 +13,7 @@ from PIL import Image
 from serving import Served, serving
 
 from core.backend import Backend
-from core.errors import BudgetError, KeyRejected, PresetError
+from core.errors import BudgetError, KeyRejected, PresetError, SettingsError
 from core.inputs import check
 from core.references import prepare
 from core.run import Run
@@ -166,10 +166,20 @@ async def test_no_key_is_written_or_shown(opened: Open, served: Served) -> None:
 
 async def test_runs_outlive_the_process(opened: Open) -> None:
     """A second backend on the same folder knows what the first one made, with its picture on the disk."""
-    run = await one_run(await opened())
+    first = await opened()
+    run = await one_run(first)
+    await first.aclose()
     later = (await opened()).runs.get("ann", run.id)
     assert later is not None and later.outputs == run.outputs
     assert all(output.path.is_file() for output in later.outputs)
+
+
+async def test_a_folder_in_use_is_refused(opened: Open) -> None:
+    """A second copy would take the first one's runs for abandoned; it is told so, and the first goes on."""
+    first = await opened()
+    with pytest.raises(SettingsError, match=r"KONTEXT_DATA_DIR.*another running copy"):
+        await opened()
+    assert (await one_run(first)).state == "completed"
 
 
 async def test_the_presets_come_from_their_folder(opened: Open, tmp_path: Path) -> None:

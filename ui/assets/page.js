@@ -12,3 +12,8 @@ window.kontext = {
     return node;
   },
 };
+
+// Gradio hears of typing through key presses alone: pasted, deleted or dictated words in a preset's field tell it here.
+document.addEventListener("input", (event) => {
+  if (event.target.closest("#fields")) event.target.dispatchEvent(new KeyboardEvent("keypress", { bubbles: true }));
+});

@@ -1,0 +1,300 @@
+"""A served app, a service that it can be pointed at, and a visitor's page spoken to as a person would."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+import os
+import re
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import gradio as gr
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Response, expect
+
+import app
+from core.sandbox import create_app
+from core.settings import read
+
+HOME = Path(app.__file__).parent
+PHOTOS = HOME / "examples"
+PORTRAIT, COFFEE, LAUNCH = (PHOTOS / name for name in ("portrait.jpg", "coffee.jpg", "launch.jpg"))
+CAT, BRICK, GRASS, GRAVEL = (PHOTOS / name for name in ("cat.jpg", "brick.jpg", "grass.jpg", "gravel.jpg"))
+
+
+@dataclass(frozen=True)
+class Studio:
+    """An app that serves: its address, its page, and the folder where it keeps everything."""
+
+    url: str
+    page: gr.Blocks
+    data: Path
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """What the ledger's file holds."""
+        connection = sqlite3.connect(self.data / "ledger.db")
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(query, values)]
+        finally:
+            connection.close()
+
+    def sent(self, prompt: str) -> list[dict[str, Any]]:
+        """The bodies that were submitted with this prompt, each reference as the hash of what was uploaded for it."""
+        hashes = {row["url"]: row["sha256"] for row in self.rows("SELECT url, sha256 FROM uploads")}
+        bodies = [json.loads(row["payload"]) for row in self.rows("SELECT payload FROM predictions ORDER BY rowid")]
+        return [b | {"images": [hashes[url] for url in b["images"]]} for b in bodies if b.get("prompt") == prompt]
+
+    @property
+    def runs(self) -> int:
+        return int(self.rows("SELECT count(*) AS runs FROM runs")[0]["runs"])
+
+    def output(self, name: str) -> Path:
+        """The newest file of that name among the outputs."""
+        return max((self.data / "outputs").rglob(name), key=lambda path: path.stat().st_mtime)
+
+    def take_turn(self) -> None:
+        """The folder that Gradio serves from belongs to the process: with several apps in it, to one at a time."""
+        os.environ["GRADIO_TEMP_DIR"] = str(self.data / "served")
+
+
+@contextmanager
+def serving(data: Path, **environment: str) -> Iterator[Studio]:
+    """The app on a free port, with nothing of the developer's environment."""
+    settings = read({"KONTEXT_DATA_DIR": str(data), **environment}, HOME)
+    page, url = app.serve(settings, block=False, server_name="127.0.0.1", server_port=free_port())
+    try:
+        yield Studio(url.rstrip("/"), page, data)
+    finally:
+        page.close(verbose=False)
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+class HandSandbox:
+    """The sandbox served to anyone; while held, its clock stands still and no prediction gets done."""
+
+    def __init__(self) -> None:
+        self._held: float | None = None
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        service = create_app(seconds=0.2, clock=self._clock)
+        self._server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=port, log_level="warning"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def _clock(self) -> float:
+        return time.time() if self._held is None else self._held
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._held = time.time()
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+class Visit:
+    """One visitor: a browser profile of their own and the app's page in it.
+
+    Leaving it fails where the page logged an error, threw one, opened a dialog, asked another host for anything, or
+    was answered with a 5xx.
+    """
+
+    def __init__(self, browser: Browser, studio: Studio, **context: Any) -> None:
+        self.studio = studio
+        studio.take_turn()
+        context = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **context}
+        self.context: BrowserContext = browser.new_context(accept_downloads=True, **context)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self._listen()
+
+    def _listen(self) -> None:
+        page = self.page
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.faults.append(f"thrown: {error}"))
+        page.on("dialog", self._on_dialog)
+        page.on("response", self._on_response)
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.faults.append(f"logged: {message.text}")
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 500:
+            self.faults.append(f"{response.status} from {response.url}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.context.close()
+        if kind is None:
+            foreign = [url for url in self.requests if not url.startswith((self.studio.url, "data:", "blob:"))]
+            assert not self.faults, self.faults
+            assert not foreign, foreign
+
+    def open(self) -> Self:
+        self.page.goto(self.studio.url)
+        # The total comes once the server knows the visitor: from here on presses are heard.
+        expect(self.page.get_by_text("this session")).to_be_visible()
+        return self
+
+    # references
+
+    def drop(self, *files: Path | tuple[str, bytes]) -> None:
+        """Drops files from outside somewhere on the page."""
+        self.page.evaluate(
+            """(files) => {
+              const dataTransfer = window.testTransfer(files);
+              for (const type of ["dragenter", "dragover", "drop"])
+                document.querySelector("main, body").dispatchEvent(
+                  new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+            }""",
+            self._transfer(files),
+        )
+
+    def paste(self, *files: Path | tuple[str, bytes]) -> None:
+        """Pastes files while the cursor is in the prompt."""
+        self.prompt.focus()
+        self.page.evaluate(
+            """(files) => document.activeElement.dispatchEvent(new ClipboardEvent("paste",
+              { clipboardData: window.testTransfer(files), bubbles: true, cancelable: true }))""",
+            self._transfer(files),
+        )
+
+    def _transfer(self, files: Sequence[Path | tuple[str, bytes]]) -> list[list[str]]:
+        self.page.evaluate(
+            """() => { window.testTransfer = (files) => {
+              const transfer = new DataTransfer();
+              for (const [name, type, text] of files)
+                transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
+              return transfer;
+            }; }"""
+        )
+        named = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
+        return [[n, mimetypes.guess_type(n)[0] or "", base64.b64encode(data).decode()] for n, data in named]
+
+    @property
+    def references(self) -> Locator:
+        return self.page.get_by_role("region", name="References")
+
+    @property
+    def cards(self) -> Locator:
+        return self.references.get_by_role("img", name=re.compile("^Reference [0-9]"))
+
+    def expect_cards(self, *files: Path | str) -> None:
+        """These cards in this order, each picture loaded."""
+        names = [file.name if isinstance(file, Path) else file for file in files]
+        expect(self.cards).to_have_count(len(names))
+        for number, name in enumerate(names, start=1):
+            card = self.cards.nth(number - 1)
+            expect(card).to_have_attribute("alt", f"Reference {number}, {name}")
+            expect(card).to_have_js_property("complete", True)
+            assert card.evaluate("picture => picture.naturalWidth") > 0
+
+    def hashes(self) -> list[str]:
+        """The hash of each card's prepared picture, in the order on the page."""
+        sources = [str(card.get_attribute("src")) for card in self.cards.all()]
+        return [source.rsplit("/", 1)[-1].partition(".")[0] for source in sources]
+
+    def role(self, number: int) -> Locator:
+        return self.page.get_by_role("combobox", name=f"Role of reference {number}")
+
+    def grip(self, number: int) -> Locator:
+        return self.references.get_by_role("button", name=re.compile(f"^Reference {number},"))
+
+    # the form
+
+    @property
+    def prompt(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Prompt", exact=True)
+
+    @property
+    def estimate(self) -> Locator:
+        return self.page.locator("#estimate")
+
+    def choose_preset(self, name: str) -> None:
+        self.page.get_by_role("combobox", name="Preset").click()
+        self.page.get_by_role("option", name=re.compile(re.escape(name) + "$")).click()
+
+    def choose_variant(self, name: str) -> None:
+        self.page.get_by_role("radio", name=re.compile(f"^{name}")).check(force=True)
+
+    def choose_pictures(self, count: int) -> None:
+        self.page.locator("#pictures").get_by_role("radio", name=str(count)).check(force=True)
+
+    def open_parameters(self) -> Locator:
+        self.page.get_by_role("button", name="Parameters").click()
+        return self.page.locator("#parameters")
+
+    # runs
+
+    @property
+    def result(self) -> Locator:
+        return self.page.get_by_role("region", name="Result")
+
+    @property
+    def pictures(self) -> Locator:
+        return self.result.get_by_role("img", name=re.compile("^Picture [0-9]"))
+
+    @property
+    def receipt(self) -> Locator:
+        return self.result.locator(".receipt")
+
+    def generate(self) -> None:
+        self.page.get_by_role("button", name="Generate").click()
+
+    def expect_pictures(self, count: int) -> None:
+        """A finished run with so many pictures, each loaded."""
+        expect(self.result).to_have_attribute("aria-busy", "false")
+        expect(self.receipt).to_be_visible()
+        expect(self.pictures, self.result.inner_text()).to_have_count(count)
+        for picture in self.pictures.all():
+            expect(picture).to_have_js_property("complete", True)
+            assert picture.evaluate("picture => picture.naturalWidth") > 0
+
+    def tab(self, name: str) -> Locator:
+        """Opens a tab and gives back what it shows."""
+        self.page.get_by_role("tab", name=name).click()
+        return self.page.get_by_role("region", name=name, exact=True)
+
+    @property
+    def total(self) -> Locator:
+        return self.page.locator("#header .total")
+
+    def stored(self) -> Mapping[str, str]:
+        """What the page has left in the browser."""
+        return dict(self.page.evaluate("({ ...localStorage, ...sessionStorage })"))

@@ -1,0 +1,146 @@
+"""The reference gallery in a real browser: in by every way, in any order, and that order is what is sent."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, expect
+from studio import BRICK, CAT, COFFEE, GRASS, GRAVEL, LAUNCH, PORTRAIT, Visit
+
+
+def order(visit: Visit) -> list[str]:
+    return [str(card.get_attribute("alt")).split(", ", 1)[1] for card in visit.cards.all()]
+
+
+def test_reordered_by_keyboard_the_request_follows(visit: Visit) -> None:
+    """Arrow keys move a card, with focus and own words following; what is sent has the order on the page."""
+    visit.drop(PORTRAIT, COFFEE, LAUNCH)
+    visit.expect_cards(PORTRAIT, COFFEE, LAUNCH)
+    before = visit.hashes()
+    visit.prompt.fill("Image 1 holds image 2 before image 3, by keyboard.")
+    visit.role(1).select_option("identity")
+    visit.grip(1).focus()
+    visit.page.keyboard.press("ArrowRight")
+    visit.expect_cards(COFFEE, PORTRAIT, LAUNCH)
+    expect(visit.prompt).to_have_value(re.compile("^Image 2 holds image 1 before image 3", re.IGNORECASE))
+    expect(visit.grip(2)).to_be_focused()
+    visit.page.keyboard.press("ArrowRight")
+    visit.expect_cards(COFFEE, LAUNCH, PORTRAIT)
+    words = re.compile("^Image 3 holds image 1 before image 2, by keyboard", re.IGNORECASE)
+    expect(visit.prompt).to_have_value(words)
+    expect(visit.role(3)).to_have_value("identity")
+
+    visit.generate()
+    visit.expect_pictures(1)
+    (body,) = visit.studio.sent(visit.prompt.input_value())
+    assert body["images"] == visit.hashes() == [before[1], before[2], before[0]]
+
+
+def test_every_way_in_and_out(visit: Visit) -> None:
+    """Chosen, pasted, dropped; dragged, moved and removed by button and key; five are the most."""
+    with visit.page.expect_file_chooser() as waiting:
+        visit.references.get_by_role("button", name="Drop, paste or choose pictures").click()
+    waiting.value.set_files([CAT, BRICK])
+    visit.expect_cards(CAT, BRICK)
+    visit.paste(GRASS)
+    visit.expect_cards(CAT, BRICK, GRASS)
+    visit.drop(GRAVEL)
+    visit.expect_cards(CAT, BRICK, GRASS, GRAVEL)
+
+    cards = visit.references.get_by_role("listitem")
+    cards.nth(3).drag_to(cards.nth(0))
+    visit.expect_cards(GRAVEL, CAT, BRICK, GRASS)
+    visit.references.get_by_role("button", name="Move reference 4 left").click()
+    visit.expect_cards(GRAVEL, CAT, GRASS, BRICK)
+    expect(visit.references.get_by_role("button", name="Move reference 1 left")).to_be_disabled()
+    expect(visit.references.get_by_role("button", name="Move reference 4 right")).to_be_disabled()
+
+    visit.drop(COFFEE, LAUNCH, PORTRAIT)
+    visit.expect_cards(GRAVEL, CAT, GRASS, BRICK, COFFEE)
+    expect(visit.references.get_by_role("alert")).to_contain_text("5 references are the most; 2 left out")
+    expect(visit.references.get_by_role("button", name="Add")).to_have_count(0)
+
+    visit.choose_variant("Dev")
+    expect(visit.references).to_contain_text("5 of 4")
+    expect(visit.page.locator("#hints")).to_contain_text("4")
+    visit.prompt.fill("Too many")
+    visit.generate()
+    expect(visit.result.get_by_role("alert")).to_contain_text("Dev takes at most 4 references; there are 5.")
+    assert visit.studio.sent("Too many") == []
+
+    visit.references.get_by_role("button", name="Remove reference 2").click()
+    visit.expect_cards(GRAVEL, GRASS, BRICK, COFFEE)
+    visit.grip(1).press("Delete")
+    visit.expect_cards(GRASS, BRICK, COFFEE)
+    expect(visit.grip(1)).to_be_focused()
+
+
+def test_roles_follow_the_preset(visit: Visit) -> None:
+    """New cards take the preset's roles in turn; a role changed by hand changes the prompt, and two may share one."""
+    visit.choose_preset("Dress a person")
+    visit.drop(PORTRAIT, COFFEE)
+    visit.expect_cards(PORTRAIT, COFFEE)
+    expect(visit.role(1)).to_have_value("identity")
+    expect(visit.role(2)).to_have_value("outfit")
+    expect(visit.prompt).to_have_value(re.compile("person from image 1 wearing the complete outfit from image 2"))
+    visit.drop(GRASS)
+    expect(visit.role(3)).to_have_value("background")
+    expect(visit.prompt).to_have_value(re.compile("in the scene from image 3"))
+    visit.role(3).select_option("outfit")
+    expect(visit.prompt).to_have_value(re.compile("outfit from images 2 and 3"))
+    visit.references.get_by_role("button", name="Move reference 1 right").click()
+    expect(visit.prompt).to_have_value(
+        re.compile("person from image 2 wearing the complete outfit from images 1 and 3")
+    )
+
+
+def as_bytes(picture: Image.Image, format: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format)
+    return buffer.getvalue()
+
+
+REFUSED = [
+    pytest.param("torn.jpg", CAT.read_bytes()[:3000], id="truncated"),
+    pytest.param("words.png", b"only words", id="text"),
+    pytest.param("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", id="svg"),
+    pytest.param("dot.png", as_bytes(Image.new("RGB", (1, 1)), "PNG"), id="one pixel"),
+]
+
+
+def note(visit: Visit) -> Locator:
+    return visit.references.get_by_role("alert")
+
+
+def test_a_broken_file_beside_two_good_ones(visit: Visit) -> None:
+    """The sentence names the broken one, by file and number; the two beside it stay, and so they do for each kind."""
+    for parameter in REFUSED:
+        name, data = parameter.values
+        visit.drop(CAT, (str(name), bytes(data)), BRICK)  # type: ignore[arg-type]
+        expect(note(visit)).to_contain_text(str(name))
+        expect(note(visit)).to_contain_text("Reference 2")
+        visit.expect_cards(CAT, BRICK)
+        note(visit).get_by_role("button", name="Dismiss").click()
+        expect(note(visit)).to_have_text("")
+        for _ in range(2):
+            visit.references.get_by_role("button", name="Remove reference 1").click()
+        expect(visit.cards).to_have_count(0)
+
+
+def test_what_is_sent_tells_nothing_of_the_place(visit: Visit) -> None:
+    """A sideways photograph with its place inside arrives upright, and without any of that."""
+    picture = Image.new("RGB", (1800, 900), "teal")
+    exif = picture.getexif()
+    exif[0x0112] = 6  # to be turned a quarter
+    exif.get_ifd(0x8825)[1] = "N"
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", exif=exif)
+    visit.drop(("holiday.jpg", buffer.getvalue()))
+    visit.expect_cards("holiday.jpg")
+    assert visit.cards.evaluate("picture => [picture.naturalWidth, picture.naturalHeight]") == [768, 1536]
+    shown = visit.page.request.get(str(visit.cards.evaluate("picture => picture.src"))).body()
+    with Image.open(io.BytesIO(shown)) as opened:
+        assert not opened.getexif()

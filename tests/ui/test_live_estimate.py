@@ -1,0 +1,37 @@
+"""The number beside Generate: right for every variant and count, at once, and without asking the server."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, Route, expect
+from studio import Studio, Visit
+
+from core.estimate import javascript, sum_in_words
+from core.variants import PICTURES, REGISTRY
+
+COUNTS = range(int(PICTURES.minimum or 1), int(PICTURES.maximum or 1) + 1)
+
+
+def test_the_browser_s_sum_is_python_s(browser: Browser) -> None:
+    """The generated function and the one it is generated from say the same, for all variants and counts."""
+    page = browser.new_page()
+    page.add_script_tag(content=javascript())
+    for variant in REGISTRY.values():
+        for pictures in COUNTS:
+            said = page.evaluate("([id, pictures]) => sumInWords(id, pictures)", [variant.id, pictures])
+            assert said == sum_in_words(variant, pictures)
+    page.close()
+
+
+def test_the_estimate_follows_by_itself(browser: Browser, studio: Studio) -> None:
+    """While the server answers nothing the estimate still follows both controls, and the count asks nothing at all."""
+    with Visit(browser, studio).open() as visit:
+        unanswered: list[Route] = []
+        visit.page.route("**/gradio_api/**", lambda route: unanswered.append(route))
+        for variant in reversed(REGISTRY.values()):
+            visit.choose_variant(variant.name)
+            expect(visit.estimate).to_contain_text(sum_in_words(variant, 1))
+            asked = len(unanswered)
+            for pictures in reversed(COUNTS):
+                visit.choose_pictures(pictures)
+                expect(visit.estimate.locator(".sum")).to_have_text(sum_in_words(variant, pictures))
+            assert len(unanswered) == asked

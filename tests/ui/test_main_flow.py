@@ -1,0 +1,229 @@
+"""The main job in a real browser: references in, price beside the button, pictures out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, expect
+from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
+
+from core.estimate import dollars, sum_in_words
+from core.variants import REGISTRY, Variant
+
+# Markup in the three ways in which a page could mistake a text for its own.
+HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} ${value}"
+
+
+def labels(variant: Variant) -> set[str]:
+    """What the parameters of a variant are called on the page; a size is chosen by its shape."""
+    apart = {"prompt", "images", "num_images", "aspect_ratio", "size"}
+    return {"Shape"} | {row.label for row in variant.parameters if row.on_page and row.name not in apart}
+
+
+ALL_LABELS = set().union(*(labels(variant) for variant in REGISTRY.values()))
+
+
+def test_three_photographs_become_pictures(visit: Visit) -> None:
+    """Drop three, choose a preset, try all four variants, generate: pictures, receipt, files, and on from there."""
+    visit.drop(PORTRAIT, COFFEE, LAUNCH)
+    visit.expect_cards(PORTRAIT, COFFEE, LAUNCH)
+    visit.choose_preset("Dress a person")
+    expect(visit.prompt).to_have_value(re.compile("image 1.*image 2.*image 3", re.DOTALL))
+    for number, role in enumerate(("identity", "outfit", "background"), start=1):
+        expect(visit.role(number)).to_have_value(role)
+
+    parameters = visit.open_parameters()
+    parameters.get_by_label("Seed").fill("4711")
+    for variant in [*list(REGISTRY.values())[1:], REGISTRY["pro"]]:
+        visit.choose_variant(variant.name)
+        expect(visit.estimate).to_contain_text(sum_in_words(variant, 1))
+        expect(visit.references).to_contain_text(f"3 of {variant.reference_limit}")
+        expect(visit.prompt).to_have_value(re.compile(f"{variant.noun} 1"))
+        for label in ALL_LABELS:
+            shown = parameters.get_by_text(label, exact=True)
+            expect(shown).to_be_visible() if label in labels(variant) else expect(shown).to_be_hidden()
+        lost = visit.page.get_by_text("Max has no seed.")
+        expect(lost).to_be_visible() if variant.id == "max" else expect(lost).to_be_hidden()
+    expect(parameters.get_by_label("Seed")).to_have_value("4711")
+
+    visit.choose_pictures(2)
+    expect(visit.estimate).to_contain_text("2 × $0.04 = $0.08")
+    prompt = visit.prompt.input_value()
+    visit.generate()
+    visit.expect_pictures(2)
+    for said in ("Pro", "would have cost $0.08", "seed 4711"):
+        expect(visit.receipt).to_contain_text(said)
+    expect(visit.total).to_contain_text("$0.08")
+
+    bodies = visit.studio.sent(prompt)
+    assert [body["seed"] for body in bodies] == [4711, 4712]
+    assert all(body["images"] == visit.hashes() for body in bodies)
+    check_download(visit, 0, r"kontext-pro-20\d{6}-seed4711-1\.(jpg|png)")
+    check_download(visit, 1, r"kontext-pro-20\d{6}-seed4712-2\.(jpg|png)")
+
+    visit.result.get_by_role("button", name="Use as reference").first.click()
+    expect(visit.cards).to_have_count(4)
+    expect(visit.cards.nth(3)).to_have_attribute("alt", re.compile("^Reference 4, kontext-pro-"))
+
+    visit.result.get_by_role("button", name="Run again · 2 × $0.04 = $0.08").click()
+    expect(visit.result.get_by_text("seed 4711")).to_have_count(0)
+    visit.expect_pictures(2)
+    expect(visit.total).to_contain_text("$0.16")
+    again = visit.studio.sent(prompt)[2:]
+    assert len(again) == 2
+    assert all(body["images"] == bodies[0]["images"] for body in again)
+    assert again[0]["seed"] not in (4711, 4712)
+
+
+def check_download(visit: Visit, index: int, name: str) -> None:
+    """The download has a good name and every pixel that was made; without the recipe it is the very same file."""
+    with_recipe = visit.result.get_by_role("checkbox", name="Downloads carry their recipe")
+    expect(with_recipe).to_be_checked()
+    for box_is_ticked in (True, False):
+        with_recipe.set_checked(box_is_ticked)
+        with visit.page.expect_download() as waiting:
+            visit.result.get_by_role("link", name="Download").nth(index).click()
+        download = waiting.value
+        assert re.fullmatch(name, download.suggested_filename)
+        kept = visit.studio.output(download.suggested_filename)
+        with Image.open(download.path()) as got, Image.open(kept) as picture:
+            assert got.tobytes() == picture.tobytes()
+    assert Path(download.path()).read_bytes() == kept.read_bytes()
+    with_recipe.check()
+
+
+def test_every_variant_makes_a_picture(visit: Visit) -> None:
+    """The other three variants run too, each with a file name that says which made it."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    for variant in list(REGISTRY.values())[1:]:
+        visit.choose_variant(variant.name)
+        expect(visit.estimate).to_contain_text(sum_in_words(variant, 1))
+        visit.prompt.fill(f"A calm cat by {variant.name}")
+        visit.generate()
+        expect(visit.receipt).to_contain_text(re.compile(f"{variant.name}.*would have cost"))
+        visit.expect_pictures(1)
+        expect(visit.receipt).to_contain_text(f"would have cost {dollars(variant.price)}")
+        seed = r"-seed\d+" if variant.parameter("seed") else ""
+        check_download(visit, 0, rf"kontext-{variant.id}-20\d{{6}}{seed}-1\.(jpg|png)")
+
+
+def test_own_words_survive(visit: Visit) -> None:
+    """A preset takes the place of a person's own text only with a way back, and a change of variant only rewords it."""
+    visit.drop(PORTRAIT, GRASS)
+    visit.expect_cards(PORTRAIT, GRASS)
+    own = "Put the woman from image 1 on the meadow of image 2, my way."
+    visit.prompt.fill(own)
+    visit.choose_preset("Dress a person")
+    back = visit.page.get_by_role("button", name="Bring my own text back")
+    expect(back).to_be_visible()
+    expect(visit.prompt).not_to_have_value(own)
+    back.click()
+    expect(visit.prompt).to_have_value(own)
+    expect(back).to_be_hidden()
+
+    visit.choose_variant("Dev")
+    expect(visit.prompt).to_have_value(own.replace("image", "reference"))
+    visit.choose_variant("Pro")
+    expect(visit.prompt).to_have_value(own)
+
+    # A preset's prompt that a person went on to change is their own too.
+    visit.choose_preset("Dress a person")
+    expect(visit.prompt).to_have_value(re.compile("outfit"))
+    edited = visit.prompt.input_value() + " At dusk."
+    visit.prompt.fill(edited)
+    visit.choose_preset("Line drawing")
+    back.click()
+    expect(visit.prompt).to_have_value(edited)
+
+
+def test_failures_say_three_things(visit: Visit) -> None:
+    """What happened, whether it was charged, what to do: for nothing filled in, and for each way the service fails."""
+    visit.generate()
+    alert = visit.result.get_by_role("alert")
+    expect(alert).to_contain_text("There is no reference yet")
+    expect(alert).to_contain_text("The prompt is empty")
+    expect(alert).to_contain_text("nothing was charged")
+
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    for marker, happened, charged, advice in (
+        ("failed", "failed", "nothing was charged", "try again"),
+        ("moderated", "moderation", "not known", "Change the prompt"),
+        ("no-credit", "credit", "nothing was charged", "op up"),
+    ):
+        visit.prompt.fill(f"A cat [sandbox:{marker}]")
+        visit.generate()
+        expect(alert).to_contain_text(re.compile(happened, re.IGNORECASE))
+        expect(alert.get_by_role("definition").first).to_contain_text(re.compile(charged, re.IGNORECASE))
+        expect(alert).to_contain_text("What to do")
+        expect(alert).to_contain_text(advice)
+        expect(visit.pictures).to_have_count(0)
+
+
+def test_hostile_text_stays_text(visit: Visit) -> None:
+    """Markup in the prompt, a field, a file's name or a refusal is shown as it was typed, and nothing of it runs."""
+    visit.drop((f"{HOSTILE.replace('/', '')}.jpg", CAT.read_bytes()), (f"{HOSTILE}.png", b"no picture"))
+    expect(visit.cards).to_have_count(1)
+    expect(visit.cards).to_have_attribute("alt", re.compile("<img src=x onerror=alert"))
+    refused = visit.references.get_by_role("alert")
+    expect(refused).to_contain_text(HOSTILE)
+    visit.prompt.fill(f"{HOSTILE} with image 9")
+    expect(visit.page.locator("#hints")).to_contain_text("9")
+    visit.generate()
+    visit.expect_pictures(1)
+    expect(visit.pictures).to_have_attribute("alt", re.compile(re.escape(HOSTILE)))
+    expect(visit.tab("History")).to_contain_text(HOSTILE)
+    expect(visit.tab("Code")).to_contain_text("<img src=x onerror=alert(1)>")
+    visit.choose_preset("Poster with a title")
+    title = visit.page.get_by_role("textbox", name="Title")
+    title.fill(HOSTILE)  # arrives at once, as pasted words do
+    expect(visit.prompt).to_have_value(re.compile(re.escape(f'"{HOSTILE}"')))
+    title.press("Backspace")
+    expect(visit.prompt).to_have_value(re.compile(re.escape(f'"{HOSTILE[:-1]}"')))
+
+
+def test_ready_examples_spend_nothing(visit: Visit) -> None:
+    """Each example fills the whole page at one click, and makes no run by itself."""
+    before = visit.studio.runs
+    names = [str(card.text_content()) for card in visit.result.get_by_role("listitem").all()]
+    assert names
+    for example, variant in (
+        ("An astronaut and her cat", "pro"),
+        ("A coffee among the stars", "max"),
+        ("A cup made of brick", "dev"),
+        ("A cat in the colours of space", "ultra-fast"),
+    ):
+        visit.result.get_by_role("button", name=example).click()
+        row = REGISTRY[variant]
+        expect(visit.page.get_by_role("radio", name=re.compile(f"^{row.name}"))).to_be_checked()
+        expect(visit.estimate).to_contain_text(sum_in_words(row, 1))
+        expect(visit.prompt).to_have_value(re.compile(f"{row.noun} 1"))
+        expect(visit.cards.first).to_be_visible()
+        expect(visit.page.locator("#hints")).to_have_text("")
+    assert visit.studio.runs == before
+
+
+def test_a_reload_in_the_middle_loses_nothing(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+    """The page is left and opened again while the run goes on: it is there, and its picture comes."""
+    with (
+        serving(tmp_path, WAVESPEED_API_KEY="wsk_reload", WAVESPEED_BASE_URL=service.url) as studio,
+        Visit(browser, studio).open() as visit,
+    ):
+        visit.drop(CAT)
+        visit.expect_cards(CAT)
+        visit.prompt.fill("A cat that waits")
+        progress = visit.result.get_by_role("list", name="Progress").get_by_role("listitem")
+        with service.held():
+            visit.generate()
+            expect(progress.filter(has_text="Generating")).to_have_attribute("aria-current", "step")
+            visit.page.reload()
+            visit.faults.clear()  # Gradio logs that the page was left while it listened
+            expect(progress.filter(has_text="Generating")).to_have_attribute("aria-current", "step")
+            expect(visit.total).to_contain_text("this session")
+        visit.expect_pictures(1)
+        expect(visit.receipt).to_contain_text("$0.04")
+        expect(visit.total).to_contain_text("this session")
+        assert studio.runs == 1

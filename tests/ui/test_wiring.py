@@ -1,0 +1,77 @@
+"""The page's events, looked at without a browser."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio.events import EventData
+from studio import HOME
+
+from core.backend import Backend
+from core.settings import read
+from ui.examples import load_examples
+from ui.page import build
+
+
+@pytest.fixture(scope="module")
+def page(own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gr.Blocks]:
+    """The page as it is built; warnings are errors here, and Gradio only warns of a handler with the wrong arity."""
+    settings = read({"KONTEXT_DATA_DIR": str(tmp_path_factory.mktemp("wiring"))}, HOME)
+    backend = Backend(settings, HOME / "presets")
+    yield build(backend, load_examples(HOME / "examples"))
+    backend.ledger.close()
+
+
+def test_only_generate_and_estimate_are_public(page: gr.Blocks) -> None:
+    """Two endpoints under just these names; every event of the page itself is private."""
+    shown = {fn.api_name for fn in page.fns.values() if fn.api_visibility != "private"}
+    assert shown == {"generate", "estimate"}
+
+
+def test_every_element_has_an_id_of_its_own(page: gr.Blocks) -> None:
+    """No elem_id stands twice, or a style and a label would find the wrong one."""
+    ids = Counter(block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None))
+    assert [elem_id for elem_id, count in ids.items() if count > 1] == []
+
+
+def given(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Those that the event's inputs fill; Gradio brings the rest by their type."""
+    brought = (EventData, gr.Request, gr.Progress)
+    return [p for p in parameters if not (inspect.isclass(p.annotation) and issubclass(p.annotation, brought))]
+
+
+def test_every_handler_takes_what_its_event_sends(page: gr.Blocks) -> None:
+    """The count of inputs fits the handler's signature."""
+    for fn in page.fns.values():
+        if fn.fn is None:  # answered in the browser, or a cancelling of others
+            continue
+        parameters = given(list(inspect.signature(fn.fn, eval_str=True).parameters.values()))
+        fixed = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
+        required = [p for p in fixed if p.default is p.empty]
+        most = len(fixed) if fixed == parameters else float("inf")
+        assert len(required) <= len(fn.inputs) <= most, fn.name
+
+
+def test_spending_events_wait_for_nobody(page: gr.Blocks) -> None:
+    """A run is watched for minutes: no other visitor's run may wait behind it."""
+    watching = [fn for fn in page.fns.values() if fn.name in ("generate", "again", "open", "take_up", "arrive")]
+    assert watching
+    assert all(fn.concurrency_limit is None for fn in watching)
+
+
+def initial(page: gr.Blocks) -> dict[str, Any]:
+    return dict(page.get_config_file())
+
+
+def test_nothing_secret_is_in_the_first_page(tmp_path: Path) -> None:
+    """With a key set, what every visitor is sent before doing anything does not hold it."""
+    settings = read({"KONTEXT_DATA_DIR": str(tmp_path), "WAVESPEED_API_KEY": "wsk_planted_in_config"}, HOME)
+    backend = Backend(settings, HOME / "presets")
+    assert "wsk_planted_in_config" not in repr(initial(build(backend, load_examples(HOME / "examples"))))
+    backend.ledger.close()
