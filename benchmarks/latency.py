@@ -31,9 +31,9 @@ from core.budget import Budget  # noqa: E402
 from core.client import Client  # noqa: E402
 from core.inputs import check  # noqa: E402
 from core.ledger import Ledger  # noqa: E402
-from core.polling import expect, next_look  # noqa: E402
 from core.references import Reference, prepare  # noqa: E402
 from core.runs import Runs  # noqa: E402
+from core.runs.polling import expect, next_look  # noqa: E402
 from core.variants import REGISTRY  # noqa: E402
 
 SECONDS = 4.3

@@ -24,10 +24,10 @@ from core.budget import Budget
 from core.client import LIMITS, Client
 from core.inputs import check
 from core.ledger import Ledger
-from core.patience import Patience
 from core.references import Reference, prepare
 from core.run import Run
 from core.runs import Runs
+from core.runs.patience import Patience
 
 HASTE = 20  # a pause of the app is that many times shorter here
 PATIENCE = Patience(search=timedelta(seconds=1.2), unknown=timedelta(seconds=1), aside=1, closing=5)

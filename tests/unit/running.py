@@ -22,11 +22,11 @@ from core.budget import Budget
 from core.client import Client
 from core.inputs import check
 from core.ledger import Ledger
-from core.patience import Patience
 from core.prediction import Prediction
 from core.references import Reference, prepare
 from core.run import Run
 from core.runs import Runs
+from core.runs.patience import Patience
 from core.sandbox import create_app
 
 KEY = "wsk_planted_secret_4711"

@@ -25,15 +25,23 @@ LAYERS = (
     {"core.backend"},
     {"core.sandbox"},  # imports nothing of ours; stands here, so that the backend alone knows it
     {"core.runs"},
-    {"core.flow", "core.recovery", "core.reconcile", "core.submit", "core.waiting", "core.collect", "core.prepare"},
-    {"core.uploads", "core.notes", "core.live", "core.ends", "core.exports"},
-    {"core.client", "core.ledger", "core.budget", "core.outputs"},
-    {"core.record", "core.rows", "core.schema", "core.recipes"},
+    {
+        "core.runs.flow",
+        "core.runs.recovery",
+        "core.runs.reconcile",
+        "core.runs.submit",
+        "core.runs.waiting",
+        "core.runs.collect",
+        "core.runs.prepare",
+    },
+    {"core.runs.uploads", "core.runs.notes", "core.runs.live", "core.runs.ends", "core.exports"},
+    {"core.client", "core.ledger", "core.budget", "core.runs.outputs"},
+    {"core.ledger.record", "core.ledger.rows", "core.ledger.schema", "core.recipes"},
     {"core.run", "core.account"},
     {"core.mentions"},
     {"core.inputs", "core.estimate", "core.prompts", "core.references", "core.snippets"},
     {"core.presets"},
-    {"core.prediction", "core.variants", "core.polling", "core.patience", "core.slots"},
+    {"core.prediction", "core.variants", "core.runs.polling", "core.runs.patience", "core.runs.slots"},
     {"core.settings", "core.errors"},
 )
 LEVEL = {name: level for level, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -56,7 +64,7 @@ MODULES = modules()
 def imported(source: str, *, types: bool) -> Iterator[str]:
     """Every module that a source imports, wherever in it; `types`: with those that are there for the types alone.
 
-    `from core import ends` imports core.ends, and `from core.ends import again` as well.
+    `from core.runs import ends` imports core.runs.ends, and `from core.runs.ends import again` as well.
     """
     tree = ast.parse(source)
     unseen = [node for node in ast.walk(tree) if isinstance(node, ast.If) and is_type_checking(node.test)]
@@ -139,9 +147,9 @@ def test_the_sandbox_imports_nothing_of_ours(module: str) -> None:
 @pytest.mark.parametrize(
     ("source", "found", "with_types"),
     [
-        ("import core.ends", {"core.ends"}, {"core.ends"}),
-        ("from core import ends", {"core.ends"}, {"core.ends"}),
-        ("from core.ends import again", {"core.ends"}, {"core.ends"}),
+        ("import core.runs.ends", {"core.runs.ends"}, {"core.runs.ends"}),
+        ("from core.runs import ends", {"core.runs.ends"}, {"core.runs.ends"}),
+        ("from core.runs.ends import again", {"core.runs.ends"}, {"core.runs.ends"}),
         ("def late():\n    import gradio as gr", {"gradio"}, {"gradio"}),
         ("if TYPE_CHECKING:\n    import ui", set(), {"ui"}),
         ("if TYPE_CHECKING:\n    import ui\nelse:\n    import app", {"app"}, {"app", "ui"}),

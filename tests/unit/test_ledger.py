@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from core.budget import Budget
 from core.errors import BudgetError, LedgerError
 from core.ledger import Ledger
-from core.record import Entry, Facts, Record
+from core.ledger.record import Entry, Facts, Record
+from core.ledger.schema import VERSION, predictions, runs, uploads
 from core.run import Output, RunReference, Trouble
-from core.schema import VERSION, predictions, runs, uploads
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

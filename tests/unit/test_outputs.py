@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core import outputs
 from core.errors import ServiceBroken
 from core.references import Reference
+from core.runs import outputs
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 

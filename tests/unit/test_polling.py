@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.polling import LONGEST, SHORTEST, Expectation, expect, next_look
+from core.runs.polling import LONGEST, SHORTEST, Expectation, expect, next_look
 
 Schedule = Callable[[float], float]
 EVERY_SECOND: Schedule = lambda _: 1.0  # noqa: E731 - beside the schedule it is compared with

@@ -35,7 +35,7 @@ from core.budget import Budget
 from core.errors import BudgetError, KontextError, LedgerError
 from core.estimate import estimate
 from core.run import Run
-from core.slots import Slots
+from core.runs.slots import Slots
 from core.variants import REGISTRY
 
 pytestmark = pytest.mark.anyio

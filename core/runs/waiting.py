@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from core import ends
 from core.account import Account
 from core.errors import Charged, LedgerError, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
 from core.ledger import Ledger
-from core.live import Live
-from core.notes import Notes
-from core.patience import Patience
-from core.polling import Expectation, expect, next_look
+from core.ledger.record import Entry, Facts
 from core.prediction import Prediction
-from core.record import Entry, Facts
+from core.runs import ends
+from core.runs.live import Live
+from core.runs.notes import Notes
+from core.runs.patience import Patience
+from core.runs.polling import Expectation, expect, next_look
 from core.variants import REGISTRY
 
 LATE = "The picture was not ready in time. The task goes on at the service."

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.record import Entry, Facts, Record
+from core.ledger.record import Entry, Facts, Record
 from core.run import Output, RunReference, Trouble
 
 # Columns that are fields of the same name.

@@ -10,23 +10,23 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from core import ends
 from core.account import Account
-from core.collect import Collector, without_pictures
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
 from core.ledger import Ledger
-from core.live import Live, Stopped
-from core.notes import Notes, log_foreign
-from core.patience import Patience
+from core.ledger.record import RESERVED, Entry, ending
 from core.prediction import MEDIA_NOT_FETCHED_CODE, Prediction
-from core.prepare import Preparer
-from core.reconcile import Search
-from core.record import RESERVED, Entry, ending
 from core.run import Trouble
-from core.slots import Slots
-from core.submit import Claims, Submitter
-from core.uploads import Uploads
-from core.waiting import Waiter
+from core.runs import ends
+from core.runs.collect import Collector, without_pictures
+from core.runs.live import Live, Stopped
+from core.runs.notes import Notes, log_foreign
+from core.runs.patience import Patience
+from core.runs.prepare import Preparer
+from core.runs.reconcile import Search
+from core.runs.slots import Slots
+from core.runs.submit import Claims, Submitter
+from core.runs.uploads import Uploads
+from core.runs.waiting import Waiter
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds after a 429 that does not say how long
 

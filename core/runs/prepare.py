@@ -9,16 +9,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core import ends
 from core.account import Account
 from core.errors import KontextError
-from core.live import Live, Stopped
-from core.notes import log_foreign
-from core.patience import Patience
-from core.record import Entry, Facts
+from core.ledger.record import Entry, Facts
 from core.references import Reference
 from core.run import Trouble
-from core.uploads import Uploads
+from core.runs import ends
+from core.runs.live import Live, Stopped
+from core.runs.notes import log_foreign
+from core.runs.patience import Patience
+from core.runs.uploads import Uploads
 
 
 class Preparer:

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from core.errors import Charged, KontextError
 from core.estimate import dollars
+from core.ledger.record import NOT_CREATED, NOT_SENT, REFUSED, RESERVED, Entry, Record, ending
 from core.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Prediction
-from core.record import NOT_CREATED, NOT_SENT, REFUSED, RESERVED, Entry, Record, ending
 from core.run import Trouble
 
 AGAIN = "Press Generate to try again."

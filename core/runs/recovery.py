@@ -10,8 +10,8 @@ from typing import Any
 
 from core.account import Account
 from core.errors import InputError, KontextError, Problem, ServiceError
+from core.ledger.record import Entry, Facts, Record
 from core.prediction import Prediction
-from core.record import Entry, Facts, Record
 from core.variants import REGISTRY, Variant
 
 PAGES = 5  # of the history, searched for what was asked for; a picture without its inputs is still a picture

@@ -9,8 +9,8 @@ from typing import Any
 
 from core.errors import LedgerError
 from core.ledger import Ledger
-from core.live import Live
-from core.record import Entry
+from core.ledger.record import Entry
+from core.runs.live import Live
 
 log = logging.getLogger(__name__)
 

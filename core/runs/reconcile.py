@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import ends
 from core.account import Account
 from core.client import Client
 from core.errors import KontextError, LedgerError, ServiceError
 from core.ledger import Ledger
-from core.live import Live
-from core.notes import Notes
-from core.patience import Patience
+from core.ledger.record import Entry
 from core.prediction import Prediction
-from core.record import Entry
-from core.submit import Claims
+from core.runs import ends
+from core.runs.live import Live
+from core.runs.notes import Notes
+from core.runs.patience import Patience
+from core.runs.submit import Claims
 
 log = logging.getLogger(__name__)
 

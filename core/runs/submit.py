@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from core import ends
 from core.account import Account
-from core.collect import without_pictures
 from core.errors import KontextError, RateLimited, SubmitUnknown
-from core.live import Live
-from core.notes import Notes, log_foreign
+from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.prediction import Prediction
-from core.record import RESERVED, SUBMITTING, Entry
+from core.runs import ends
+from core.runs.collect import without_pictures
+from core.runs.live import Live
+from core.runs.notes import Notes, log_foreign
 
 
 class Claims:

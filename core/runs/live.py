@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from core.polling import Expectation
-from core.record import Entry, Record, snapshot
+from core.ledger.record import Entry, Record, snapshot
 from core.run import Run, State
+from core.runs.polling import Expectation
 
 T = TypeVar("T")
 

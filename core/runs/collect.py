@@ -10,16 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from core import ends, outputs
 from core.account import Account
 from core.client import Picture
 from core.errors import KontextError, Unreachable
-from core.live import Live
-from core.notes import Notes, log_foreign
-from core.patience import Patience
+from core.ledger.record import Entry, Facts
 from core.prediction import Prediction
-from core.record import Entry, Facts
 from core.run import Output, Trouble
+from core.runs import ends, outputs
+from core.runs.live import Live
+from core.runs.notes import Notes, log_foreign
+from core.runs.patience import Patience
 
 READY = "The picture is ready at the service, but can't be fetched just now; trying again."
 BETWEEN_KNOCKS = 15.0  # seconds

@@ -13,19 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import ends, outputs, recovery
 from core.account import Account, AccountKind
 from core.budget import Budget
 from core.errors import KontextError
-from core.flow import Flow
 from core.inputs import Inputs
 from core.ledger import Ledger
-from core.live import Live
-from core.notes import log_foreign
-from core.patience import Patience
-from core.record import Facts, Record, new_record, snapshot
+from core.ledger.record import Facts, Record, new_record, snapshot
 from core.references import Reference
 from core.run import FINISHED, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.runs import ends, outputs, recovery
+from core.runs.flow import Flow
+from core.runs.live import Live
+from core.runs.notes import log_foreign
+from core.runs.patience import Patience
 
 __all__ = [
     "FINISHED",

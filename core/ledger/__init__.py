@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import rows
 from core.budget import midnight
 from core.errors import LedgerError
-from core.record import Entry, Record
+from core.ledger import rows
+from core.ledger.record import Entry, Record
+from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
 from core.run import FINISHED
-from core.schema import NewerLedger, migrate, predictions, runs, uploads
 
 Check = Callable[[Decimal, Decimal], None]  # (spent by all, spent by the visitor) since midnight; raises to refuse
 
@@ -55,6 +55,8 @@ _OTHER_FAULT = ("The app's records can't be written or read.", "Look at the disk
 
 # Bytes that must be free before anything is spent: four large pictures and their rows.
 ROOM = 32 * 1024 * 1024
+
+LINE = 10  # how many times longer than for the database itself a writer waits for the writers before it
 
 
 class Ledger:
@@ -241,8 +243,8 @@ class Ledger:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One writer after another, and nobody waits longer than for the database itself."""
-        if not self._writing.acquire(timeout=self._patience):
+        """One writer after another. A line that stands still for that long has a locked database at its head."""
+        if not self._writing.acquire(timeout=LINE * self._patience):
             raise LedgerError(*_FAULTS["SQLITE_BUSY"])
         try:
             yield
