@@ -1,0 +1,126 @@
+"""What was made stays at hand: in another tab, in the history, in the file itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+from studio import CAT, COFFEE, HandSandbox, Visit, serving
+
+
+def make(visit: Visit, prompt: str) -> None:
+    """One picture by Pro from the cat and the cup, with a seed that is set."""
+    visit.drop(CAT, COFFEE)
+    visit.expect_cards(CAT, COFFEE)
+    visit.prompt.fill(prompt)
+    visit.open_parameters().get_by_label("Seed").fill("4711")
+    visit.generate()
+    visit.expect_pictures(1)
+
+
+def downloaded(visit: Visit, button: str) -> tuple[str, bytes]:
+    """What a press in the history brings: the file's name and its bytes."""
+    with visit.page.expect_download() as waiting:
+        visit.tab("History").get_by_role("button", name=button, exact=True).first.click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def test_a_run_outlives_its_tab_and_is_in_every_tab(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+    """The tab that pressed is closed; two others, opened while it goes on, both show the run and then its picture."""
+    with (
+        serving(tmp_path, WAVESPEED_API_KEY="wsk_tabs", WAVESPEED_BASE_URL=service.url) as studio,
+        Visit(browser, studio).open() as visit,
+    ):
+        visit.drop(CAT)
+        visit.expect_cards(CAT)
+        visit.prompt.fill("A cat that goes on")
+        with service.held():
+            visit.generate()
+            expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
+            visit.page.close()
+            pages = [visit.context.new_page() for _ in range(2)]
+            for visit.page in pages:
+                visit.open()
+                expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
+        for visit.page in pages:
+            visit.expect_pictures(1)
+        assert studio.runs == 1
+
+
+def test_the_history_gives_everything_back(visit: Visit) -> None:
+    """Found by words; as a ZIP with the very bytes and the recipe, as a line of CSV; its inputs; and gone for good."""
+    make(visit, "A marmalade cat beside image 2, unlike image 1")
+    history = visit.tab("History")
+    history.get_by_role("searchbox").fill("no such words")
+    expect(history).to_contain_text("No run matches")
+    history.get_by_role("searchbox").fill("marmalade")
+    expect(history.get_by_role("listitem")).to_have_count(1)
+
+    name, data = downloaded(visit, "ZIP")
+    assert name.endswith(".zip")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        (picture,) = [name for name in archive.namelist() if name.startswith("kontext-pro-")]
+        assert archive.read(picture) == visit.studio.output(picture).read_bytes()
+        assert json.loads(archive.read("recipe.json"))["seed"] == 4711
+
+    name, data = downloaded(visit, "Receipts (CSV)")
+    (row,) = [row for row in csv.DictReader(io.StringIO(data.decode())) if row["seed"] == "4711"]
+    assert (row["variant"], row["estimate_usd"], row["state"]) == ("pro", "0.040", "completed")
+
+    sent = visit.studio.sent("A marmalade cat beside image 2, unlike image 1")
+    visit.page.reload()
+    visit.open()
+    visit.tab("History").get_by_role("button", name="Take the inputs back").click()
+    expect(visit.cards).to_have_count(2)
+    expect(visit.prompt).to_have_value("A marmalade cat beside image 2, unlike image 1")
+    visit.tab("Result")
+    visit.generate()
+    expect(visit.result).to_have_attribute("aria-busy", "true")
+    visit.expect_pictures(1)
+    assert visit.studio.sent("A marmalade cat beside image 2, unlike image 1") == sent * 2
+
+    history = visit.tab("History")
+    expect(history.get_by_role("listitem")).to_have_count(2)
+    history.get_by_role("button", name="Delete").first.click()
+    history.get_by_role("button", name="Delete for good?").click()
+    expect(history.get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Path) -> None:
+    """Dropped onto an empty page it restores what made it, references included; onto cards it asks first."""
+    make(visit, "A file that remembers image 1 and image 2")
+    with visit.page.expect_download() as waiting:
+        visit.result.get_by_role("link", name="Download").click()
+    file = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(file)
+
+    visit.page.reload()
+    visit.open()
+    visit.drop(file)
+    expect(visit.cards).to_have_count(2)
+    expect(visit.prompt).to_have_value("A file that remembers image 1 and image 2")
+    expect(visit.open_parameters().get_by_label("Seed")).to_have_value("4711")
+
+    visit.drop(file)
+    expect(visit.cards).to_have_count(3)
+    expect(visit.references).to_contain_text("This picture carries its recipe.")
+
+
+def test_a_picture_is_recovered_by_its_id(visit: Visit) -> None:
+    """Deleted here and still kept by the service: its id brings it back, and nothing is made anew."""
+    make(visit, "A cat to be found again")
+    (row,) = visit.studio.rows(
+        "SELECT prediction_id FROM predictions JOIN runs ON runs.id = run_id WHERE prompt LIKE '%found again'"
+    )
+    history = visit.tab("History")
+    history.get_by_role("button", name="Delete").first.click()
+    history.get_by_role("button", name="Delete for good?").click()
+    expect(history).to_contain_text("Your runs will be listed here")
+    history.get_by_text("Recover by prediction id").click()
+    history.get_by_role("textbox", name="Prediction id").fill(row["prediction_id"])
+    history.get_by_role("button", name="Recover", exact=True).click()
+    visit.expect_pictures(1)
