@@ -4,7 +4,6 @@
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-BENCHMARKS := prepare start latency load
 
 # Looked for anew at each use, since the recipe for `browser` may just have brought it.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
@@ -46,7 +45,7 @@ live: .venv/run.stamp  ## Try every variant once with your key; asks before it s
 	$(BIN)/python -m scripts.live
 
 bench: .venv/dev.stamp  ## Measure what benchmarks/ measures
-	@for name in $(BENCHMARKS); do printf '\n== %s\n' $$name; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python -m benchmarks
 
 browser:
 	@test -n "$(CHROMIUM)" || $(call apt,chromium) || { \
