@@ -43,10 +43,8 @@ class Collector:
         self._sleep = sleep
         self._patience = patience
 
-    async def collect(
-        self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
-    ) -> None:
-        """Bring what is not here yet, name what can't be had, settle the charge; knock until then.
+    async def collect(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> None:
+        """Bring what is not here yet, name what can't be had, settle the charge.
 
         Raises:
             Stopped: the person did not want to wait; what is here stays, the rest can be taken up.
@@ -56,22 +54,20 @@ class Collector:
         entry = replace(entry, charge=entry.reserved or None)
         saving = asyncio.create_task(self._notes.after(live, entry, without_pictures(prediction.answer)))
         try:
-            entry = await self._bring(live, account, entry, prediction, until)
+            entry = await self._bring(live, account, entry, prediction)
             live.put(entry)  # the pictures are to be seen while the bill is asked for
             entry = await self._with_bill(account, entry)
         finally:
             await saving
         await self._notes.after(live, entry)
 
-    async def _bring(
-        self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
-    ) -> Entry:
+    async def _bring(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> Entry:
         step = len(live.record.current)  # four predictions of one picture each number them as one of four does
         numbers = [entry.number + position * step for position in range(len(prediction.outputs))]
         flagged = [number for number, flag in zip(numbers, prediction.flagged, strict=False) if flag]
         here = {output.number for output in entry.outputs}
         wanted = {n: o for n, o in zip(numbers, prediction.outputs, strict=True) if n not in here and n not in flagged}
-        fetching = (self._fetch(live, account, entry, n, o, until) for n, o in wanted.items())
+        fetching = (self._fetch(live, account, entry, n, o) for n, o in wanted.items())
         brought = await live.unless_stopped(asyncio.gather(*fetching))
         got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
         lost = tuple(thing for thing in brought if isinstance(thing, Trouble))
@@ -82,12 +78,10 @@ class Collector:
         settled_at = None if lost else self._clock()
         return replace(entry, outputs=got, troubles=(*lacking, *lost), settled_at=settled_at)
 
-    async def _fetch(
-        self, live: Live, account: Account, entry: Entry, number: int, output: str, until: datetime
-    ) -> Output | Trouble:
+    async def _fetch(self, live: Live, account: Account, entry: Entry, number: int, output: str) -> Output | Trouble:
         facts = live.record.facts
         try:
-            picture = await self._picture(live, account, entry, output, until)
+            picture = await self._picture(live, account, entry, output)
             return await self._write(facts, entry, number, picture)
         except KontextError as error:
             return ends.lost(entry, number, error.happened, ends.TAKE_UP)
@@ -98,9 +92,10 @@ class Collector:
             log_foreign(fault, f"run {facts.id}, picture {number}")
             return ends.lost(entry, number, "Something went wrong in the app itself.", ends.TAKE_UP)
 
-    async def _picture(self, live: Live, account: Account, entry: Entry, output: str, until: datetime) -> Picture:
+    async def _picture(self, live: Live, account: Account, entry: Entry, output: str) -> Picture:
         if not output.startswith(("https://", "http://")):
             return await asyncio.to_thread(outputs.decode, output)
+        until = self._clock() + self._patience.fetch
         while True:
             try:
                 return await account.client.download(output)

@@ -185,7 +185,7 @@ class Flow:
         entry = replace(entry, status=prediction.status, error=ends.clean(prediction.error), troubles=())
         entry = replace(entry, model_seconds=prediction.seconds)
         if prediction.completed:
-            await self._collector.collect(live, account, entry, prediction, until)
+            await self._collector.collect(live, account, entry, prediction)
         elif prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
             await self._upload_again(live, account, entry, prediction, until)
         else:

@@ -30,7 +30,9 @@ from core.runs import Runs
 from core.runs.patience import Patience
 
 HASTE = 20  # a pause of the app is that many times shorter here
-PATIENCE = Patience(search=timedelta(seconds=1.2), unknown=timedelta(seconds=1), aside=1, closing=5)
+PATIENCE = Patience(
+    search=timedelta(seconds=1.2), unknown=timedelta(seconds=1), fetch=timedelta(seconds=2), aside=1, closing=5
+)
 SMALL = {"size": "256*256"}
 VISITOR = "ann"
 
