@@ -9,6 +9,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+    from core.settings import Settings
 
 HOME = Path(__file__).parent
 
@@ -28,7 +34,7 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def serve(settings, *, block: bool = True, **overrides):  # type: ignore[no-untyped-def]
+def serve(settings: Settings, *, block: bool = True, **overrides: Any) -> tuple[Blocks, str]:
     """Build the page over these settings and launch it; gives back the page and its URL."""
     # Uploads and pictures are served from a folder of our own, so that it can be swept.
     served = settings.data_dir / "served"

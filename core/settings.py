@@ -70,7 +70,7 @@ def read(environment: Mapping[str, str], home: Path) -> Settings:
     return Settings(
         api_key=given.get("WAVESPEED_API_KEY"),
         base_url=_host(given, "WAVESPEED_BASE_URL", SERVICE),
-        data_dir=Path(given.get("KONTEXT_DATA_DIR", home / "data")).expanduser(),
+        data_dir=Path(given.get("KONTEXT_DATA_DIR", home / "data")).expanduser().absolute(),
         hosted=hosted,
         daily_budget=_money(given, "KONTEXT_DAILY_BUDGET_USD", HOSTED_DAILY_BUDGET if hosted else None),
         visitor_budget=_money(given, "KONTEXT_VISITOR_BUDGET_USD", HOSTED_VISITOR_BUDGET if hosted else None),

@@ -217,3 +217,9 @@ def test_the_tables_defaults_are_the_ones_used(name: str) -> None:
     row = next(row for row in VARIABLES if row.name == f"KONTEXT_{name.upper()}_BUDGET_USD")
     amount = getattr(settings(KONTEXT_HOSTED="1"), f"{name}_budget")
     assert row.default == f"none; {amount} hosted"
+
+
+def test_a_relative_data_folder_is_made_absolute() -> None:
+    """Whatever later changes the working folder, what was paid for stays in one place."""
+    folder = read({"KONTEXT_DATA_DIR": "somewhere"}, HOME).data_dir
+    assert folder.is_absolute() and folder == Path.cwd() / "somewhere"
