@@ -119,8 +119,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
-        arrive = page.load(runs.arrive, visitor, [visitor, since, result], **LONG)
-        since.change(**total)  # at once on arrival: a run that is watched from there may take minutes
+        arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)

@@ -50,11 +50,12 @@ class RunHandlers:
 
     async def arrive(self, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
         """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
-        known = visitor if _is_id(visitor) else uuid.uuid4().hex
-        yield known, datetime.now(UTC), gr.skip()
-        for run in self._runs.of(str(known))[:1]:
-            async for state in self._runs.watch(str(known), run.id):
-                yield gr.skip(), gr.skip(), await asyncio.to_thread(view_of, state)
+        known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
+        # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
+        yield known, since, self.header(known, since), gr.skip()
+        for run in self._runs.of(known)[:1]:
+            async for state in self._runs.watch(known, run.id):
+                yield gr.skip(), gr.skip(), gr.skip(), await asyncio.to_thread(view_of, state)
 
     def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
         """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""

@@ -65,6 +65,19 @@ def test_spending_events_wait_for_nobody(page: gr.Blocks) -> None:
     assert all(fn.concurrency_limit is None for fn in watching)
 
 
+def test_no_event_is_set_off_by_a_state(page: gr.Blocks) -> None:
+    """The browser tells of a state's change before it has put the other outputs of the same answer in place."""
+    states = [number for number, block in page.blocks.items() if isinstance(block, gr.State | gr.BrowserState)]
+    assert states
+    assert [fn.name for fn in page.fns.values() if any(number in states for number, _ in fn.targets)] == []
+
+
+def test_arriving_answers_with_the_header(page: gr.Blocks) -> None:
+    """What the session cost stands there with the first answer, whatever comes after it."""
+    (arrive,) = [fn for fn in page.fns.values() if fn.name == "arrive"]
+    assert "title" in [block.elem_id for block in arrive.outputs]
+
+
 def initial(page: gr.Blocks) -> dict[str, Any]:
     return dict(page.get_config_file())
 
