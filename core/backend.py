@@ -7,7 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 from filelock import BaseFileLock, FileLock, Timeout
@@ -17,11 +19,14 @@ from core.budget import Budget
 from core.client import Client
 from core.errors import SettingsError
 from core.ledger import Ledger
+from core.pace import Pace
 from core.presets import Preset, load_presets
 from core.references import Reference, prepare
 from core.runs import Runs
-from core.sandbox import create_app
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 _SANDBOX_HOST = "http://sandbox.invalid"  # answered inside the process; never resolved
 
@@ -38,12 +43,13 @@ class Backend:
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self.runs = Runs(self.ledger, settings.data_dir, budget=budget)
+        self._pace = Pace()
         self.account = self._own_account()
 
     def _own_account(self) -> Account:
         if self.settings.api_key:
-            return Account("host", "host", Client(self.settings.api_key, self.settings.base_url))
-        transport = httpx.ASGITransport(app=create_app(seconds=self.settings.sandbox_seconds))
+            return Account("host", "host", Client(self.settings.api_key, self.settings.base_url, pace=self._pace))
+        transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds))
         return Account("sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport))
 
     async def prepare(self, source: Path, number: int) -> Reference:
@@ -62,7 +68,7 @@ class Backend:
         Raises:
             ServiceError: the service does not take the key, or can't be reached.
         """
-        client = Client(key, self.settings.base_url)
+        client = Client(key, self.settings.base_url, pace=self._pace)
         try:
             balance = await client.balance()
         except BaseException:
@@ -85,6 +91,18 @@ class Backend:
         self._preparing.shutdown(wait=False, cancel_futures=True)
         self.ledger.close()
         self._lock.release()
+
+
+def _sandbox(seconds: float) -> ASGIApp:
+    """The sandbox, imported and built at its first request: the first page comes sooner without it."""
+
+    @cache
+    def built() -> ASGIApp:
+        from core.sandbox import create_app
+
+        return create_app(seconds=seconds)
+
+    return lambda scope, receive, send: built()(scope, receive, send)
 
 
 def _held(folder: Path) -> BaseFileLock:

@@ -38,6 +38,7 @@ from core.errors import (
     SubmitUnknown,
     Unreachable,
 )
+from core.pace import Pace
 from core.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Prediction, parse
 from core.references import Reference
 
@@ -209,7 +210,7 @@ class _Call(_Asked, Generic[T]):
     """One API request: what is sent, and how its answer is read.
 
     `read` makes what was asked for out of the envelope's data, and may stumble in any way over anything else.
-    `exact` reads numbers as Decimal, for money.
+    `exact` reads numbers as Decimal, for money. `patient`: where there is a line, all others go first.
     """
 
     read: Callable[[Any], T]
@@ -218,6 +219,7 @@ class _Call(_Asked, Generic[T]):
     files: Mapping[str, tuple[str, bytes, str]] | None = None
     timeout: httpx.Timeout = field(default_factory=lambda: ORDINARY)
     exact: bool = False
+    patient: bool = False
 
     @property
     def request(self) -> str:
@@ -237,8 +239,8 @@ class _Ticket:
 class Client:
     """The service's API for one key.
 
-    `attempts` is how often a free call is made at most; `clock` tells the UTC time. What can go wrong is always
-    a ServiceError or one of its kinds.
+    `attempts` is how often a free call is made at most; `clock` tells the UTC time; `pace`, if any, is shared by all
+    clients of a process. What can go wrong is always a ServiceError or one of its kinds.
 
     Raises:
         KeyRejected: the key holds what no key can hold.
@@ -254,6 +256,7 @@ class Client:
         random: randomness.Random | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         attempts: int = 6,
+        pace: Pace | None = None,
     ) -> None:
         self._key = _checked_key(api_key)
         self._base_url = base_url.rstrip("/")
@@ -261,6 +264,7 @@ class Client:
         self._random = random or randomness.Random()  # noqa: S311 - spreads retries, guards nothing
         self._clock = clock
         self._attempts = attempts
+        self._pace = pace
         # No header of the API is a default here: this client also speaks to storage hosts, which get no key.
         self._http = httpx.AsyncClient(
             transport=transport,
@@ -304,7 +308,7 @@ class Client:
         path = f"predictions/{quote(prediction_id, safe='')}/result"
         refusals = {**REFUSALS, 404: _NO_PREDICTION}
         # What fails here is the question, not the task: that one was submitted, and may well be billed.
-        call = _Call("GET", path, parse, charged="unknown", refusals=refusals)
+        call = _Call("GET", path, parse, charged="unknown", refusals=refusals, patient=True)
         return await self._repeat(self._request, call)
 
     async def history(
@@ -340,7 +344,7 @@ class Client:
             return {}
         read = partial(_read_billed, frozenset(prediction_ids))
         body = {"prediction_uuids": list(prediction_ids)}
-        return await self._repeat(self._request, _Call("POST", "billings/search", read, body, exact=True))
+        return await self._repeat(self._request, _Call("POST", "billings/search", read, body, exact=True, patient=True))
 
     async def download(self, url: str) -> Picture:
         """Fetch an output, whole: a cut one is fetched anew, and it counts once it opens as a picture.
@@ -354,6 +358,7 @@ class Client:
     async def _request(self, call: _Call[T]) -> T:
         """Send one API request, once: what was asked for, or one of our errors."""
         content = None if call.body is None else json.dumps(dict(call.body), allow_nan=False).encode()
+        await self._turn(patient=call.patient)
         outcome = await _outcome(
             self._http.request(
                 call.method,
@@ -367,6 +372,10 @@ class Client:
         if isinstance(outcome, Exception):
             raise _unanswered(outcome, call)
         return self._read(call, outcome)
+
+    async def _turn(self, *, patient: bool = False) -> None:
+        if self._pace is not None:
+            await self._pace.turn(patient=patient)
 
     def _headers(self, content: bytes | None) -> dict[str, str]:
         kind = {} if content is None else {"Content-Type": "application/json"}
@@ -447,6 +456,7 @@ class Client:
     async def _send_bare(self, ticket: _Ticket, data: bytes) -> httpx.Response:
         # Made by hand, since the client would add headers of its own and the ticket's are to be sent as they are.
         extensions = {"timeout": UPLOAD.as_dict()}
+        await self._turn()
         request = httpx.Request(
             ticket.method, ticket.address, headers=ticket.headers, content=data, extensions=extensions
         )
@@ -462,6 +472,7 @@ class Client:
     async def _fetch(self, url: str, asked: _Asked) -> bytes:
         # Pictures don't shrink by compression, and without it the length that was announced can be checked.
         headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+        await self._turn()
         async with self._http.stream("GET", url, headers=headers, follow_redirects=True) as response:
             if not response.is_success:
                 raise self._storage_refused(response, asked)

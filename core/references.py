@@ -243,7 +243,7 @@ def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:
 def _encode(picture: Image.Image) -> tuple[bytes, str, str]:
     """JPEG; or PNG, which loses nothing, where few colours make it the smaller of the two."""
     jpeg = BytesIO()
-    picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", optimize=True)
+    picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0", optimize=True, progressive=True)
     if picture.getcolors(FEW_COLOURS):
         png = BytesIO()
         picture.save(png, "PNG")

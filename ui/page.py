@@ -117,6 +117,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
 
+        # What can be done before the press. Last of what these set off: nothing waits for it.
+        gr.on([gallery.change, variant.change, pictures.change], runs.ahead, [own, payer, *flat], **QUICK)
+
         # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
@@ -150,8 +153,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         # Settings. The key goes into this session's state alone; see KEY_SECONDS.
         settings.click(None, None, panel, js=_TOGGLE, **PRIVATE)
         for bring in (key.submit, use_key.click):
-            bring(runs.bring_key, key, [own, key, key_words, forget, payer], **PRIVATE).then(**total)
-        forget.click(runs.forget_key, None, [own, key, key_words, forget, payer], **PRIVATE).then(**total)
+            bring(runs.bring_key, key, [own, key, key_words, forget, payer], **LONG).then(**total)
+        forget.click(runs.forget_key, None, [own, key, key_words, forget, payer], **LONG).then(**total)
     return page
 
 
@@ -173,10 +176,11 @@ def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HT
         if free
         else "Runs are paid by this app's host, within a daily budget."
     )
+    when = "only when you press Generate" if backend.settings.hosted else "as soon as you add them"
     gr.HTML(
         f"<p>{now} To make pictures with the real models on your own account, paste a WaveSpeedAI key. "
-        "It stays in this session's memory for at most an hour without use, and is never written down.</p>"
-        + (f"<p>{_TRY}</p>" if free else ""),
+        "It stays in this session's memory for at most an hour without use, and is never written down. "
+        f"With a key, your references go to the service {when}.</p>" + (f"<p>{_TRY}</p>" if free else ""),
         elem_id="settings-words",
     )
     with gr.Row():

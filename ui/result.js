@@ -86,7 +86,7 @@ function welcome() {
     h("ol", {},
       h("li", {}, h("b", {}, "Add references. "), "Up to five pictures: a person, an outfit, a place, a style."),
       h("li", {}, h("b", {}, "Say what should happen. "), "Choose a preset, or write it in your own words."),
-      h("li", {}, h("b", {}, "Check the price, then Generate. "), "Nothing is sent or spent before that.")),
+      h("li", {}, h("b", {}, "Check the price, then Generate. "), "Nothing is spent before that.")),
     h("p", { class: "or" }, "Or start from a ready example:"),
     h("div", { class: "examples" }, props.examples.map((example) =>
       h("button", { type: "button", onclick: () => trigger("example", { example: example.id }) },

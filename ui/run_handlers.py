@@ -7,6 +7,8 @@ import random
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -18,8 +20,9 @@ from core.backend import Backend
 from core.errors import KontextError
 from core.estimate import dollars
 from core.exports import archive, receipts_csv
-from core.inputs import check, seed_drawer
+from core.inputs import Inputs, check, seed_drawer
 from core.recipes import from_json, recipe_of
+from core.references import Reference
 from core.run import Run
 from core.variants import PICTURES, REGISTRY
 from ui.files import served_bytes
@@ -30,11 +33,15 @@ from ui.result import view_of, view_of_refusal
 
 View = dict[str, Any]
 
+SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
+
 _MODES = {
     "sandbox": "<b>Sandbox</b> · no key, nothing is charged",
     "host": "<b>Live</b> · paid by this app's host",
     "own": "<b>Live</b> · paid with your own key",
 }
+
+_NO_WORDS_YET = "-"  # a person's words stay here until they press Generate, and no price depends on them
 
 
 class RunHandlers:
@@ -54,8 +61,8 @@ class RunHandlers:
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
         yield known, since, self.header(known, since), gr.skip()
         for run in self._runs.of(known)[:1]:
-            async for state in self._runs.watch(known, run.id):
-                yield gr.skip(), gr.skip(), gr.skip(), await asyncio.to_thread(view_of, state)
+            async for view in self._watched(known, run.id):
+                yield gr.skip(), gr.skip(), gr.skip(), view
 
     def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
         """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""
@@ -95,6 +102,17 @@ class RunHandlers:
         async for view in self._shown(visitor, self._start(visitor, own, payer, Form.read(flat))):
             yield view
 
+    async def ahead(self, own: Account | None, payer: str, *flat: Any) -> None:
+        """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
+
+        Never on a hosted app, where any stranger could fill the host's storage and no budget would be asked.
+        """
+        if self._backend.settings.hosted:
+            return
+        with suppress(KontextError, OSError):
+            inputs, references = self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
+            self._runs.ahead(self._account(own, payer), inputs, references)
+
     async def again(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
         """The same inputs once more with a new seed, at the price that stands on the button."""
         if old := self._run(visitor, event):
@@ -110,8 +128,8 @@ class RunHandlers:
     async def open(self, visitor: str, event: gr.EventData) -> AsyncIterator[View]:
         """Show a run of the history, and go on watching it if it has not finished."""
         if run := self._run(visitor, event):
-            async for state in self._runs.watch(visitor, run.id):
-                yield await asyncio.to_thread(view_of, state)
+            async for view in self._watched(visitor, run.id):
+                yield view
 
     def stop(self, visitor: str, event: gr.EventData) -> None:
         """Stop waiting. There is no way to stop the task itself, and the run says so."""
@@ -135,17 +153,30 @@ class RunHandlers:
         except KontextError as error:
             yield view_of_refusal(error)
             return
-        async for state in self._runs.watch(visitor, run.id):
-            yield await asyncio.to_thread(view_of, state)
+        async for view in self._watched(visitor, run.id):
+            yield view
+
+    async def _watched(self, visitor: str, run_id: str) -> AsyncIterator[View]:
+        """The run as it stands, and each time that it looks different."""
+        shown: View = {}
+        async for state in self._runs.watch(visitor, run_id):
+            view = await asyncio.to_thread(view_of, state)
+            if shown != {**view, "seconds": shown.get("seconds")}:
+                yield (shown := view)
+            if not state.finished:
+                await asyncio.sleep(SETTLING)
 
     async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
         _insist(visitor)
+        inputs, references = self._asked(form)
+        account = self._account(own, payer)
+        return await self._runs.start(visitor, account, inputs, references, form.roles, form.preset)
+
+    def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
         variant = REGISTRY.get(form.variant_id)
         values = form.values(variant) if variant else {}
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
-        references = self._inputs.references(form.cards)
-        account = self._account(own, payer)
-        return await self._runs.start(visitor, account, inputs, references, form.roles, form.preset)
+        return inputs, self._inputs.references(form.cards)
 
     async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
         values = {**old.values, PICTURES.name: old.pictures}

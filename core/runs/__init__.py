@@ -108,6 +108,15 @@ class Runs:
         # Shielded: a tab that closes in this moment must not leave a reservation behind that nothing comes of.
         return await asyncio.shield(starting)
 
+    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+        """Take the references to the service and ask for the quote now, so that the press need not wait for either.
+
+        Costs nothing, returns at once and says nothing of what fails: the run does that again. Where it is called, a
+        person must be free to fill that account's storage. The sandbox has nothing to gain, and gets nothing.
+        """
+        if account.kind != "sandbox":
+            self._flow.ahead(account, inputs, references)
+
     async def watch(self, visitor: str, run_id: str) -> AsyncIterator[Run]:
         """The run as it stands at once, then each change; ends after the finished one.
 

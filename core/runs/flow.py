@@ -12,9 +12,11 @@ from pathlib import Path
 
 from core.account import Account
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
+from core.inputs import Inputs
 from core.ledger import Ledger
 from core.ledger.record import RESERVED, Entry, ending
 from core.prediction import MEDIA_NOT_FETCHED_CODE, Prediction
+from core.references import Reference
 from core.run import Trouble
 from core.runs import ends
 from core.runs.collect import Collector, without_pictures
@@ -22,9 +24,11 @@ from core.runs.live import Live, Stopped
 from core.runs.notes import Notes, log_foreign
 from core.runs.patience import Patience
 from core.runs.prepare import Preparer
+from core.runs.quotes import Quotes
 from core.runs.reconcile import Search
 from core.runs.slots import Slots
 from core.runs.submit import Claims, Submitter
+from core.runs.times import Times
 from core.runs.uploads import Uploads
 from core.runs.waiting import Waiter
 
@@ -62,10 +66,11 @@ class Flow:
         self._slots: dict[str, Slots] = {}
         notes, claims = Notes(ledger), Claims()
         self._notes = notes
-        self._preparer = Preparer(Uploads(ledger, clock), clock=clock, patience=patience)
+        self._preparer = Preparer(Uploads(ledger, clock), Quotes(clock), clock=clock, patience=patience)
         self._submitter = Submitter(notes, claims, clock=clock)
         self._search = Search(ledger, notes, claims, clock=clock, sleep=sleep, patience=patience)
-        self._waiter = Waiter(ledger, notes, clock=clock, sleep=sleep, patience=patience)
+        self._times = Times(ledger)
+        self._waiter = Waiter(self._times, notes, clock=clock, sleep=sleep, patience=patience)
         self._collector = Collector(folder, notes, clock=clock, sleep=sleep, patience=patience)
 
     async def go(self, live: Live, account: Account) -> None:
@@ -79,8 +84,13 @@ class Flow:
         await self._side_by_side(live, account, self._again)
         await self._finish(live)
 
+    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+        """Before the press: what costs nothing and a run of these inputs will need."""
+        self._preparer.ahead(account, inputs, references)
+
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
+        await self._preparer.aclose()
         await self._submitter.hear_out(self._patience.closing)
 
     # each prediction for itself
@@ -89,7 +99,8 @@ class Flow:
         self, live: Live, account: Account, step: Callable[[Live, Account, int, datetime], Awaitable[None]]
     ) -> None:
         until = self._clock() + self._patience.run
-        live.expectation = await self._waiter.expectation(live.record.facts)
+        await self._times.recall(live.record.facts)
+        live.expectation = self._times.expectation(live.record.facts)
         numbers = [entry.number for entry in live.record.current if not entry.settled]
         await asyncio.gather(*(self._guarded(live, number, step(live, account, number, until)) for number in numbers))
 
@@ -184,6 +195,8 @@ class Flow:
         entry = live.entry(number)
         entry = replace(entry, status=prediction.status, error=ends.clean(prediction.error), troubles=())
         entry = replace(entry, model_seconds=prediction.seconds)
+        if prediction.seconds is not None:
+            self._times.learn(live.record.facts, prediction.seconds)
         if prediction.completed:
             await self._collector.collect(live, account, entry, prediction)
         elif prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):

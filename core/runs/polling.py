@@ -40,16 +40,20 @@ def expect(durations: Sequence[float], published: float | None) -> Expectation |
     return Expectation(median, min(max(spread, NARROWEST * median), WIDEST * median))
 
 
-def next_look(elapsed: float, expectation: Expectation | None) -> float:
-    """Seconds to wait before the next look, `elapsed` seconds after the submit."""
+def next_look(elapsed: float, expectation: Expectation | None, crowd: float = 1.0) -> float:
+    """Seconds to wait before the next look, `elapsed` seconds after the submit.
+
+    `crowd`: how many times more are waited for than can all be looked after so closely; 1 or more. Looks then thin
+    out, the early ones most: those that fall on the likeliest moment stay.
+    """
     if expectation is None:
         # With nothing known, a look costs the same share of whatever the wait turns out to be.
-        return min(0.5 + 0.08 * elapsed, LONGEST)
-    due = min(max(0.45 * expectation.spread, DENSEST), DUE)
+        return min((0.5 + 0.08 * elapsed) * crowd, LONGEST)
+    due = min(min(max(0.45 * expectation.spread, DENSEST), DUE) * crowd, LONGEST)
     centre = expectation.median + BREATH
     early = centre - HEADSTART * expectation.spread // due * due - elapsed
     if early > 0:
-        return max(min(early, LONGEST), SHORTEST)  # not in one go: a task that fails may well fail at once
+        return max(min(early, LONGEST * crowd), SHORTEST)  # not in one go: a task that fails may well fail at once
     late = elapsed - expectation.median - expectation.spread
     if late > 0:
         return min(due + 0.3 * late, LONGEST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import Any
 
 from core.account import Account
 from core.errors import KontextError
+from core.inputs import Inputs
 from core.ledger.record import Entry, Facts
 from core.references import Reference
 from core.run import Trouble
@@ -18,21 +19,24 @@ from core.runs import ends
 from core.runs.live import Live, Stopped
 from core.runs.notes import log_foreign
 from core.runs.patience import Patience
+from core.runs.quotes import Quotes
 from core.runs.uploads import Uploads
 
 
 class Preparer:
     """Uploads and asks for the quote side by side; nothing here costs anything."""
 
-    def __init__(self, uploads: Uploads, *, clock: Callable[[], datetime], patience: Patience) -> None:
+    def __init__(self, uploads: Uploads, quotes: Quotes, *, clock: Callable[[], datetime], patience: Patience) -> None:
         self._uploads = uploads
+        self._quotes = quotes
         self._clock = clock
         self._patience = patience
 
     async def prepare(self, live: Live, account: Account) -> bool:
         """Make the entries ready to be sent. False: nothing will be sent, and the run says why."""
         live.at("uploading")
-        asking = asyncio.create_task(_quote(account, live.record.entries[0]))
+        entry = live.record.entries[0]
+        asking = self._quotes.ask(account, entry.model_id, entry.payload)  # where the references lie tells no price
         try:
             urls = await self.urls(live, account)
             await asyncio.wait({asking}, timeout=self._patience.aside)
@@ -47,9 +51,17 @@ class Preparer:
         else:
             live.put(*(replace(entry, payload={**entry.payload, "images": urls}) for entry in entries))
             return True
-        finally:
-            asking.cancel()
         return False
+
+    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+        """Begin on what the next run of these inputs will need; whatever fails here, that run does again."""
+        self._uploads.begin(account, references)
+        self._quotes.ask(account, inputs.variant.model_id, inputs.payload([], None))
+
+    async def aclose(self) -> None:
+        """Give up what is under way."""
+        await self._uploads.aclose()
+        await self._quotes.aclose()
 
     async def urls(self, live: Live, account: Account) -> list[str]:
         """Where the service finds the run's references, in their order."""
@@ -63,17 +75,6 @@ class Preparer:
     def _call_off(self, live: Live, trouble: Trouble) -> None:
         live.put(*(ends.not_sent(entry, self._clock()) for entry in live.record.current))
         live.rewrite(replace(live.record, troubles=(trouble,)))
-
-
-async def _quote(account: Account, entry: Entry) -> Decimal | None:
-    """What the service asks for one submit. Where the references lie is not known yet, and no price tells (D)."""
-    try:
-        return await account.client.quote(entry.model_id, entry.payload) or None
-    except KontextError:
-        return None
-    except Exception as fault:
-        log_foreign(fault, "quote")
-        return None
 
 
 def _priced(live: Live, quote: Decimal | None) -> tuple[Entry, ...]:

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from core.account import Account
 from core.errors import LedgerError
 from core.ledger import Ledger
 from core.references import Reference
+from core.runs.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -24,34 +26,29 @@ class Uploads:
         self._ledger = ledger
         self._clock = clock
         self._began = clock()
-        self._going: dict[tuple[str, str], asyncio.Task[str]] = {}
+        self._going: Shared[tuple[str, str], str] = Shared("an upload")
 
     async def urls(self, account: Account, references: Sequence[Reference]) -> list[str]:
         """A URL for each reference, in their order; what is not there yet is uploaded side by side."""
         # Shielded: this run may be stopped while another one waits for the same upload.
-        return await asyncio.gather(*(asyncio.shield(self._task(account, r)) for r in references))
+        return await asyncio.gather(*map(asyncio.shield, self.begin(account, references)))
+
+    def begin(self, account: Account, references: Sequence[Reference]) -> list[asyncio.Task[str]]:
+        """The same without waiting, a task for each; a run that needs one meanwhile waits for that very upload."""
+        return [self._going.begin((account.id, r.sha256), partial(self._url, account, r)) for r in references]
 
     async def forget(self, account: Account, urls: Iterable[str]) -> None:
         """The service can't fetch one of these: the next run uploads them anew."""
         await asyncio.to_thread(self._ledger.forget_uploads, account.id, list(urls))
 
+    async def aclose(self) -> None:
+        """Give up what is under way."""
+        await self._going.aclose()
+
     def _since(self, account: Account) -> datetime:
         since = self._clock() - REMEMBERED
         # The embedded sandbox keeps nothing beyond the process that it lives in.
         return max(since, self._began) if account.kind == "sandbox" else since
-
-    def _task(self, account: Account, reference: Reference) -> asyncio.Task[str]:
-        key = (account.id, reference.sha256)
-        if key not in self._going:
-            task = asyncio.create_task(self._url(account, reference))
-            task.add_done_callback(lambda done: self._over(key, done))
-            self._going[key] = task
-        return self._going[key]
-
-    def _over(self, key: tuple[str, str], done: asyncio.Task[str]) -> None:
-        del self._going[key]
-        if not done.cancelled():
-            done.exception()  # nobody may be waiting any more, and asyncio would complain
 
     async def _url(self, account: Account, reference: Reference) -> str:
         known = await asyncio.to_thread(self._ledger.uploaded, account.id, reference.sha256, self._since(account))

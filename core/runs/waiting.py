@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from core.account import Account
-from core.errors import Charged, LedgerError, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
-from core.ledger import Ledger
-from core.ledger.record import Entry, Facts
+from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
+from core.ledger.record import Entry
 from core.prediction import Prediction
 from core.runs import ends
 from core.runs.live import Live
 from core.runs.notes import Notes
 from core.runs.patience import Patience
-from core.runs.polling import Expectation, expect, next_look
-from core.variants import REGISTRY
+from core.runs.polling import next_look
+from core.runs.times import Times
+
+CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
+NAP = 0.5  # seconds at most before thinking again about when to look
 
 LATE = "The picture was not ready in time. The task goes on at the service."
 ASKING = "The service can't be reached just now. The task goes on there; asking again."
@@ -27,27 +28,19 @@ class Waiter:
 
     def __init__(
         self,
-        ledger: Ledger,
+        times: Times,
         notes: Notes,
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         patience: Patience,
     ) -> None:
-        self._ledger = ledger
+        self._times = times
         self._notes = notes
         self._clock = clock
         self._sleep = sleep
         self._patience = patience
-
-    async def expectation(self, facts: Facts) -> Expectation | None:
-        """How long a task of that variant takes, as far as this app has seen. The sandbox is a world of its own."""
-        sandbox = facts.account_kind == "sandbox"
-        try:
-            durations = await asyncio.to_thread(self._ledger.durations, facts.variant_id, sandbox=sandbox)
-        except LedgerError:
-            durations = []
-        return expect(durations, None if sandbox else REGISTRY[facts.variant_id].published_seconds)
+        self._waiting = 0
 
     async def wait(
         self, live: Live, account: Account, number: int, sent: Prediction | None, until: datetime
@@ -63,7 +56,16 @@ class Waiter:
         live.at("waiting", number)
         if sent is not None and sent.finished:
             return sent
-        if sent is not None:
+        self._waiting += 1
+        try:
+            return await self._ended(live, account, number, until, at_once=sent is None)
+        finally:
+            self._waiting -= 1
+
+    async def _ended(
+        self, live: Live, account: Account, number: int, until: datetime, *, at_once: bool
+    ) -> Prediction | None:
+        if not at_once:
             await self._pause(live, number)
         while True:
             try:
@@ -78,7 +80,16 @@ class Waiter:
             await self._pause(live, number)
 
     async def _pause(self, live: Live, number: int) -> None:
-        await live.unless_stopped(self._sleep(next_look(self._elapsed(live.entry(number)), live.expectation)))
+        """Until the next look. Other tasks of the variant may end meanwhile, and tell when this one will."""
+        elapsed, slept = self._elapsed(live.entry(number)), 0.0
+        while True:
+            live.expectation = self._times.expectation(live.record.facts)
+            left = next_look(elapsed, live.expectation, max(1.0, self._waiting / CLOSELY)) - slept
+            if left <= 0:
+                return
+            nap = min(left, NAP)
+            await live.unless_stopped(self._sleep(nap))
+            slept += nap
 
     async def _look(self, live: Live, account: Account, number: int) -> Prediction | None:
         """The prediction as it stands, or None where that can't be told just now."""
@@ -100,7 +111,9 @@ class Waiter:
         return prediction
 
     def _elapsed(self, entry: Entry) -> float:
-        since = entry.submitted_at or self._clock()
+        """Seconds since the service got it: somewhere between the sending and the answer."""
+        answered = entry.submitted_at or self._clock()
+        since = answered - (answered - (entry.submitting_at or answered)) / 2
         return max(timedelta(0), self._clock() - since).total_seconds()
 
     def _gone(self, live: Live, account: Account, number: int, error: ServiceError) -> Entry:

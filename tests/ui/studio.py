@@ -6,6 +6,7 @@ import base64
 import json
 import mimetypes
 import os
+import queue
 import re
 import socket
 import sqlite3
@@ -21,6 +22,7 @@ from typing import Any, Self
 import gradio as gr
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Response, expect
+from starlette.types import Receive, Scope, Send
 
 import app
 from core.sandbox import create_app
@@ -90,11 +92,27 @@ class HandSandbox:
 
     def __init__(self) -> None:
         self._held: float | None = None
+        self._asked: queue.Queue[str] = queue.Queue()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        service = create_app(seconds=0.2, clock=self._clock)
-        self._server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=port, log_level="warning"))
+        self._service = create_app(seconds=0.2, clock=self._clock)
+        config = uvicorn.Config(self._take, interface="asgi3", host="127.0.0.1", port=port, log_level="warning")
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._service(scope, receive, send)
+        if scope["type"] == "http":
+            self._asked.put(f"{scope['method']} {scope['path']}")
+
+    def asked(self, until: str = "") -> list[str]:
+        """Each request that was answered since the last look, in order; waits for one with these letters in it."""
+        asked: list[str] = []
+        while until and not any(until in request for request in asked):
+            asked.append(self._asked.get(timeout=10))
+        while not self._asked.empty():
+            asked.append(self._asked.get())
+        return asked
 
     def _clock(self) -> float:
         return time.time() if self._held is None else self._held

@@ -183,7 +183,7 @@ class House:
 
     async def kill(self) -> None:
         """Every task of ours dies where it stands, and the application starts anew on what is on the disk."""
-        mine = {task for task in asyncio.all_tasks() if "/core/" in _file_of(task)}
+        mine = tasks_of_ours()
         for task in mine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
@@ -208,6 +208,17 @@ class House:
         await self.account.client.aclose()
         await self._plain.aclose()
         self.ledger.close()
+
+
+def tasks_of_ours() -> set[asyncio.Task[Any]]:
+    """Whatever of the application is under way."""
+    return {task for task in asyncio.all_tasks() if "/core/" in _file_of(task)}
+
+
+async def calm() -> None:
+    """Until nothing of it is under way any more."""
+    while mine := tasks_of_ours():
+        await asyncio.wait(mine)
 
 
 def _file_of(task: asyncio.Task[Any]) -> str:

@@ -21,9 +21,13 @@ SUBMIT = "/api/v3/wavespeed-ai/"
 
 @dataclass
 class Served:
-    """`submits` are (model id, body) in the order they came, before the sandbox has dropped anything."""
+    """`submits` are (model id, body) in the order they came, before the sandbox has dropped anything.
+
+    `heard` is each request as (path, body).
+    """
 
     url: str = ""
+    heard: list[tuple[str, bytes]] = field(default_factory=list)
     submits: list[tuple[str, Any]] = field(default_factory=list)
 
 
@@ -45,6 +49,7 @@ def serving() -> Iterator[Served]:
         await sandbox(scope, heard, send)
 
     def note(path: str, body: bytes) -> None:
+        served.heard.append((path, body))
         if path.startswith(SUBMIT):
             served.submits.append((path.removeprefix("/api/v3/"), json.loads(body)))
 

@@ -34,15 +34,30 @@ LAYERS = (
         "core.runs.collect",
         "core.runs.prepare",
     },
-    {"core.runs.uploads", "core.runs.notes", "core.runs.live", "core.runs.ends", "core.exports"},
+    {
+        "core.runs.uploads",
+        "core.runs.quotes",
+        "core.runs.notes",
+        "core.runs.live",
+        "core.runs.ends",
+        "core.runs.times",
+        "core.exports",
+    },
     {"core.client", "core.ledger", "core.budget", "core.runs.outputs"},
     {"core.ledger.record", "core.ledger.rows", "core.ledger.schema", "core.recipes"},
     {"core.run", "core.account"},
     {"core.mentions"},
     {"core.inputs", "core.estimate", "core.prompts", "core.references", "core.snippets"},
     {"core.presets"},
-    {"core.prediction", "core.variants", "core.runs.polling", "core.runs.patience", "core.runs.slots"},
-    {"core.settings", "core.errors"},
+    {
+        "core.prediction",
+        "core.variants",
+        "core.runs.polling",
+        "core.runs.patience",
+        "core.runs.slots",
+        "core.runs.shared",
+    },
+    {"core.settings", "core.errors", "core.pace"},
 )
 LEVEL = {name: level for level, layer in enumerate(reversed(LAYERS)) for name in layer}
 

@@ -147,3 +147,15 @@ def test_expect(seen: list[float], published: float | None, expectation: Expecta
 def test_always_within_bounds(seen: list[float], published: float | None, elapsed: float) -> None:
     """Whatever was seen, and however late it is, a wait is neither a busy loop nor a long silence."""
     assert SHORTEST <= next_look(elapsed, expect(seen, published)) <= LONGEST
+
+
+@pytest.mark.parametrize("crowd", [2, 5, 50])
+def test_a_crowd_is_looked_after_with_fewer_looks(crowd: float) -> None:
+    """The more are waited for, the fewer looks each gets; the one at the likeliest moment stays."""
+    learned = expect([17.0] * 9, None)
+    alone, delay_alone = watch(follow(learned), 17)
+    among, delay_among = watch(lambda elapsed: next_look(elapsed, learned, crowd), 17)
+    assert among < alone
+    assert delay_among == pytest.approx(delay_alone) and delay_among < 0.05
+    for expectation in (None, learned):
+        assert next_look(40, expectation, crowd) == LONGEST

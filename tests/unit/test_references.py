@@ -331,7 +331,7 @@ def test_nothing_is_sent_but_the_picture(
     made = prepare(data, 1, tmp_path)
     assert b"SECRET" not in made.read()
     assert dict(opened(made).getexif()) == {}
-    assert set(opened(made).info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert set(opened(made).info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "progressive", "progression"}
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -21,6 +22,7 @@ from running import (
     House,
     another_reference,
     answer,
+    calm,
     half_a_body,
     half_a_json,
     html_502_after,
@@ -28,12 +30,14 @@ from running import (
     lost_after,
     lost_before,
     rewritten,
+    tasks_of_ours,
 )
 
 from core.account import Account
 from core.budget import Budget
 from core.errors import BudgetError, KontextError, LedgerError
 from core.estimate import estimate
+from core.inputs import check
 from core.run import Run
 from core.runs.slots import Slots
 from core.variants import REGISTRY
@@ -89,9 +93,10 @@ async def test_money_is_the_server_s(house: House, variant: str) -> None:
 async def test_without_a_bill_the_quote_counts(house: House) -> None:
     """Where no billing record can be had, the charge is the quote, and without one the estimate; and says so."""
     house.wire.always["billing"] = answer(404, "no such thing")
-    assert (await house.run()).charge_source == "quote"
     house.wire.always["quote"] = answer(404, "no such thing")
     assert (await house.run()).charge_source == "estimate"
+    del house.wire.always["quote"]
+    assert (await house.run()).charge_source == "quote"
 
 
 async def test_runs_belong_to_their_visitor(house: House) -> None:
@@ -210,6 +215,84 @@ async def test_a_failed_upload_sends_nothing(house: House) -> None:
     run = await house.run("pro", 4)
     assert (run.state, run.charge, house.spent(), house.wire.seen["submit"]) == ("failed", 0, 0, 0)
     assert [t.charged for t in run.troubles] == ["no"]
+
+
+# before the press
+
+INPUTS = check("pro", "-", 1, {}, lambda: 7)
+
+
+async def test_what_was_begun_ahead_is_there_at_the_press(house: House) -> None:
+    """The reference is uploaded and the quote asked for once; the run that follows does neither."""
+    house.runs.ahead(house.account, INPUTS, [house.reference])
+    await calm()
+    before = Counter(upload=1, put=1, quote=1)
+    assert house.wire.seen == before
+    house.runs.ahead(house.account, INPUTS, [house.reference])
+    await calm()
+    run = await house.run()
+    assert (run.state, run.charge) == ("completed", Decimal("0.04"))
+    assert {kind: house.wire.seen[kind] for kind in before} == before
+
+
+async def test_a_press_waits_for_the_upload_that_is_under_way(house: House) -> None:
+    """Pressed in the middle of it, the run takes the same upload, and ends as any other."""
+    reached, held = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: httpx.Request, forward: Forward) -> httpx.Response:
+        reached.set()
+        await held.wait()
+        return await forward(request)
+
+    house.wire.faults["put"].append(hold)
+    house.runs.ahead(house.account, INPUTS, [house.reference])
+    await reached.wait()
+    run = await house.press()
+    await house.until(run, lambda now: now.state == "uploading")
+    held.set()
+    assert (await house.end_of(run)).state == "completed"
+    assert (house.wire.seen["upload"], house.wire.seen["put"], house.wire.seen["quote"]) == (1, 1, 1)
+
+
+async def test_what_fails_ahead_is_done_at_the_press(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody hears of it but the log, in our words alone; the run uploads and asks for itself."""
+    caplog.set_level(logging.INFO)
+    house.wire.always = dict.fromkeys(("upload", "quote"), answer(400, "odd words from outside"))
+    house.runs.ahead(house.account, INPUTS, [house.reference])
+    await calm()
+    assert "an upload failed: ServiceError" in caplog.text
+    assert "odd words" not in caplog.text
+    assert {record.levelname for record in caplog.records if record.name.startswith("core.")} == {"INFO"}
+    house.wire.always.clear()
+    house.wire.seen.clear()
+    run = await house.run()
+    assert (run.state, run.troubles) == ("completed", ())
+    assert (house.wire.seen["upload"], house.wire.seen["put"], house.wire.seen["quote"]) == (1, 1, 1)
+
+
+async def test_the_sandbox_is_sent_nothing_ahead(tmp_path: Path) -> None:
+    """There is nothing to gain, so nothing goes out."""
+    house = House(tmp_path / "data", kind="sandbox")
+    house.runs.ahead(house.account, INPUTS, [house.reference])
+    await calm()
+    assert not house.wire.seen
+    await house.aclose()
+
+
+async def test_closing_gives_up_what_was_begun_ahead(house: House) -> None:
+    """An app that ends does not stay for an upload that nobody has asked for yet."""
+    reached = asyncio.Event()
+
+    async def for_ever(request: httpx.Request, forward: Forward) -> httpx.Response:
+        reached.set()
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    house.wire.always = dict.fromkeys(("upload", "quote"), for_ever)
+    house.runs.ahead(house.account, INPUTS, [house.reference])
+    await reached.wait()
+    assert len(tasks_of_ours()) == 2
+    await house.runs.aclose()
+    assert not tasks_of_ours()
 
 
 # the unanswered submit

@@ -1,0 +1,57 @@
+"""How many requests leave this process in a second, over all keys: set here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+# The service names no limit for requests that are free. This is enough for two hundred runs at once.
+REQUESTS_A_SECOND = 100
+_WINDOWS = 10  # a second's worth is not let out in one go, or whoever comes next would wait for the rest of it
+
+
+class Pace:
+    """Lets requests out one after the other; those that somebody waits for before those that may as well be later."""
+
+    def __init__(
+        self,
+        a_second: int = REQUESTS_A_SECOND,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._out: deque[float] = deque(maxlen=max(1, a_second // _WINDOWS))
+        self._window = self._out.maxlen / a_second if self._out.maxlen else 0.0
+        self._clock = clock
+        self._sleep = sleep
+        self._line: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._letting: asyncio.Task[None] | None = None
+
+    async def turn(self, *, patient: bool = False) -> None:
+        """Wait until a request may go out; a `patient` one lets all others pass."""
+        if not self._line and self._wait() <= 0:
+            self._out.append(self._clock())
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._line, (patient, next(self._numbers), turn))
+        if self._letting is None or self._letting.done():
+            self._letting = asyncio.create_task(self._let_out())
+        await turn
+
+    async def _let_out(self) -> None:
+        while self._line:
+            while (wait := self._wait()) > 0:
+                await self._sleep(wait)
+            *_, turn = heapq.heappop(self._line)
+            if not turn.done():  # else whoever waited has given up
+                self._out.append(self._clock())
+                turn.set_result(None)
+
+    def _wait(self) -> float:
+        full = len(self._out) == self._out.maxlen
+        return self._out[0] + self._window - self._clock() if full else 0.0

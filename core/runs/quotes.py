@@ -1,0 +1,70 @@
+"""What the service asks for one submit: remembered for a few minutes, so that a press need not wait for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from core.account import Account
+from core.errors import KontextError
+from core.runs.notes import log_foreign
+from core.runs.shared import Shared
+
+REMEMBERED = timedelta(minutes=5)
+MOST = 256  # so that no stream of odd parameters fills the memory
+TELL_NO_PRICE = frozenset({"prompt", "images", "seed"})  # (D)
+
+Key = tuple[str, str, str]
+
+
+class Quotes:
+    """Two runs that need the same quote at the same moment share one request."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._known: dict[Key, tuple[Decimal, datetime]] = {}  # the oldest first
+        self._going: Shared[Key, Decimal | None] = Shared("a quote")
+
+    def ask(self, account: Account, model_id: str, payload: Mapping[str, Any]) -> asyncio.Task[Decimal | None]:
+        """Will hold USD for one submit, discounts included; None where that can't be known. It never fails."""
+        key = (account.id, model_id, _telling(payload))
+        return self._going.begin(key, partial(self._quote, key, account, payload))
+
+    async def aclose(self) -> None:
+        """Ask no further."""
+        await self._going.aclose()
+
+    async def _quote(self, key: Key, account: Account, payload: Mapping[str, Any]) -> Decimal | None:
+        known = self._known.get(key)
+        if known is not None and self._clock() < known[1] + REMEMBERED:
+            return known[0]
+        quote = await _answer(account, key[1], payload)
+        if quote is not None:
+            self._remember(key, quote)
+        return quote
+
+    def _remember(self, key: Key, quote: Decimal) -> None:
+        self._known.pop(key, None)  # so that it goes to the end
+        self._known[key] = (quote, self._clock())
+        if len(self._known) > MOST:
+            del self._known[next(iter(self._known))]
+
+
+def _telling(payload: Mapping[str, Any]) -> str:
+    """What of a payload may tell its price."""
+    return json.dumps({name: payload[name] for name in payload.keys() - TELL_NO_PRICE}, sort_keys=True)
+
+
+async def _answer(account: Account, model_id: str, payload: Mapping[str, Any]) -> Decimal | None:
+    try:
+        return await account.client.quote(model_id, payload) or None
+    except KontextError:
+        return None
+    except Exception as fault:
+        log_foreign(fault, "quote")
+        return None

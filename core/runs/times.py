@@ -1,0 +1,47 @@
+"""How long the tasks of each variant took lately, as far as this app has seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from core.errors import LedgerError
+from core.ledger import Ledger
+from core.ledger.record import Facts
+from core.runs.polling import REMEMBERED, Expectation, expect
+from core.variants import REGISTRY
+
+_Kind = tuple[str, bool]  # the variant's id, and whether it is the sandbox: that is a world of its own
+
+
+class Times:
+    """Read from the ledger once, learned from every task that ends after that."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._seen: dict[_Kind, deque[float]] = {}
+
+    async def recall(self, facts: Facts) -> None:
+        """Know what earlier runs of the variant took."""
+        kind = _kind(facts)
+        if kind in self._seen:
+            return
+        try:
+            seen = await asyncio.to_thread(self._ledger.durations, kind[0], sandbox=kind[1], count=REMEMBERED)
+        except LedgerError:
+            seen = []
+        self._seen.setdefault(kind, deque(seen, maxlen=REMEMBERED))
+
+    def learn(self, facts: Facts, seconds: float) -> None:
+        """A task of that variant took so long."""
+        self._seen.setdefault(_kind(facts), deque(maxlen=REMEMBERED)).append(seconds)
+
+    def expectation(self, facts: Facts) -> Expectation | None:
+        """What is known now: from what was seen, else from what is published, else nothing."""
+        variant, sandbox = _kind(facts)
+        published = None if sandbox else REGISTRY[variant].published_seconds
+        return expect(list(self._seen.get((variant, sandbox), ())), published)
+
+
+def _kind(facts: Facts) -> _Kind:
+    return facts.variant_id, facts.account_kind == "sandbox"
