@@ -1,7 +1,9 @@
 """From the press of Generate to the picture on disk, beside the official Python client, over the same slow link.
 
 Run `python benchmarks/latency.py`. Five photographs of 12 megapixels, a service that takes 4.3 s for a prediction, and
-a link of 60 ms round trip, 20 Mbit/s up and two round trips for each new connection. Loopback only; three minutes.
+a link of 60 ms round trip, 20 Mbit/s up and two round trips for each new connection. Loopback only; four minutes.
+
+On a person's own computer the app sends references as they are added, on a hosted copy at the press: both are shown.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,9 @@ PAUSE = 6.0  # seconds before each press: longer than a connection is kept, as i
 PROMPT = "Place the person from image 1 in the scene from image 2."
 MODEL = REGISTRY["pro"].model_id
 
+OFFICIAL, NEW, HOSTED = "official client", "ours, references new", "ours, references new, on a hosted copy"
+ROWS = {OFFICIAL: None, NEW: 1 / 9, "ours, the same again": 1 / 25}  # the share of the client's that is wanted
+
 
 @dataclass(frozen=True)
 class Press:
@@ -72,6 +77,11 @@ class Ours:
         self._runs = Runs(self._ledger, folder, budget=Budget(None, None))
         self._client = Client("wsk_ours", url)
 
+    def drop(self, references: Sequence[Reference], account: str) -> None:
+        """What the page does when references are added, unless the app is hosted."""
+        inputs = check("pro", PROMPT, len(references), {}, lambda: 1)
+        self._runs.ahead(Account(account, "host", self._client), inputs, references)
+
     async def press(self, references: Sequence[Reference], account: str, variant: str = "pro") -> float:
         """Seconds to the pictures on disk. An account that was never used has uploaded nothing yet."""
         began = time.perf_counter()
@@ -92,44 +102,49 @@ class Ours:
         self._ledger.close()
 
 
-async def timed(relay: Child, press: Awaitable[float]) -> Press:
-    """The press after a pause, alone on the link."""
-    await asyncio.sleep(PAUSE)
+async def timed(relay: Child, press: Awaitable[float], before: Callable[[], None] = lambda: None) -> Press:
+    """The press after a pause, alone on the link; `before` begins with the pause, and what it sends counts as well."""
     relay.ask()
+    before()
+    await asyncio.sleep(PAUSE)
     return Press(await press, relay.ask()["up"])
 
 
 async def rounds(relay: Child, photographs: Sequence[Path], references: Sequence[Reference], folder: Path) -> None:
-    """Official, ours with new references, ours with the same again; round after round."""
+    """Official; ours with new references, sent as they are added and sent at the press; ours with the same again."""
     ours = Ours(relay.url, folder)
     await asyncio.gather(*(ours.press(references[:1], "learning") for _ in range(LEARNING)))
-    theirs, new, again = [], [], []
+    taken: dict[str, list[Press]] = {name: [] for name in (*ROWS, HOSTED)}
     for number in range(ROUNDS):
-        account = f"account-{number}"
-        theirs.append(await timed(relay, asyncio.to_thread(official, relay.url, photographs, folder)))
-        new.append(await timed(relay, ours.press(references, account)))
-        again.append(await timed(relay, ours.press(references, account)))
-        print(f"round {number + 1}: {theirs[-1].seconds:.2f} s, {new[-1].seconds:.2f} s, {again[-1].seconds:.2f} s")
+        early, late = f"early-{number}", f"late-{number}"
+        presses = (
+            await timed(relay, asyncio.to_thread(official, relay.url, photographs, folder)),
+            await timed(relay, ours.press(references, early), lambda: ours.drop(references, early)),  # noqa: B023 - at once
+            await timed(relay, ours.press(references, early)),
+            await timed(relay, ours.press(references, late)),
+        )
+        for row, press in zip(taken.values(), presses, strict=True):
+            row.append(press)
+        print(f"round {number + 1}: " + ", ".join(f"{press.seconds:.2f} s" for press in presses))
     await ours.aclose()
     print()
-    show_rounds(theirs, new, again)
+    show_rounds(taken)
 
 
-def show_rounds(theirs: Sequence[Press], new: Sequence[Press], again: Sequence[Press]) -> None:
-    over = [statistics.median(press.seconds for press in row) - SECONDS for row in (theirs, new, again)]
-    sent = [statistics.median(press.sent for press in row) / 1e6 for row in (theirs, new, again)]
-    header = (f"median of {ROUNDS}", "in all", "over the model", "of the client's", "target", "sent", "ratio", "target")
-    names = ("official client", "ours, references new", "ours, the same again")
-    shares = (None, 1 / 9, 1 / 25)
+def show_rounds(taken: Mapping[str, Sequence[Press]]) -> None:
+    over = {name: statistics.median(press.seconds for press in row) - SECONDS for name, row in taken.items()}
+    sent = {name: statistics.median(press.sent for press in row) / 1e6 for name, row in taken.items()}
     rows = []
-    for name, seconds, share, bytes_up in zip(names, over, shares, sent, strict=True):
-        row = [name, f"{seconds + SECONDS:.2f} s", f"{seconds:.2f} s"]
-        row += (
-            [f"1/{over[0] / seconds:.1f}", verdict(seconds, over[0] * share) + " s"] if share is not None else ["", ""]
-        )
-        target = verdict(bytes_up, sent[0] / 6) + " MB" if share is not None else ""
-        row += [f"{bytes_up:.2f} MB", f"1/{sent[0] / bytes_up:.1f}" if share is not None else "", target]
+    for name, share in {**ROWS, HOSTED: ROWS[NEW]}.items():
+        row = [name, f"{over[name] + SECONDS:.2f} s", f"{over[name]:.2f} s"]
+        if share is None:
+            row += ["", "", f"{sent[name]:.2f} MB", "", ""]
+        else:
+            row += [f"1/{over[OFFICIAL] / over[name]:.1f}", verdict(over[name], over[OFFICIAL] * share) + " s"]
+            ratio, most = sent[OFFICIAL] / sent[name], verdict(sent[name], sent[OFFICIAL] / 6) + " MB"
+            row += [f"{sent[name]:.2f} MB", f"1/{ratio:.1f}", most]
         rows.append(row)
+    header = (f"median of {ROUNDS}", "in all", "over the model", "of the client's", "target", "sent", "ratio", "target")
     table(header, rows)
 
 

@@ -118,7 +118,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
 
         # What can be done before the press. Last of what these set off: nothing waits for it.
-        gr.on([gallery.change, variant.change, pictures.change], runs.ahead, [own, payer, *flat], **QUICK)
+        gr.on([gallery.change, variant.change], runs.ahead, [own, payer, *flat], **QUICK)
 
         # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}

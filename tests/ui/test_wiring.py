@@ -65,6 +65,14 @@ def test_no_event_waits_for_another_visitor(page: gr.Blocks) -> None:
     assert [fn.name for fn in queued if fn.concurrency_limit is not None] == []
 
 
+def test_nothing_waits_for_what_is_done_ahead(page: gr.Blocks) -> None:
+    """What a control sets off is sent in order, each after the answer to the one before: this one is the last."""
+    (ahead,) = [fn for fn in page.fns.values() if fn.name == "ahead"]
+    assert ahead.targets and not ahead.queue
+    for target in ahead.targets:
+        assert [fn for fn in page.fns.values() if target in fn.targets][-1] is ahead
+
+
 def test_no_event_is_set_off_by_a_state(page: gr.Blocks) -> None:
     """The browser tells of a state's change before it has put the other outputs of the same answer in place."""
     states = [number for number, block in page.blocks.items() if isinstance(block, gr.State | gr.BrowserState)]
