@@ -8,6 +8,7 @@ import random as randomness
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from core.account import Account
@@ -102,12 +103,14 @@ class Flow:
         await self._times.recall(live.record.facts)
         live.expectation = self._times.expectation(live.record.facts)
         numbers = [entry.number for entry in live.record.current if not entry.settled]
-        await asyncio.gather(*(self._guarded(live, number, step(live, account, number, until)) for number in numbers))
+        await asyncio.gather(
+            *(self._guarded(live, number, partial(step, live, account, number, until)) for number in numbers)
+        )
 
-    async def _guarded(self, live: Live, number: int, step: Awaitable[None]) -> None:
+    async def _guarded(self, live: Live, number: int, step: Callable[[], Awaitable[None]]) -> None:
         """Whatever happens to one prediction ends as a trouble with its honest money, and stays with that one."""
         try:
-            await step
+            await step()  # made here: cancelled before it comes to this, it leaves no coroutine behind
         except Stopped:
             await self._break_off(live, number, STOPPED_UNSENT, STOPPED, ends.AGAIN)
         except KontextError as error:
