@@ -21,7 +21,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +56,10 @@ class Result:
 
 
 def serve(base_url: str, folder: Path) -> None:
-    """The app on a free port, its cap on what one account has in flight lifted; says how its events are called."""
+    """The app on a free port; says how its events are called."""
     import app
-    import core.backend
     from core.settings import read
 
-    core.backend.Runs = partial(core.backend.Runs, in_flight=RUNS)  # type: ignore[assignment, misc]
     environment = {"WAVESPEED_API_KEY": "wsk_load", "WAVESPEED_BASE_URL": base_url, "KONTEXT_DATA_DIR": str(folder)}
     page, url = app.serve(read(environment, ROOT), block=False, server_port=None)
     events = {fn.name: number for number, fn in page.fns.items() if fn.api_visibility == "private"}

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 # The service names no limit for requests that are free. This is enough for two hundred runs at once.
 REQUESTS_A_SECOND = 100
 _WINDOWS = 10  # a second's worth is not let out in one go, or whoever comes next would wait for the rest of it
+SLACK = 1.1  # what leaves evenly arrives less evenly, and the limit is meant for where it arrives
 
 
 class Pace:
@@ -24,8 +25,9 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._out: deque[float] = deque(maxlen=max(1, a_second // _WINDOWS))
-        self._window = self._out.maxlen / a_second if self._out.maxlen else 0.0
+        at_once = max(1, a_second // _WINDOWS)
+        self._out: deque[float] = deque(maxlen=at_once)
+        self._window = SLACK * at_once / a_second
         self._clock = clock
         self._sleep = sleep
         self._line: list[tuple[bool, int, asyncio.Future[None]]] = []

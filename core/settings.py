@@ -14,6 +14,8 @@ from core.errors import SettingsError
 SERVICE = "https://api.wavespeed.ai"  # (S)
 HOSTED_DAILY_BUDGET = Decimal("1.00")
 HOSTED_VISITOR_BUDGET = Decimal("0.20")
+# A new account has room for 2, a larger one for 300 (D); below that, each refusal for want of room teaches the limit.
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ VARIABLES = (
         f"none; {HOSTED_VISITOR_BUDGET} hosted",
         "the most that one visitor spends of it in a UTC day",
     ),
+    Variable(
+        "KONTEXT_AT_ONCE", str(AT_ONCE), "the most predictions that one key has at the service at once; the rest wait"
+    ),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "how long a sandbox prediction takes"),
     Variable("GRADIO_SERVER_NAME", "127.0.0.1", "the address to listen on"),
     Variable("GRADIO_SERVER_PORT", "7860, or the next free one", "the port to listen on"),
@@ -56,6 +61,7 @@ class Settings:
     hosted: bool
     daily_budget: Decimal | None
     visitor_budget: Decimal | None
+    at_once: int
     sandbox_seconds: float
 
 
@@ -74,6 +80,7 @@ def read(environment: Mapping[str, str], home: Path) -> Settings:
         hosted=hosted,
         daily_budget=_money(given, "KONTEXT_DAILY_BUDGET_USD", HOSTED_DAILY_BUDGET if hosted else None),
         visitor_budget=_money(given, "KONTEXT_VISITOR_BUDGET_USD", HOSTED_VISITOR_BUDGET if hosted else None),
+        at_once=_count(given, "KONTEXT_AT_ONCE", AT_ONCE),
         sandbox_seconds=float(_number(given, "KONTEXT_SANDBOX_SECONDS", Decimal(2))),
     )
 
@@ -110,6 +117,13 @@ def _number(given: Mapping[str, str], name: str, default: Decimal) -> Decimal:
     if not value.is_finite() or value < 0:
         raise SettingsError(name, "must be a number that is not negative.")
     return value
+
+
+def _count(given: Mapping[str, str], name: str, default: int) -> int:
+    value = _number(given, name, Decimal(default))
+    if not 1 <= value <= 1000 or value != int(value):
+        raise SettingsError(name, "must be a whole number from 1 to 1000.")
+    return int(value)
 
 
 def _money(given: Mapping[str, str], name: str, default: Decimal | None) -> Decimal | None:

@@ -24,19 +24,9 @@ _ENTRY = (
 def run_row(record: Record, home: Path) -> dict[str, Any]:
     facts = record.facts
     return {
-        "id": facts.id,
-        "visitor": facts.visitor,
-        "account_id": facts.account_id,
-        "account_kind": facts.account_kind,
-        "created_at": facts.created_at,
-        "variant_id": facts.variant_id,
-        "preset": facts.preset,
-        "prompt": facts.prompt,
+        **{name: getattr(facts, name) for name in _FACTS},
         "parameters": dict(facts.values),
-        "seed": facts.seed,
-        "pictures": facts.pictures,
         "refs": [_with_relative_path(reference, home) for reference in facts.references],
-        "estimate": facts.estimate,
         **ending_row(record),
     }
 
@@ -52,20 +42,9 @@ def ending_row(record: Record) -> dict[str, Any]:
 def entry_row(run_id: str, entry: Entry, home: Path) -> dict[str, Any]:
     return {
         "run_id": run_id,
-        "number": entry.number,
-        "attempt": entry.attempt,
-        "model_id": entry.model_id,
+        **{name: getattr(entry, name) for name in _ENTRY},
         "payload": dict(entry.payload),
-        "status": entry.status,
         "prediction_id": entry.id,
-        "error": entry.error,
-        "submitting_at": entry.submitting_at,
-        "submitted_at": entry.submitted_at,
-        "settled_at": entry.settled_at,
-        "reserved": entry.reserved,
-        "charge": entry.charge,
-        "source": entry.source,
-        "model_seconds": entry.model_seconds,
         "outputs": [_with_relative_path(output, home) for output in entry.outputs],
         "troubles": [asdict(trouble) for trouble in entry.troubles],
     }

@@ -26,6 +26,7 @@ from core.runs.flow import Flow
 from core.runs.live import Live
 from core.runs.notes import log_foreign
 from core.runs.patience import Patience
+from core.settings import AT_ONCE
 
 __all__ = [
     "FINISHED",
@@ -41,9 +42,6 @@ __all__ = [
 ]
 
 
-# Predictions of one account at once; a new account has room for 2, a larger one for 300 (D). A 429 teaches which.
-IN_FLIGHT = 256
-
 WAITS_FOR_KEY = "This run goes on once the key that it was made with is here again."
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
@@ -55,7 +53,10 @@ def utc_now() -> datetime:
 
 
 class Runs:
-    """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger."""
+    """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger.
+
+    `at_once`: the most predictions that one account has at the service at once.
+    """
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Runs:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: randomness.Random | None = None,
         patience: Patience = Patience(),  # noqa: B008 - frozen
-        in_flight: int = IN_FLIGHT,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
@@ -83,7 +84,7 @@ class Runs:
             sleep=sleep,
             random=random or randomness.Random(),  # noqa: S311 - spreads retries, guards nothing
             patience=patience,
-            in_flight=in_flight,
+            at_once=at_once,
         )
 
     async def start(
@@ -234,31 +235,20 @@ class Runs:
         run_id = uuid.uuid4().hex
         self._reserving.add(run_id)
         try:
-            record = await self._reserved(run_id, visitor, account, inputs, references, roles, preset)
+            folder = outputs.folder_of(self._folder, run_id)
+            kept = await asyncio.to_thread(outputs.keep_references, references, roles, folder)
+            record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
+            await self._reserve(record)
             return self._spawn(record, account, self._flow.go).snapshot()
         finally:
             self._reserving.discard(run_id)
 
-    async def _reserved(
-        self,
-        run_id: str,
-        visitor: str,
-        account: Account,
-        inputs: Inputs,
-        references: Sequence[Reference],
-        roles: Sequence[str | None],
-        preset: str | None,
-    ) -> Record:
-        folder = outputs.folder_of(self._folder, run_id)
-        kept = await asyncio.to_thread(outputs.keep_references, references, roles, folder)
-        record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
-        check = partial(self._check, record.facts)
+    async def _reserve(self, record: Record) -> None:
         try:
-            await asyncio.to_thread(self._ledger.reserve, record, check)
+            await asyncio.to_thread(self._ledger.reserve, record, partial(self._check, record.facts))
         except KontextError:
-            await asyncio.to_thread(outputs.remove, self._folder, run_id)
+            await asyncio.to_thread(outputs.remove, self._folder, record.facts.id)
             raise
-        return record
 
     def _check(self, facts: Facts, spent: Decimal, spent_by_visitor: Decimal) -> None:
         self._budget.check(facts.estimate, spent=spent, spent_by_visitor=spent_by_visitor, now=facts.created_at)

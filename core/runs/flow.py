@@ -56,14 +56,14 @@ class Flow:
         sleep: Callable[[float], Awaitable[None]],
         random: randomness.Random,
         patience: Patience,
-        in_flight: int,
+        at_once: int,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
         self._random = random
         self._patience = patience
-        self._in_flight = in_flight
+        self._at_once = at_once
         self._slots: dict[str, Slots] = {}
         notes, claims = Notes(ledger), Claims()
         self._notes = notes
@@ -190,7 +190,7 @@ class Flow:
         live.tell(number, QUEUED.format(place=place, limit=slots.limit) if place else "")
 
     def _slots_of(self, account: Account) -> Slots:
-        return self._slots.setdefault(account.id, Slots(self._in_flight))
+        return self._slots.setdefault(account.id, Slots(self._at_once))
 
     # ending
 

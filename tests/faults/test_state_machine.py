@@ -71,7 +71,7 @@ class Life(RuleBasedStateMachine):
         self.do(self._open())
 
     async def _open(self) -> None:
-        self.house = House(self.folder / "data", in_flight=3)
+        self.house = House(self.folder / "data", at_once=3)
         self.house.time.going.clear()
 
     # what happens

@@ -52,15 +52,20 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
 
 
 async def one_run(backend: Backend, account: object = None) -> Run:
-    """A run to its end, on the backend's account or another."""
+    """A run at its end, on the backend's account or another."""
+    return (await seen(backend, account))[-1]
+
+
+async def seen(backend: Backend, account: object = None, pictures: int = 1) -> list[Run]:
+    """All that is to be seen of a run, from the press to its end."""
     payer = account or backend.account
     picture = Image.new("RGB", (96, 64), "teal")
     source = backend.settings.data_dir / "source.png"
     picture.save(source)
-    inputs = check("pro", "make it red", 1, {}, lambda: 7)
+    inputs = check("pro", "make it red", 1, {"num_images": pictures}, lambda: 7)
     references = [prepare(source, 1, backend.references)]
     started = await backend.runs.start("ann", payer, inputs, references)  # type: ignore[arg-type]
-    return [run async for run in backend.runs.watch("ann", started.id)][-1]
+    return [run async for run in backend.runs.watch("ann", started.id)]
 
 
 def everything_written(folder: Path) -> bytes:
@@ -102,6 +107,14 @@ async def test_the_caps_of_the_settings_hold(opened: Open, served: Served) -> No
         await one_run(backend)
     assert caught.value.cap == "visitor"
     assert len(served.submits) == before
+
+
+async def test_no_more_at_once_than_the_settings_say(opened: Open) -> None:
+    """With room for one, the second picture of a run waits, and the person is told by what limit."""
+    backend = await opened(KONTEXT_AT_ONCE="1")
+    runs = await seen(backend, pictures=2)
+    assert (runs[-1].state, len(runs[-1].outputs)) == ("completed", 2)
+    assert "Waiting for a place: number 1 in line. The account makes 1 at once." in [run.notice for run in runs]
 
 
 @pytest.mark.parametrize("host", ["", HOST_KEY], ids=["over the sandbox", "over the host's key"])

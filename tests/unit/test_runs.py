@@ -882,7 +882,7 @@ async def test_a_running_run_is_not_deleted(house: House) -> None:
 
 async def test_places_in_line(tmp_path: Path) -> None:
     """With room for two, four pictures are never more than two at once; who waits hears the place."""
-    house = House(tmp_path / "data", in_flight=2)
+    house = House(tmp_path / "data", at_once=2)
     run = await house.press("pro", 4)
     open_at_once, notices = [], set()
     async for now in house.runs.watch("ann", run.id):

@@ -35,6 +35,7 @@ def test_an_empty_environment_is_a_free_and_local_app() -> None:
         hosted=False,
         daily_budget=None,
         visitor_budget=None,
+        at_once=256,
         sandbox_seconds=2.0,
     )
 
@@ -55,6 +56,7 @@ def test_everything_can_be_set() -> None:
         KONTEXT_HOSTED=" yes ",
         KONTEXT_DAILY_BUDGET_USD=" 5 ",
         KONTEXT_VISITOR_BUDGET_USD="0.5",
+        KONTEXT_AT_ONCE="2",
         KONTEXT_SANDBOX_SECONDS="0.25",
     ) == Settings(
         api_key=KEY,
@@ -63,6 +65,7 @@ def test_everything_can_be_set() -> None:
         hosted=True,
         daily_budget=Decimal(5),
         visitor_budget=Decimal("0.5"),
+        at_once=2,
         sandbox_seconds=0.25,
     )
 
@@ -158,7 +161,8 @@ def test_anything_but_a_host_is_refused(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", ["KONTEXT_DAILY_BUDGET_USD", "KONTEXT_VISITOR_BUDGET_USD", "KONTEXT_SANDBOX_SECONDS"]
+    "variable",
+    ["KONTEXT_DAILY_BUDGET_USD", "KONTEXT_VISITOR_BUDGET_USD", "KONTEXT_AT_ONCE", "KONTEXT_SANDBOX_SECONDS"],
 )
 @pytest.mark.parametrize("given", ["-1", "-0.01", "nan", "sNaN", "inf", "-Infinity", "$1", "1,50", "one", "1e", KEY])
 def test_a_number_must_be_one(variable: str, given: str) -> None:
@@ -167,6 +171,13 @@ def test_a_number_must_be_one(variable: str, given: str) -> None:
     assert error.variable == variable
     assert str(error).startswith(f"{variable} must be a number")
     assert given not in str(error)
+
+
+@pytest.mark.parametrize("given", ["0", "0.5", "2.5", "1001", "1e999999"])
+def test_a_count_must_be_a_whole_number(given: str) -> None:
+    """None at all would keep every run waiting for ever."""
+    error = refused(KONTEXT_AT_ONCE=given)
+    assert str(error) == "KONTEXT_AT_ONCE must be a whole number from 1 to 1000."
 
 
 @pytest.mark.parametrize("given", ["maybe", "2", "-1", "tru", KEY])
@@ -204,6 +215,7 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_HOSTED",
         "KONTEXT_DAILY_BUDGET_USD",
         "KONTEXT_VISITOR_BUDGET_USD",
+        "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "GRADIO_SERVER_NAME",
         "GRADIO_SERVER_PORT",
