@@ -112,6 +112,19 @@ async def half_a_body(request: httpx.Request, forward: Forward) -> httpx.Respons
     return httpx.Response(200, headers=whole.headers, content=whole.content[: len(whole.content) // 2])
 
 
+class Held:
+    """A fault that lets a request wait: `reached` once the first has come, `go` to let it and all later ones pass."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, request: httpx.Request, forward: Forward) -> httpx.Response:
+        self.reached.set()
+        await self.go.wait()
+        return await forward(request)
+
+
 def answer(status: int, message: str, **headers: str) -> Fault:
     async def fault(request: httpx.Request, forward: Forward) -> httpx.Response:
         return httpx.Response(status, json={"code": status, "message": message}, headers=headers)

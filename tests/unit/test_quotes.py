@@ -9,9 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from running import Fault, Forward, House, answer, calm, html_502_before, rewritten
+from running import Fault, Held, House, answer, calm, html_502_before, rewritten
 
 from core.account import Account
 from core.runs.patience import Patience
@@ -110,33 +109,22 @@ async def test_a_failure_is_not_remembered(house: House, ask: Ask, fault: Fault)
 
 async def test_two_at_once_share_one_request(house: House, ask: Ask) -> None:
     """Who asks while an answer is on its way waits for the same one."""
-    reached, held = asyncio.Event(), asyncio.Event()
-
-    async def hold(request: httpx.Request, forward: Forward) -> httpx.Response:
-        reached.set()
-        await held.wait()
-        return await forward(request)
-
-    house.wire.faults["quote"].append(hold)
+    held = Held()
+    house.wire.faults["quote"].append(held)
     asking = [asyncio.ensure_future(ask(prompt=f"hat {n}")) for n in range(3)]
-    await reached.wait()
-    held.set()
+    await held.reached.wait()
+    held.go.set()
     assert await asyncio.gather(*asking) == [PRICE] * 3
     assert house.wire.seen["quote"] == 1
 
 
 async def test_a_late_answer_serves_the_next_run(tmp_path: Path) -> None:
     """A run goes without a quote that does not come in time; once it has come, the next run need not ask."""
-    house, held = House(tmp_path / "data", patience=Patience(aside=0, closing=5)), asyncio.Event()
-
-    async def hold(request: httpx.Request, forward: Forward) -> httpx.Response:
-        await held.wait()
-        return await forward(request)
-
+    house, held = House(tmp_path / "data", patience=Patience(aside=0, closing=5)), Held()
     house.wire.always["billing"] = answer(404, "none")
-    house.wire.faults["quote"].append(hold)
+    house.wire.faults["quote"].append(held)
     assert (await house.run()).charge_source == "estimate"
-    held.set()
+    held.go.set()
     await calm()
     assert (await house.run()).charge_source == "quote"
     assert house.wire.seen["quote"] == 1

@@ -19,6 +19,7 @@ from PIL import Image
 from running import (
     KEY,
     Forward,
+    Held,
     House,
     another_reference,
     answer,
@@ -237,19 +238,13 @@ async def test_what_was_begun_ahead_is_there_at_the_press(house: House) -> None:
 
 async def test_a_press_waits_for_the_upload_that_is_under_way(house: House) -> None:
     """Pressed in the middle of it, the run takes the same upload, and ends as any other."""
-    reached, held = asyncio.Event(), asyncio.Event()
-
-    async def hold(request: httpx.Request, forward: Forward) -> httpx.Response:
-        reached.set()
-        await held.wait()
-        return await forward(request)
-
-    house.wire.faults["put"].append(hold)
+    held = Held()
+    house.wire.faults["put"].append(held)
     house.runs.ahead(house.account, INPUTS, [house.reference])
-    await reached.wait()
+    await held.reached.wait()
     run = await house.press()
     await house.until(run, lambda now: now.state == "uploading")
-    held.set()
+    held.go.set()
     assert (await house.end_of(run)).state == "completed"
     assert (house.wire.seen["upload"], house.wire.seen["put"], house.wire.seen["quote"]) == (1, 1, 1)
 
@@ -281,15 +276,10 @@ async def test_the_sandbox_is_sent_nothing_ahead(tmp_path: Path) -> None:
 
 async def test_closing_gives_up_what_was_begun_ahead(house: House) -> None:
     """An app that ends does not stay for an upload that nobody has asked for yet."""
-    reached = asyncio.Event()
-
-    async def for_ever(request: httpx.Request, forward: Forward) -> httpx.Response:
-        reached.set()
-        return await asyncio.Event().wait()  # type: ignore[return-value]
-
-    house.wire.always = dict.fromkeys(("upload", "quote"), for_ever)
+    held = Held()
+    house.wire.always = dict.fromkeys(("upload", "quote"), held)
     house.runs.ahead(house.account, INPUTS, [house.reference])
-    await reached.wait()
+    await held.reached.wait()
     assert len(tasks_of_ours()) == 2
     await house.runs.aclose()
     assert not tasks_of_ours()
@@ -775,18 +765,12 @@ async def test_a_locked_ledger_before_the_press(house: House) -> None:
 
 async def test_a_locked_ledger_before_the_submit(house: House) -> None:
     """The ledger fails between reservation and submit: not sent, not charged, and said so."""
-    reached, held = asyncio.Event(), asyncio.Event()
-
-    async def hold(request: httpx.Request, forward: Forward) -> httpx.Response:
-        reached.set()
-        await held.wait()
-        return await forward(request)
-
-    house.wire.faults["upload"].append(hold)
+    held = Held()
+    house.wire.faults["upload"].append(held)
     run = await house.press()
-    await reached.wait()
+    await held.reached.wait()
     other = await locked(house)
-    held.set()
+    held.go.set()
     run = await house.end_of(run)
     other.close()
     assert (run.state, run.charge, house.wire.seen["submit"]) == ("failed", 0, 0)
