@@ -76,7 +76,7 @@ class Runs:
         self._clock = clock
         self._live: dict[str, Live] = {}
         self._starting: set[asyncio.Task[Run]] = set()
-        self._reserving: set[str] = set()  # in the ledger already, perhaps, and not alive yet: nothing to take up
+        self._reserving: set[str] = set()  # in the ledger already, perhaps, and not alive yet
         self._flow = Flow(
             ledger,
             folder,
@@ -123,12 +123,14 @@ class Runs:
 
         One that waits for its key, or that the app closes upon, ends unfinished. Nothing for another visitor's.
         """
-        live = self._mine(visitor, run_id)
+        live = await self._standing(visitor, run_id)
+        record = None if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
+        live = live or self._mine(visitor, run_id)  # taken up meanwhile
         if live is not None:
             async for run in live.watch():
                 yield run
-        elif (found := await asyncio.to_thread(self.get, visitor, run_id)) is not None:
-            yield found
+        elif record is not None:
+            yield self._read(record)
 
     def get(self, visitor: str, run_id: str) -> Run | None:
         """The run as it stands; None for another visitor's."""
@@ -158,7 +160,7 @@ class Runs:
         Raises:
             KontextError: there is no such run of this visitor, or it was made with another key.
         """
-        live = self._mine(visitor, run_id)
+        live = await self._standing(visitor, run_id)
         if live is not None and not live.snapshot().can_be_taken_up:
             return live.snapshot()
         record = live.record if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
@@ -192,7 +194,7 @@ class Runs:
         Raises:
             KontextError: it still goes on.
         """
-        live = self._mine(visitor, run_id)
+        live = await self._standing(visitor, run_id)
         if live is not None and not live.snapshot().finished:
             raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
         if await asyncio.to_thread(self._ledger.find, visitor, run_id) is None:
@@ -278,6 +280,12 @@ class Runs:
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
             self._live.pop(live.record.facts.id, None)
+
+    async def _standing(self, visitor: str, run_id: str) -> Live | None:
+        """The run, if it goes on; one that was just written down is about to."""
+        if run_id in self._reserving:
+            await asyncio.wait(set(self._starting))
+        return self._mine(visitor, run_id)
 
     def _mine(self, visitor: str, run_id: str) -> Live | None:
         live = self._live.get(run_id)

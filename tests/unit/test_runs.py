@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -131,6 +132,27 @@ async def test_a_run_outlives_whoever_started_it(house: House) -> None:
     while not (runs := await asyncio.to_thread(house.runs.of, "ann")):
         pass
     assert (await house.end_of(runs[0])).state == "completed"
+
+
+async def test_a_run_is_watched_from_its_first_moment(house: House) -> None:
+    """Found in the history when it was just written there and does not go yet: its watcher sees it to its end."""
+    pressing = asyncio.create_task(house.press())
+    run = None
+    while run is None:
+        await asyncio.sleep(0)
+        run = first_of_the_history(house, seconds=0.05)
+    seen = [now async for now in house.runs.watch("ann", run.id)]
+    assert seen[-1].state == "completed"
+    await pressing
+
+
+def first_of_the_history(house: House, seconds: float) -> Run | None:
+    """Nothing else goes on meanwhile, but what threads do for the runs."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := house.runs.of("ann"):
+            return found[0]
+    return None
 
 
 async def test_the_reservation_stands_before_the_submit(house: House) -> None:
