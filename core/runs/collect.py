@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.account import Account
-from core.client import Picture
+from core.client.pictures import Picture
 from core.errors import KontextError, Unreachable
 from core.ledger.record import Entry, Facts
 from core.prediction import Prediction

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 
-from core.client import Picture, open_picture
+from core.client.pictures import Picture, open_picture
 from core.errors import LedgerError, ServiceBroken
 from core.references import Reference
 from core.run import RunReference

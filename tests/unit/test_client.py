@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core import client as module
-from core.client import Client, Picture, open_picture, retry_after
+from core.client import LIMITS, Client
+from core.client.faults import retry_after
+from core.client.pictures import Picture, open_picture
 from core.errors import (
     KeyRejected,
     NoCredit,
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.anyio
 
 SECRET = "wsk_planted5ecret0123456789"
 HOST = "https://api.example"
+CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
 MODEL = "wavespeed-ai/flux-kontext-pro/multi"
 ID = "0123456789abcdef0123456789abcdef"
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -158,7 +161,8 @@ async def test_every_request_says_who_asks() -> None:
     assert str(wire.asked[0].url) == f"{HOST}/api/v3/balance"
     assert wire.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
     assert wire.asked[0].headers["X-Client-Name"] == "kontext-studio"
-    assert wire.asked[0].headers["X-Client-Version"]
+    newest = re.search(r"^## (\S+)", CHANGELOG.read_text("utf-8"), re.MULTILINE)
+    assert newest and wire.asked[0].headers["X-Client-Version"] == newest[1]
 
 
 @pytest.mark.parametrize("key", ["", "  ", "wsk_a b", "wsk_a\nb", "wsk_ä", "wsk_\u200ba", "wsk_a\x7f"])
@@ -1006,4 +1010,4 @@ async def test_secret_stays_secret(level: int, caplog: pytest.LogCaptureFixture)
 
 def test_limits_keep_every_connection() -> None:
     """As many connections may be kept as may be open: else busy ones would push idle ones out."""
-    assert module.LIMITS.max_keepalive_connections == module.LIMITS.max_connections
+    assert LIMITS.max_keepalive_connections == LIMITS.max_connections

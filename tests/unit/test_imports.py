@@ -44,7 +44,10 @@ LAYERS = (
         "core.exports",
     },
     {"core.client", "core.ledger", "core.budget", "core.runs.outputs"},
-    {"core.ledger.record", "core.ledger.rows", "core.ledger.schema", "core.recipes"},
+    {
+        *("core.client.answers", "core.client.faults", "core.client.pictures"),
+        *("core.ledger.record", "core.ledger.rows", "core.ledger.schema", "core.recipes"),
+    },
     {"core.run", "core.account"},
     {"core.mentions"},
     {"core.inputs", "core.estimate", "core.prompts", "core.references", "core.snippets"},
