@@ -60,7 +60,7 @@ class RunHandlers:
         known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
         yield known, since, self.header(known, since), gr.skip()
-        for run in self._runs.of(known)[:1]:
+        if run := await asyncio.to_thread(self._runs.newest, known):
             async for view in self._watched(known, run.id):
                 yield gr.skip(), gr.skip(), gr.skip(), view
 

@@ -33,6 +33,7 @@ FILE = "ledger.db"
 _COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
 _WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
 _KEPT = runs.c.deleted_at.is_(None)
+_NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
 _ANSWERS_APART = [column for column in predictions.c if column.name != "answer"]
 
 # What SQLite calls it -> what happened, what to do.
@@ -152,6 +153,12 @@ class Ledger:
         """The visitor's runs, newest first."""
         return self._records(_KEPT & (runs.c.visitor == visitor))
 
+    def newest(self, visitor: str) -> Record | None:
+        which = _KEPT & (runs.c.visitor == visitor)
+        newest = sa.select(runs.c.id).where(which).order_by(*_NEWEST_FIRST).limit(1).scalar_subquery()
+        found = self._records(runs.c.id == newest)
+        return found[0] if found else None
+
     def unfinished(self, account_id: str) -> list[Record]:
         return self._records(_KEPT & (runs.c.account_id == account_id) & runs.c.state.not_in(FINISHED))
 
@@ -225,7 +232,7 @@ class Ledger:
 
     def _records(self, which: sa.ColumnElement[bool]) -> list[Record]:
         """Newest first. Answers stay behind: they are for whoever looks into the file."""
-        chosen = sa.select(runs).where(which).order_by(runs.c.created_at.desc(), runs.c.id)
+        chosen = sa.select(runs).where(which).order_by(*_NEWEST_FIRST)
         parts = sa.select(*_ANSWERS_APART).select_from(_WITH_RUN).where(which).order_by("number", "attempt")
         with self._read() as connection:
             entries: dict[str, list[Mapping[Any, Any]]] = {}

@@ -144,6 +144,11 @@ class Runs:
         """The visitor's runs, newest first."""
         return [self._read(record) for record in self._ledger.of(visitor)]
 
+    def newest(self, visitor: str) -> Run | None:
+        """The visitor's last run, as it stands."""
+        record = self._ledger.newest(visitor)
+        return None if record is None else self._read(record)
+
     def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
         return self._ledger.spent(visitor, since, account_id)

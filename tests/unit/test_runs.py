@@ -121,6 +121,10 @@ async def test_finished_runs_are_read_back(house: House) -> None:
     assert house.runs.get("ann", run.id) == replace(run, expected_seconds=None)
     newer = await house.run()
     assert [r.id for r in house.runs.of("ann")] == [newer.id, run.id]
+    assert house.runs.newest("ann") == house.runs.get("ann", newer.id)
+    await house.runs.delete("ann", newer.id)
+    assert house.runs.newest("ann") == house.runs.get("ann", run.id)
+    assert house.runs.newest("bob") is None
 
 
 async def test_a_run_outlives_whoever_started_it(house: House) -> None:
