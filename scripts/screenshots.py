@@ -60,7 +60,7 @@ def finish_a_run(page: Page, url: str, pictures: int) -> None:
     expect(page.get_by_role("textbox", name="Prompt")).not_to_be_empty()
     parameters = page.get_by_role("button", name="Parameters")
     parameters.click()
-    page.get_by_role("spinbutton", name="Seed").fill(SEED)  # the same pictures every time
+    page.get_by_role("textbox", name="Seed").fill(SEED)  # the same pictures every time
     parameters.click()
     page.locator("#pictures").get_by_text(str(pictures), exact=True).click()
     page.get_by_role("button", name="Generate").click()

@@ -20,6 +20,7 @@ from ui.input_handlers import InputHandlers, shapes
 from ui.references import ReferenceGallery
 from ui.result import ResultView
 from ui.run_handlers import RunHandlers
+from ui.seed import SeedBox
 from ui.theme import ASSETS
 
 KEY_SECONDS = 3600  # how long an idle session keeps a visitor's own key
@@ -257,7 +258,7 @@ def _control(row: Parameter, first: Variant) -> Any:
         "elem_id": row.name,
     }
     if row.name == SEED.name:
-        return gr.Number(value=None, precision=0, placeholder="new for every run", **common)
+        return SeedBox(max_lines=1, placeholder="new for every run", **common)
     match row.kind:
         case "integer" | "number":
             bounds = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}

@@ -110,6 +110,24 @@ def test_every_variant_makes_a_picture(visit: Visit) -> None:
         check_download(visit, 0, rf"kontext-{variant.id}-20\d{{6}}{seed}-1\.(jpg|png)")
 
 
+def test_a_look_at_the_parameters_sets_none(visit: Visit) -> None:
+    """Opened, with another variant tried on the way, they stand at what the service does by itself, the seed at none."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    seed = visit.open_parameters().get_by_label("Seed")
+    for name in ("Pro", "Max", "Pro"):
+        visit.choose_variant(name)
+        expect(seed).to_have_value("") if name == "Pro" else expect(seed).to_be_hidden()
+    prompt = "A cat that nobody set anything for"
+    visit.prompt.fill(prompt)
+    for total in ("$0.04", "$0.08"):
+        visit.generate()
+        expect(visit.total).to_contain_text(total)
+    first, second = visit.studio.sent(prompt)
+    assert first.pop("seed") != second.pop("seed")
+    assert first == second == {"prompt": prompt, "images": first["images"], "guidance_scale": 3.5}
+
+
 def test_own_words_survive(visit: Visit) -> None:
     """A preset takes the place of a person's own text only with a way back, and a change of variant only rewords it."""
     visit.drop(PORTRAIT, GRASS)
