@@ -60,6 +60,7 @@ def finish_a_run(page: Page, url: str, pictures: int) -> None:
     expect(page.get_by_role("textbox", name="Prompt")).not_to_be_empty()
     parameters = page.get_by_role("button", name="Parameters")
     parameters.click()
+    page.wait_for_timeout(300)  # its controls have just been made, and are filled from the page once more
     page.get_by_role("textbox", name="Seed").fill(SEED)  # the same pictures every time
     parameters.click()
     page.locator("#pictures").get_by_text(str(pictures), exact=True).click()

@@ -28,6 +28,8 @@ VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and 
 
 # Spends or reads for one visitor: no entry in the API's docs, checked by the handlers all the same.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# At most one of these to a trigger: once a deferred one is free, Gradio sends all that its trigger sets off anew, and
+# two of them can keep each other going for ever.
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
 LONG: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 
@@ -99,14 +101,16 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             [gallery, prompt, composed, own_words, back, *form.fields],
             **QUICK,
         )
-        gr.on(
+        followed = gr.on(
             [gallery.change, *(field.input for field in form.fields)],
             inputs.follow,
             [composed, order, *flat],
             [prompt, composed, order],
             **QUICK,
         )
-        gr.on([prompt.change, gallery.change, variant.change], inputs.hint, flat, hints, **QUICK)
+        hint: dict[str, Any] = {"fn": inputs.hint, "inputs": flat, "outputs": hints, **QUICK}
+        followed.then(**hint)
+        gr.on([prompt.change, variant.change], **hint)
         back.click(inputs.give_back, [own_words, *form.fields], [preset, prompt, composed, back, *form.fields], **QUICK)
 
         # Variant and parameters.
@@ -119,7 +123,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
 
         # What can be done before the press. Last of what these set off: nothing waits for it.
-        gr.on([gallery.change, variant.change], runs.ahead, [own, payer, *flat], **QUICK)
+        gr.on(
+            [gallery.change, variant.change], runs.ahead, [own, payer, *flat], **{**QUICK, "trigger_mode": "multiple"}
+        )
 
         # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}

@@ -275,7 +275,9 @@ class Visit:
         self.page.locator("#pictures").get_by_role("radio", name=str(count)).check(force=True)
 
     def open_parameters(self) -> Locator:
+        """Opens them. Controls are made in this moment and filled a little later; no hand is faster than that."""
         self.page.get_by_role("button", name="Parameters").click()
+        self.page.wait_for_timeout(300)
         return self.page.locator("#parameters")
 
     # runs

@@ -111,7 +111,7 @@ def test_every_variant_makes_a_picture(visit: Visit) -> None:
 
 
 def test_a_look_at_the_parameters_sets_none(visit: Visit) -> None:
-    """Opened, with another variant tried on the way, they stand at what the service does by itself, the seed at none."""
+    """Opened, with another variant tried on the way, they stand at the service's own defaults, the seed at none."""
     visit.drop(CAT)
     visit.expect_cards(CAT)
     seed = visit.open_parameters().get_by_label("Seed")

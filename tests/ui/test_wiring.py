@@ -73,6 +73,13 @@ def test_nothing_waits_for_what_is_done_ahead(page: gr.Blocks) -> None:
         assert [fn for fn in page.fns.values() if target in fn.targets][-1] is ahead
 
 
+def test_no_two_events_can_set_each_other_off(page: gr.Blocks) -> None:
+    """When a deferred event is free, the browser sends all that its trigger sets off, the other deferred ones too."""
+    deferred = [fn for fn in page.fns.values() if fn.trigger_mode == "always_last"]
+    triggers = Counter(target for fn in deferred for target in fn.targets if target[0] is not None)
+    assert deferred and [trigger for trigger, count in triggers.items() if count > 1] == []
+
+
 def test_no_event_is_set_off_by_a_state(page: gr.Blocks) -> None:
     """The browser tells of a state's change before it has put the other outputs of the same answer in place."""
     states = [number for number, block in page.blocks.items() if isinstance(block, gr.State | gr.BrowserState)]
