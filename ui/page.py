@@ -209,7 +209,7 @@ def _inputs(
 ) -> tuple[Form, gr.HTML, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
     gallery = ReferenceGallery(inputs.prepare_reference, limit=first.reference_limit, elem_id="references")
     choices = [(f"{FAMILIES[p.family]} · {p.name}", p.id) for p in presets.values()]
-    preset = gr.Dropdown(choices, value=None, label="Preset", elem_id="preset", container=True)
+    preset = gr.Dropdown(choices, value=None, label="Preset", info=_PRESET, elem_id="preset", container=True)
     with gr.Row(elem_id="fields"):
         most = max(len(p.fields) for p in presets.values())
         fields = [gr.Textbox(visible=False, max_lines=1, elem_id=f"field-{i}") for i in range(1, most + 1)]
@@ -233,6 +233,7 @@ def _inputs(
     return form, note, hints, back, own_size, estimate, generate
 
 
+_PRESET = "Writes a prompt for your pictures, for you to change. Or leave it empty."
 _PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
 
 

@@ -53,6 +53,8 @@ def theme() -> gr.themes.Base:
         input_border_color="#bcc8c7",
         input_border_color_dark="#43535a",
         color_accent="#0f766e",
+        input_border_color_focus="#0f766e",
+        input_border_color_focus_dark="#2dd4bf",
         input_border_width="1px",
         input_placeholder_color="#5d6d6b",
         input_placeholder_color_dark="#9aaaa8",
