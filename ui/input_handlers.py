@@ -145,8 +145,11 @@ class InputHandlers:
             new.id,
             gr.update(value=note, visible=bool(note)),
             gr.update(limit=new.reference_limit),
-            gr.update(choices=shapes(new), value=shape),
-            *[_shown(name, _carried(name, value, old), new) for name, value in form.parameters.items()],
+            _unless_it_is(form.shape, gr.update(choices=shapes(new), value=shape)),
+            *[
+                _unless_it_is(value, _shown(name, _carried(name, value, old), new))
+                for name, value in form.parameters.items()
+            ],
         ]
 
     # The whole form at once; each answers for the form and for what `AFTER` counts ---------------------------
@@ -291,6 +294,11 @@ def _shown(name: str, value: Any, variant: Variant) -> Update:
     # An empty box says "a new seed each time" without a code word.
     default = None if name == SEED.name else row.default
     return gr.update(visible=True, value=default if value is None else value)
+
+
+def _unless_it_is(value: Any, update: Update) -> Update:
+    """The update without a value that the control has already: the person may be setting another one meanwhile."""
+    return {name: part for name, part in update.items() if name != "value" or part != value}
 
 
 def _shape_of(values: Mapping[str, Any]) -> tuple[str, int | None, int | None]:
