@@ -131,10 +131,10 @@ class RunHandlers:
             async for view in self._watched(visitor, run.id):
                 yield view
 
-    def stop(self, visitor: str, event: gr.EventData) -> None:
+    async def stop(self, visitor: str, event: gr.EventData) -> None:
         """Stop waiting. There is no way to stop the task itself, and the run says so."""
         if run := self._run(visitor, event):
-            self._runs.stop_waiting(visitor, run.id)
+            await self._runs.stop_waiting(visitor, run.id)
 
     async def use(self, visitor: str, event: gr.EventData, *flat: Any) -> Update:
         """A picture of a run becomes the next reference."""

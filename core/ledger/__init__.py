@@ -175,8 +175,9 @@ class Ledger:
         return None if row is None else (row.visitor, None if row.deleted_at else row.id)
 
     def taken(self, prediction_ids: Iterable[str]) -> set[str]:
-        """Those of the ids that an entry has already."""
-        query = sa.select(predictions.c.prediction_id).where(predictions.c.prediction_id.in_(list(prediction_ids)))
+        """Those of the ids that an entry has by a submit of its own; one that was recovered has reserved nothing."""
+        asked = predictions.c.prediction_id.in_(list(prediction_ids))
+        query = sa.select(predictions.c.prediction_id).where(asked, predictions.c.reserved > Decimal(0))
         with self._read() as connection:
             return set(connection.execute(query).scalars())
 

@@ -149,7 +149,7 @@ def snapshot(
         outputs=tuple(sorted((o for entry in entries for o in entry.outputs), key=lambda output: output.number)),
         troubles=tuple(dict.fromkeys(troubles)),
         notice=notice,
-        seconds=((record.finished_at or now) - facts.created_at).total_seconds(),
+        seconds=max(0.0, ((record.finished_at or now) - facts.created_at).total_seconds()),
         model_seconds=max(told, default=None),
         expected_seconds=expected_seconds,
     )

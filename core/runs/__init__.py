@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.account import Account, AccountKind
 from core.budget import Budget
@@ -46,6 +46,9 @@ WAITS_FOR_KEY = "This run goes on once the key that it was made with is here aga
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
 STILL_GOING = "This run still goes on."
+CLOSING = "The app is closing."
+
+T = TypeVar("T")
 
 
 def utc_now() -> datetime:
@@ -75,8 +78,8 @@ class Runs:
         self._budget = budget
         self._clock = clock
         self._live: dict[str, Live] = {}
-        self._starting: set[asyncio.Task[Run]] = set()
-        self._reserving: set[str] = set()  # in the ledger already, perhaps, and not alive yet
+        self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
+        self._closed = False
         self._flow = Flow(
             ledger,
             folder,
@@ -103,11 +106,9 @@ class Runs:
             LedgerError: it can't be recorded, so nothing is spent.
         """
         assert len(references) == inputs.reference_count
-        starting = asyncio.create_task(self._start(visitor, account, inputs, references, roles, preset))
-        self._starting.add(starting)
-        starting.add_done_callback(self._starting.discard)
-        # Shielded: a tab that closes in this moment must not leave a reservation behind that nothing comes of.
-        return await asyncio.shield(starting)
+        run_id = uuid.uuid4().hex
+        start = partial(self._start, run_id, visitor, account, inputs, references, roles, preset)
+        return await self._alone(run_id, start)
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Take the references to the service and ask for the quote now, so that the press need not wait for either.
@@ -153,9 +154,9 @@ class Runs:
         """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
         return self._ledger.spent(visitor, since, account_id)
 
-    def stop_waiting(self, visitor: str, run_id: str) -> None:
-        """Stop waiting: the tasks go on and may be charged, and the run can be taken up again."""
-        live = self._mine(visitor, run_id)
+    async def stop_waiting(self, visitor: str, run_id: str) -> None:
+        """Stop waiting: what was sent goes on and may be charged, and can be taken up again; nothing more is sent."""
+        live = await self._standing(visitor, run_id)
         if live is not None:
             live.stop()
 
@@ -165,7 +166,10 @@ class Runs:
         Raises:
             KontextError: there is no such run of this visitor, or it was made with another key.
         """
-        live = await self._standing(visitor, run_id)
+        return await self._alone(run_id, partial(self._take_up, visitor, account, run_id))
+
+    async def _take_up(self, visitor: str, account: Account, run_id: str) -> Run:
+        live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().can_be_taken_up:
             return live.snapshot()
         record = live.record if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
@@ -184,12 +188,19 @@ class Runs:
             KontextError: the service does not know it, another visitor has it, or another model made it.
         """
         prediction_id = recovery.checked(prediction_id)
+        recover = partial(self._recover, visitor, account, prediction_id)
+        return await self._alone(f"prediction {prediction_id}", recover)
+
+    async def _recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
         holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
         if holder is not None and holder[0] != visitor:
             raise recovery.unknown()
         if holder is not None and holder[1] is not None:
             return await self.take_up(visitor, account, holder[1])
         record = await recovery.find(account, visitor, prediction_id, self._clock(), uuid.uuid4().hex)
+        return await self._alone(record.facts.id, partial(self._adopt, record, account))
+
+    async def _adopt(self, record: Record, account: Account) -> Run:
         await asyncio.to_thread(self._ledger.add, record)
         return self._spawn(record, account, self._flow.take_up).snapshot()
 
@@ -199,7 +210,10 @@ class Runs:
         Raises:
             KontextError: it still goes on.
         """
-        live = await self._standing(visitor, run_id)
+        await self._alone(run_id, partial(self._delete, visitor, run_id))
+
+    async def _delete(self, visitor: str, run_id: str) -> None:
+        live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().finished:
             raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
         if await asyncio.to_thread(self._ledger.find, visitor, run_id) is None:
@@ -210,16 +224,25 @@ class Runs:
 
     async def resume(self, account: Account) -> int:
         """Take up every unfinished run of that account; says how many."""
-        records = await asyncio.to_thread(self._ledger.unfinished, account.id)
-        busy = self._live.keys() | self._reserving
-        left = [record for record in records if record.facts.id not in busy]
-        for record in left:
-            self._spawn(record, account, self._flow.take_up)
-        return len(left)
+        resumed = 0
+        for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
+            run_id = record.facts.id
+            if run_id not in self._live and run_id not in self._changing:
+                resumed += await self._alone(run_id, partial(self._resume, record, account))
+        return resumed
+
+    async def _resume(self, record: Record, account: Account) -> bool:
+        # It may have ended since it was found, or been taken out of the history.
+        now = await asyncio.to_thread(self._ledger.find, record.facts.visitor, record.facts.id)
+        if now is None or now.finished:
+            return False
+        self._spawn(now, account, self._flow.take_up)
+        return True
 
     async def aclose(self) -> None:
         """Stop watching and waiting; nothing is lost."""
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        self._closed = True
+        await asyncio.gather(*self._changing.values(), return_exceptions=True)
         tasks = [live.task for live in self._live.values() if live.task is not None]
         for task in tasks:
             task.cancel()
@@ -230,8 +253,32 @@ class Runs:
 
     # inside
 
+    async def _alone(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do that to a run while nobody does anything else to it.
+
+        It is seen through, whoever stops waiting for it: a tab that closes in this moment must not leave a run behind
+        that nothing comes of.
+
+        Raises:
+            KontextError: the app closes.
+        """
+        while (other := self._changing.get(run_id)) is not None:
+            await asyncio.wait({other})
+        if self._closed:
+            raise KontextError(CLOSING, "Open it again in a moment.")
+        task = asyncio.create_task(work())
+        self._changing[run_id] = task
+        task.add_done_callback(partial(self._changed, run_id))
+        return await asyncio.shield(task)
+
+    def _changed(self, run_id: str, task: asyncio.Task[Any]) -> None:
+        del self._changing[run_id]
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting any more, and asyncio would complain
+
     async def _start(
         self,
+        run_id: str,
         visitor: str,
         account: Account,
         inputs: Inputs,
@@ -239,16 +286,11 @@ class Runs:
         roles: Sequence[str | None],
         preset: str | None,
     ) -> Run:
-        run_id = uuid.uuid4().hex
-        self._reserving.add(run_id)
-        try:
-            folder = outputs.folder_of(self._folder, run_id)
-            kept = await asyncio.to_thread(outputs.keep_references, references, roles, folder)
-            record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
-            await self._reserve(record)
-            return self._spawn(record, account, self._flow.go).snapshot()
-        finally:
-            self._reserving.discard(run_id)
+        folder = outputs.folder_of(self._folder, run_id)
+        kept = await asyncio.to_thread(outputs.keep_references, references, roles, folder)
+        record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
+        await self._reserve(record)
+        return self._spawn(record, account, self._flow.go).snapshot()
 
     async def _reserve(self, record: Record) -> None:
         try:
@@ -264,8 +306,6 @@ class Runs:
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
         record = replace(record, entries=entries, state="waiting", finished_at=None)
         await asyncio.to_thread(self._ledger.end, record)
-        if (live := self._live.get(record.facts.id)) is not None and not live.record.finished:
-            return live.snapshot()  # pressed twice
         return self._spawn(record, account, self._flow.take_up).snapshot()
 
     def _spawn(
@@ -282,14 +322,15 @@ class Runs:
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
             log_foreign(fault, f"run {live.record.facts.id}")
             live.rewrite(ends.broken(live.record, self._clock()))
+            live.unwritten = True
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
             self._live.pop(live.record.facts.id, None)
 
     async def _standing(self, visitor: str, run_id: str) -> Live | None:
         """The run, if it goes on; one that was just written down is about to."""
-        if run_id in self._reserving:
-            await asyncio.wait(set(self._starting))
+        if (coming := self._changing.get(run_id)) is not None:
+            await asyncio.wait({coming})
         return self._mine(visitor, run_id)
 
     def _mine(self, visitor: str, run_id: str) -> Live | None:
@@ -300,4 +341,5 @@ class Runs:
         live = self._live.get(record.facts.id)
         if live is not None:
             return live.snapshot()
-        return snapshot(record, self._clock(), notice="" if record.finished else WAITS_FOR_KEY)
+        comes = record.finished or record.facts.id in self._changing
+        return snapshot(record, self._clock(), notice="" if comes else WAITS_FOR_KEY)

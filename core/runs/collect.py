@@ -51,7 +51,8 @@ class Collector:
         """
         live.at("downloading", entry.number)
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
-        entry = replace(entry, charge=entry.reserved or None)
+        if entry.charge is None:
+            entry = replace(entry, charge=entry.reserved or None)
         saving = asyncio.create_task(self._notes.after(live, entry, without_pictures(prediction.answer)))
         try:
             entry = await self._bring(live, account, entry, prediction)

@@ -143,7 +143,7 @@ class Flow:
             await self._sit_out(live, number, pause, until)
         if ended:
             slots.finished()
-            await self._end(live, account, number, ended, until)
+            await self._end(live, account, number, ended, until, resend=True)
 
     async def _sent_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
         """The prediction once its task has ended; or None, and the entry says why there is none."""
@@ -194,7 +194,17 @@ class Flow:
 
     # ending
 
-    async def _end(self, live: Live, account: Account, number: int, prediction: Prediction, until: datetime) -> None:
+    async def _end(
+        self,
+        live: Live,
+        account: Account,
+        number: int,
+        prediction: Prediction,
+        until: datetime,
+        *,
+        resend: bool = False,
+    ) -> None:
+        """`resend`: it may be sent once more where the service could not fetch an upload; else that is a failure."""
         entry = live.entry(number)
         entry = replace(entry, status=prediction.status, error=ends.clean(prediction.error), troubles=())
         entry = replace(entry, model_seconds=prediction.seconds)
@@ -202,7 +212,7 @@ class Flow:
             self._times.learn(live.record.facts, prediction.seconds)
         if prediction.completed:
             await self._collector.collect(live, account, entry, prediction)
-        elif prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
+        elif resend and prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
             await self._upload_again(live, account, entry, prediction, until)
         else:
             end = ends.failed(entry, prediction, self._clock())

@@ -113,6 +113,10 @@ class Live:
     def stop(self) -> None:
         self._stopping.set()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
     async def unless_stopped(self, going: Awaitable[T]) -> T:
         """Wait for it, or no longer than the person wants to.
 

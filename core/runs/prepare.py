@@ -39,7 +39,7 @@ class Preparer:
         asking = self._quotes.ask(account, entry.model_id, entry.payload)  # where the references lie tells no price
         try:
             urls = await self.urls(live, account)
-            await asyncio.wait({asking}, timeout=self._patience.aside)
+            await live.unless_stopped(asyncio.wait({asking}, timeout=self._patience.aside))
             entries = _priced(live, asking.result() if asking.done() else None)
         except Stopped:
             self._call_off(live, Trouble("This was stopped before it was sent.", "no", ends.AGAIN))

@@ -41,7 +41,7 @@ class Quotes:
 
     async def _quote(self, key: Key, account: Account, payload: Mapping[str, Any]) -> Decimal | None:
         known = self._known.get(key)
-        if known is not None and self._clock() < known[1] + REMEMBERED:
+        if known is not None and known[1] <= self._clock() < known[1] + REMEMBERED:
             return known[0]
         quote = await _answer(account, key[1], payload)
         if quote is not None:

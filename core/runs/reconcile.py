@@ -139,7 +139,8 @@ class Search:
         entry = live.entry(number)
         assert entry.submitting_at is not None
         try:
-            findings = await look(account.client, entry.model_id, entry.payload, entry.submitting_at)
+            since = min(entry.submitting_at, self._clock())  # the clock may have been set back meanwhile
+            findings = await look(account.client, entry.model_id, entry.payload, since)
         except ServiceError:
             return None
         return None if self._claims.twin_flies(account.id, entry.payload) else findings
@@ -148,9 +149,12 @@ class Search:
         for candidate in findings.ours:
             entry = live.entry(number)
             ours = replace(entry, id=candidate.id, status=candidate.status, submitted_at=entry.submitting_at)
-            if self._claims.claim(candidate.id) and await self._record(live, ours):
+            if not self._claims.claim(candidate.id):
+                continue
+            if await self._record(live, ours):
                 live.put(ours)
                 return candidate
+            self._claims.release(candidate.id)
         return None
 
     async def _record(self, live: Live, entry: Entry) -> bool:
@@ -174,8 +178,12 @@ class Search:
         return ends.unclear(entry, strangers) if strangers else ends.not_created(entry, now)
 
     async def _strangers(self, findings: Findings) -> int:
-        """How many predictions there are that nobody here made, and of which the history does not tell the inputs."""
-        ids = [p.id for p in findings.nameless]
+        """How many predictions there are that may be this one.
+
+        Of some the history does not tell the inputs; one that has our inputs is left where a person has recovered it by
+        its id, without knowing which submit it came from.
+        """
+        ids = [p.id for p in (*findings.nameless, *findings.ours)]
         try:
             taken = await asyncio.to_thread(self._ledger.taken, ids)
         except LedgerError:

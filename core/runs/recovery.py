@@ -12,10 +12,10 @@ from core.account import Account
 from core.errors import InputError, KontextError, Problem, ServiceError
 from core.ledger.record import Entry, Facts, Record
 from core.prediction import Prediction
-from core.variants import REGISTRY, Variant
+from core.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
 
 PAGES = 5  # of the history, searched for what was asked for; a picture without its inputs is still a picture
-_APART = ("prompt", "images", "seed", "num_images")
+_APART = (PROMPT.name, "images", SEED.name, PICTURES.name)
 
 
 def checked(prediction_id: str) -> str:
@@ -79,8 +79,8 @@ def _record(
     now: datetime,
     run_id: str,
 ) -> Record:
-    seed, prompt, pictures = inputs.get("seed"), inputs.get("prompt"), inputs.get("num_images")
-    count = pictures if isinstance(pictures, int) else max(1, len(prediction.outputs))
+    seed, prompt = _whole(SEED, inputs), inputs.get(PROMPT.name)
+    count = _whole(PICTURES, inputs) or max(1, len(prediction.outputs))
     facts = Facts(
         id=run_id,
         visitor=visitor,
@@ -91,7 +91,7 @@ def _record(
         preset=None,
         prompt=prompt if isinstance(prompt, str) else "",
         values={name: value for name, value in inputs.items() if name not in _APART},
-        seed=seed if isinstance(seed, int) else None,
+        seed=seed,
         pictures=count,
         references=(),
         estimate=variant.price * count,
@@ -99,7 +99,7 @@ def _record(
     entry = Entry(
         number=1,
         model_id=variant.model_id,
-        payload=dict(inputs),
+        payload={**inputs, PICTURES.name: count} if PICTURES.name in inputs else dict(inputs),
         reserved=Decimal(0),
         status=prediction.status,
         id=prediction.id,
@@ -107,3 +107,9 @@ def _record(
         submitted_at=prediction.created_at or now,
     )
     return Record(facts, (entry,), state="waiting")
+
+
+def _whole(row: Parameter, inputs: Mapping[str, Any]) -> int | None:
+    """A whole number of the service's history, where it is one that the parameter can have."""
+    value = inputs.get(row.name)
+    return value if isinstance(value, int) and (row.minimum or 0) <= value <= (row.maximum or 0) else None

@@ -17,7 +17,7 @@ from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.prediction import Prediction
 from core.runs import ends
 from core.runs.collect import without_pictures
-from core.runs.live import Live
+from core.runs.live import Live, Stopped
 from core.runs.notes import Notes, log_foreign
 
 
@@ -51,6 +51,10 @@ class Claims:
         self._ids.add(prediction_id)
         return True
 
+    def release(self, prediction_id: str) -> None:
+        """It turned out to be another's."""
+        self._ids.discard(prediction_id)
+
     def has(self, prediction_id: str) -> bool:
         return prediction_id in self._ids
 
@@ -71,10 +75,14 @@ class Submitter:
             SubmitUnknown: sent and unanswered; the entry stays as it is, to be searched for.
             RateLimited: there was no room; nothing was created, so it may be sent again.
             LedgerError: it can't be recorded, so it was not sent.
+            Stopped: the person no longer wants it, so it was not sent.
         """
         live.at("submitting", number)
         entry = replace(live.entry(number), status=SUBMITTING, submitting_at=self._clock())
         await self._notes.before(live, entry)
+        if live.stopping:  # the last moment at which it costs nothing
+            await self._not_sent(live, entry)
+            raise Stopped
         try:
             # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
             return await asyncio.shield(self._begin(live, account, entry))
@@ -95,6 +103,9 @@ class Submitter:
         posting.add_done_callback(self._over)
         return posting
 
+    async def _not_sent(self, live: Live, entry: Entry) -> None:
+        await self._notes.after(live, replace(entry, status=RESERVED, submitting_at=None))
+
     def _over(self, posting: asyncio.Task[Prediction]) -> None:
         self._posting.discard(posting)
         if not posting.cancelled():
@@ -105,7 +116,7 @@ class Submitter:
             try:
                 prediction = await account.client.submit(entry.model_id, entry.payload)
             except RateLimited:
-                await self._notes.after(live, replace(entry, status=RESERVED, submitting_at=None))
+                await self._not_sent(live, entry)
                 raise
             except KontextError:
                 raise

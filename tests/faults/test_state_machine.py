@@ -124,7 +124,7 @@ class Life(RuleBasedStateMachine):
     @rule(which=st.integers(0, MOST_RUNS - 1))
     def stop_waiting(self, which: int) -> None:
         if which < len(self.runs):
-            self.house.runs.stop_waiting("ann", self.runs[which].id)
+            self.do(self.house.runs.stop_waiting("ann", self.runs[which].id))
             self.go_on(3)
 
     @rule(which=st.integers(0, MOST_RUNS - 1))

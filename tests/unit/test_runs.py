@@ -107,7 +107,7 @@ async def test_runs_belong_to_their_visitor(house: House) -> None:
     assert house.runs.get("eve", run.id) is None
     assert house.runs.of("eve") == []
     assert [seen async for seen in house.runs.watch("eve", run.id)] == []
-    house.runs.stop_waiting("eve", run.id)
+    await house.runs.stop_waiting("eve", run.id)
     assert (await house.end_of(run)).state == "completed"
     assert [seen async for seen in house.runs.watch("eve", run.id)] == []
     with pytest.raises(KontextError):
@@ -593,6 +593,23 @@ async def test_a_lost_download_can_be_fetched_later(house: House) -> None:
     assert house.spent() == Decimal("0.04")
 
 
+async def test_a_bill_once_seen_stays(house: House) -> None:
+    """A run that was billed less than quoted, and is taken up for a picture that was missing, costs what was billed."""
+
+    def less(data: dict[str, Any]) -> None:
+        for item in data["items"]:
+            item["amount"] = "0.03"
+
+    house.wire.always["billing"] = rewritten(less)
+    house.wire.always["download"] = half_a_body
+    run = await house.run()
+    assert (run.charge, run.charge_source, run.can_be_taken_up) == (Decimal("0.03"), "billing", True)
+    house.wire.always = {"billing": answer(404, "none")}
+    run = await house.end_of(await house.runs.take_up("ann", house.account, run.id))
+    assert (run.state, run.charge, run.charge_source) == ("completed", Decimal("0.03"), "billing")
+    assert house.spent() == Decimal("0.03")
+
+
 async def test_an_unwritable_output_says_so(house: House) -> None:
     """A disk that takes no picture: charged, and can be fetched again."""
     house.time.going.clear()
@@ -615,7 +632,7 @@ async def test_stop_waiting_and_take_up(house: House) -> None:
     house.time.going.clear()
     run = await house.press()
     await house.until(run, submitted)
-    house.runs.stop_waiting("ann", run.id)
+    await house.runs.stop_waiting("ann", run.id)
     run = await house.end_of(run)
     assert (run.state, run.can_be_taken_up, house.spent()) == ("failed", True, Decimal("0.04"))
     assert [t.charged for t in run.troubles] == ["unknown"]
@@ -623,6 +640,135 @@ async def test_stop_waiting_and_take_up(house: House) -> None:
     again = await asyncio.gather(*(house.runs.take_up("ann", house.account, run.id) for _ in range(3)))
     run = await house.end_of(again[0])
     assert (run.state, run.troubles, len(run.outputs), len(await house.created())) == ("completed", (), 1, 1)
+
+
+@pytest.mark.parametrize("held_up", ["quote", "put"])
+async def test_stopped_before_it_was_sent(house: House, held_up: str) -> None:
+    """Whatever it waits for before the submit: stopped there, nothing is sent and nothing is charged."""
+    held = Held()
+    house.wire.always[held_up] = held
+    run = await house.press("pro", 2)
+    await held.reached.wait()
+    await house.until(run, lambda now: now.state == "uploading")
+    await calm_but(held)
+    await house.runs.stop_waiting("ann", run.id)
+    run = await house.end_of(run)
+    held.go.set()
+    assert (run.state, run.charge, house.wire.seen["submit"], house.spent()) == ("failed", 0, 0, 0)
+    assert [t.happened for t in run.troubles] == ["This was stopped before it was sent."]
+
+
+async def calm_but(held: Held) -> None:
+    """Until all that does not wait for that request has had its turn."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+        await asyncio.to_thread(int)
+    assert not held.go.is_set()
+
+
+async def test_stopped_while_it_is_written_down(house: House) -> None:
+    """The submit is in the ledger and not on the wire yet: it does not go out."""
+    held = Held()
+    house.wire.faults["upload"].append(held)
+    run = await house.press()
+    await held.reached.wait()
+    other = await locked(house)
+    held.go.set()
+    await house.until(run, lambda now: now.state == "submitting")
+    await house.runs.stop_waiting("ann", run.id)
+    other.close()
+    run = await house.end_of(run)
+    assert (run.state, run.charge, house.wire.seen["submit"], house.spent()) == ("failed", 0, 0, 0)
+
+
+async def test_stopped_at_once(house: House) -> None:
+    """The press is not even recorded when the person has thought better of it."""
+    pressing = asyncio.create_task(house.press())
+    run = None
+    while run is None:
+        await asyncio.sleep(0)
+        run = first_of_the_history(house, seconds=0.05)
+    assert run.notice == ""
+    await house.runs.stop_waiting("ann", run.id)
+    await pressing
+    run = await house.end_of(run)
+    assert (run.state, run.charge, house.wire.seen["submit"]) == ("failed", 0, 0)
+
+
+async def test_what_was_left_is_not_sent_again(house: House) -> None:
+    """A task that fails for want of an upload while nobody waits for it: taking it up shows that, and sends nothing."""
+    house.time.going.clear()
+    run = await house.press()
+    await house.until(run, submitted)
+    await house.kill()
+    house.time.going.set()
+
+    def gone(data: dict[str, Any]) -> None:
+        data.update(status="failed", code=1402, error="Failed to fetch media URL", outputs=[])
+
+    house.wire.faults["result"].append(rewritten(gone))
+    assert await house.runs.resume(house.account) == 1
+    run = await house.end_of(run)
+    assert (run.state, run.charge, house.wire.seen["submit"]) == ("failed", 0, 1)
+
+
+# two at the same run
+
+
+async def left(house: House) -> Run:
+    """A run whose task goes on while nobody waits for it."""
+    house.time.going.clear()
+    run = await house.press()
+    await house.until(run, submitted)
+    await house.runs.stop_waiting("ann", run.id)
+    return await house.end_of(run)
+
+
+async def test_whoever_takes_it_up_may_leave(house: House) -> None:
+    """Cancelled at any moment of taking it up, the run goes on, or stands as it stood."""
+    run = await left(house)
+    for turns in range(12):
+        taking = asyncio.create_task(house.runs.take_up("ann", house.account, run.id))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        now = house.runs.get("ann", run.id)
+        assert now is not None and (now.can_be_taken_up or not now.notice.startswith("This run goes on once"))
+    house.time.going.set()
+    run = await house.end_of(run)
+    assert (run.state, len(run.outputs), house.wire.seen["submit"]) == ("completed", 1, 1)
+
+
+async def test_deleted_and_taken_up_at_once(house: House) -> None:
+    """Whichever comes first: it goes on and stays, or it is gone with its files and its words."""
+    for first in ("take up", "delete"):
+        run = await left(house)
+        take_up = house.runs.take_up("ann", house.account, run.id)
+        delete = house.runs.delete("ann", run.id)
+        both = (take_up, delete) if first == "take up" else (delete, take_up)
+        ends = await asyncio.gather(*both, return_exceptions=True)
+        assert [isinstance(end, KontextError) for end in ends] == [False, True]
+        house.time.going.set()
+        await calm()
+        assert (house.runs.get("ann", run.id) is None) is (first == "delete")
+        assert (house.folder / "outputs" / run.id).exists() is (first == "take up")
+
+
+async def test_resumed_and_taken_up_at_once(house: House) -> None:
+    """A key that comes back while the person takes the run up: it is seen to its end once."""
+    house.time.going.clear()
+    run = await house.press()
+    await house.until(run, submitted)
+    await house.kill()
+    house.time.going.set()
+    await asyncio.gather(
+        house.runs.resume(house.account),
+        house.runs.take_up("ann", house.account, run.id),
+        house.runs.resume(house.account),
+    )
+    run = await house.end_of(run)
+    assert (run.state, len(run.outputs), house.wire.seen["download"]) == ("completed", 1, 1)
 
 
 async def test_the_deadline(house: House) -> None:
@@ -855,6 +1001,53 @@ async def test_recover_by_id(house: House) -> None:
     assert again.id == run.id
     with pytest.raises(KontextError, match="no prediction"):
         await house.runs.recover("eve", house.account, made.id)
+
+
+async def test_recovered_twice_at_once(house: House) -> None:
+    """Two presses make one run of one prediction."""
+    await house.run()
+    (made,) = await house.created()
+    house.folder = house.folder.with_name("another")
+    await house.kill()
+    both = await asyncio.gather(*(house.runs.recover("bob", house.account, made.id) for _ in range(2)))
+    assert both[0].id == both[1].id
+    assert len(house.runs.of("bob")) == 1
+
+
+async def test_what_was_recovered_is_counted_once(house: House) -> None:
+    """A submit that may or may not be the recovered prediction stays counted, however often it is taken up."""
+
+    def nameless(data: dict[str, Any]) -> None:
+        for item in data["items"]:
+            item.pop("input")
+
+    house.wire.always["history"] = rewritten(nameless)
+    house.wire.faults["submit"].append(lost_after)
+    run = await house.run()
+    (made,) = await house.created()
+    recovered = await house.end_of(await house.runs.recover("ann", house.account, made.id))
+    assert len(recovered.outputs) == 1
+    for _ in range(2):
+        run = await house.end_of(await house.runs.take_up("ann", house.account, run.id))
+        assert [t.charged for t in run.troubles] == ["unknown"]
+        assert house.spent() == await house.billed() == Decimal("0.04")
+        house.wire.always.clear()  # from now on the history tells the inputs, and that they are ours
+
+
+async def test_odd_numbers_of_the_history_do_no_harm(house: House) -> None:
+    """A seed and a count that no variant can have come from elsewhere, and are left out."""
+    await house.run("dev")
+    (made,) = await house.created()
+    house.folder = house.folder.with_name("another")
+    await house.kill()
+
+    def odd(data: dict[str, Any]) -> None:
+        for item in data["items"]:
+            item["input"].update(seed=2**70, num_images=10**30)
+
+    house.wire.always["history"] = rewritten(odd)
+    run = await house.end_of(await house.runs.recover("bob", house.account, made.id))
+    assert (run.state, run.seed, run.pictures) == ("completed", None, 1)
 
 
 @pytest.mark.parametrize("id", ["f" * 32, "nonsense!", "", "../balance"])
