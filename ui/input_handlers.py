@@ -168,7 +168,7 @@ class InputHandlers:
         prompt = compose(self._presets[chosen.preset], roles, REGISTRY[chosen.variant_id].noun)
         hashes = tuple((reference.sha256, role) for reference, role in zip(references, roles, strict=True))
         recipe = Recipe(chosen.variant_id, prompt, {}, None, 1, chosen.preset, hashes)
-        return self._filled(Form.read(flat), composed, recipe, cards, written=prompt)
+        return self._filled(Form.read(flat), composed, recipe, cards)
 
     def restored(self, recipe: Recipe, runs: Sequence[Run], composed: str, *flat: Any) -> list[Update]:
         """Every input of a recipe, seed included; references come back where these runs have them.
@@ -188,19 +188,22 @@ class InputHandlers:
         numbers = iter(range(1, len(found) + 1))
         moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
         recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
-        return self._filled(Form.read(flat), composed, recipe, cards, written="")
+        return self._filled(Form.read(flat), composed, recipe, cards)
 
-    def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card], *, written: str) -> list[Update]:
-        """The form set anew, in the order of `Form.flat`; `written` is what its preset has composed."""
+    def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card]) -> list[Update]:
+        """The form set anew, in the order of `Form.flat`."""
         preset = self._presets.get(recipe.preset or "")
         variant = REGISTRY[recipe.variant_id]
+        # A recipe does not keep a preset's fields: their boxes are there only where the words come from their defaults.
+        by_itself = compose(preset, [card.role for card in cards], variant.noun) if preset else ""
+        follows = by_itself == recipe.prompt
         values = {**recipe.values, SEED.name: recipe.seed}
         shape, width, height = _shape_of(values)
         own = form.prompt.strip() and form.prompt != composed
         return [
             gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit),
             preset.id if preset else None,
-            *_boxes(preset, len(form.fields)),
+            *_boxes(preset if follows else None, len(form.fields)),
             recipe.prompt,
             variant.id,
             recipe.pictures,
@@ -208,7 +211,7 @@ class InputHandlers:
             width or gr.skip(),
             height or gr.skip(),
             *[_shown(name, values.get(name), variant) for name in form.parameters],
-            written,
+            recipe.prompt if follows else "",
             [card.image.path for card in cards],
             variant.id,
             form.prompt if own else gr.skip(),

@@ -13,6 +13,7 @@ from core.presets import FAMILIES, Preset
 from core.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
 from ui.api import Api
 from ui.code import CodeView
+from ui.controls import SeedBox, ShapePicker
 from ui.examples import Example
 from ui.form import AUTO, Form, plain_parameters
 from ui.history import HistoryView
@@ -20,7 +21,6 @@ from ui.input_handlers import InputHandlers, shapes
 from ui.references import ReferenceGallery
 from ui.result import ResultView
 from ui.run_handlers import RunHandlers
-from ui.seed import SeedBox
 from ui.theme import ASSETS
 
 KEY_SECONDS = 3600  # how long an idle session keeps a visitor's own key
@@ -127,18 +127,19 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             [gallery.change, variant.change], runs.ahead, [own, payer, *flat], **{**QUICK, "trigger_mode": "multiple"}
         )
 
-        # Runs. The run belongs to the application: cancelling a watcher stops the watching alone.
+        # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
-        generate.click(**to_result)
-        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, cancels=[arrive], **LONG)
-        again = result.again(runs.again, [visitor, own, payer], result, cancels=[arrive, run], **LONG)
+        generate.click(None, None, [tabs, generate], js=_PRESSED, **PRIVATE)
+        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, **LONG)
+        again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
-        opened = history.open(runs.open, visitor, result, cancels=[arrive, run, again], **LONG)
-        taken = history.takeup(runs.take_up, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG)
-        resumed = result.takeup(runs.take_up, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG)
+        opened = history.open(runs.open, visitor, result, **LONG)
+        taken = history.takeup(runs.take_up, [visitor, own, payer], result, **LONG)
+        resumed = result.takeup(runs.take_up, [visitor, own, payer], result, **LONG)
+        run.then(None, None, generate, js="() => ({__type__: 'update', interactive: true})", **PRIVATE)
         for event in (arrive, run, again, opened, taken, resumed):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)
@@ -150,7 +151,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history.archive(runs.archive, visitor, history, **QUICK)
         history.receipts(runs.receipts, visitor, history, **QUICK)
         history.recover(**to_result)
-        history.recover(runs.recover, [visitor, own, payer], result, cancels=[arrive, run, again], **LONG).then(**total)
+        history.recover(runs.recover, [visitor, own, payer], result, **LONG).then(**total)
         filled = [*flat, composed, order, before, own_words, back, note]
         gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
         history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
@@ -169,6 +170,11 @@ _ESTIMATE = """(variant, pictures, payer) => {
   const words = {sandbox: 'if it were real', own: 'from your own key', host: 'for this run'}[payer];
   return `<div class="sum">${sumInWords(variant, Number(pictures))}</div><small>${words}</small>`;
 }"""
+
+_PRESSED = """() => [
+  {__type__: 'update', selected: 'result'},
+  {__type__: 'update', interactive: false},
+]"""
 
 _TOGGLE = """() => {
   window.kontext.settings = !window.kontext.settings;
@@ -220,7 +226,7 @@ def _inputs(
     variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
     note = gr.Markdown("", visible=False, elem_id="variant-note")
     with gr.Accordion("Parameters", open=False, elem_id="parameters"):
-        shape = gr.Dropdown(shapes(first), value=AUTO, label="Shape", info="Width to height.", elem_id="shape")
+        shape = ShapePicker(shapes(first), value=AUTO, label="Shape", info="Width to height.", elem_id="shape")
         with gr.Row(visible=False) as own_size:
             width, height = (_edge(name) for name in ("Width", "Height"))
         parameters = {name: _control(row, first) for name, row in plain_parameters().items()}
@@ -244,12 +250,11 @@ def variant_card(row: Variant) -> str:
 
 
 def _edge(name: str) -> gr.Number:
+    # Without bounds of its own: Gradio would fail every event of the page while a number is only half typed.
     return gr.Number(
         label=name,
         info=f"{SIZE.minimum} to {SIZE.maximum} pixels",
         value=1024,
-        minimum=SIZE.minimum,
-        maximum=SIZE.maximum,
         step=SIZE.step,
         precision=0,
         elem_id=name.lower(),

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from core.errors import Charged, KontextError
-from core.estimate import dollars, estimate, sum_in_words
+from core.estimate import dollars, sum_in_words
 from core.inputs import parse_size
 from core.recipes import embed, recipe_of
 from core.run import Output, Run, Trouble
@@ -121,8 +121,7 @@ def receipt(run: Run) -> list[str]:
 def _cost(run: Run) -> list[str]:
     charge = run.charge if run.charge is not None else Decimal(0)
     if run.account_id == "sandbox":
-        made = estimate(REGISTRY[run.variant_id], len(run.outputs))
-        return [f"would have cost {dollars(made)}"]
+        return [f"would have cost {dollars(charge)}"]
     estimated = [] if charge == run.estimate else [f"estimated {dollars(run.estimate)}"]
     match run.charge_source:
         case "billing":

@@ -7,7 +7,7 @@ import random
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
@@ -30,8 +30,9 @@ from ui.form import Form
 from ui.history import history_of
 from ui.input_handlers import InputHandlers, Update, nothing_filled
 from ui.result import view_of, view_of_refusal
+from ui.views import View, Views
 
-View = dict[str, Any]
+Seen = dict[str, Any]  # what the page shows of a run
 
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
 
@@ -51,18 +52,20 @@ class RunHandlers:
         self._backend = backend
         self._runs = backend.runs
         self._inputs = inputs
+        self._views = Views()
         self._draw_seed = seed_drawer(random.SystemRandom())
 
     # The visitor --------------------------------------------------------------------------------
 
-    async def arrive(self, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
+    async def arrive(self, request: gr.Request, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
         """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
         known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
         yield known, since, self.header(known, since), gr.skip()
         if run := await asyncio.to_thread(self._runs.newest, known):
-            async for view in self._watched(known, run.id):
-                yield gr.skip(), gr.skip(), gr.skip(), view
+            with self._view(request) as view:
+                async for seen in self._watched(view, known, run.id):
+                    yield gr.skip(), gr.skip(), gr.skip(), seen
 
     def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
         """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""
@@ -97,10 +100,12 @@ class RunHandlers:
 
     # Runs ---------------------------------------------------------------------------------------
 
-    async def generate(self, visitor: str, own: Account | None, payer: str, *flat: Any) -> AsyncIterator[View]:
+    async def generate(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, *flat: Any
+    ) -> AsyncIterator[Seen]:
         """One press of Generate: what is wrong, or the run as it goes on."""
-        async for view in self._shown(visitor, self._start(visitor, own, payer, Form.read(flat))):
-            yield view
+        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, Form.read(flat))):
+            yield seen
 
     async def ahead(self, own: Account | None, payer: str, *flat: Any) -> None:
         """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
@@ -113,23 +118,28 @@ class RunHandlers:
             inputs, references = self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
             self._runs.ahead(self._account(own, payer), inputs, references)
 
-    async def again(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
+    async def again(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
         """The same inputs once more with a new seed, at the price that stands on the button."""
         if old := self._run(visitor, event):
-            async for view in self._shown(visitor, self._repeat(visitor, own, payer, old)):
-                yield view
+            async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, old)):
+                yield seen
 
-    async def take_up(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
+    async def take_up(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
         """Wait again for a run whose waiting had ended."""
         if run := self._run(visitor, event):
-            async for view in self._shown(visitor, self._take_up(visitor, own, payer, run)):
-                yield view
+            async for seen in self._shown(request, visitor, self._take_up(visitor, own, payer, run)):
+                yield seen
 
-    async def open(self, visitor: str, event: gr.EventData) -> AsyncIterator[View]:
+    async def open(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
         """Show a run of the history, and go on watching it if it has not finished."""
         if run := self._run(visitor, event):
-            async for view in self._watched(visitor, run.id):
-                yield view
+            with self._view(request) as view:
+                async for seen in self._watched(view, visitor, run.id):
+                    yield seen
 
     async def stop(self, visitor: str, event: gr.EventData) -> None:
         """Stop waiting. There is no way to stop the task itself, and the run says so."""
@@ -147,22 +157,28 @@ class RunHandlers:
         except KontextError as error:
             raise gr.Error(str(error), title="Not added", print_exception=False) from None
 
-    async def _shown(self, visitor: str, starting: Awaitable[Run]) -> AsyncIterator[View]:
-        try:
-            run = await starting
-        except KontextError as error:
-            yield view_of_refusal(error)
-            return
-        async for view in self._watched(visitor, run.id):
-            yield view
+    async def _shown(self, request: gr.Request, visitor: str, starting: Awaitable[Run]) -> AsyncIterator[Seen]:
+        with self._view(request) as view:
+            try:
+                run = await starting
+            except KontextError as error:
+                yield view_of_refusal(error)
+                return
+            async for seen in self._watched(view, visitor, run.id):
+                yield seen
 
-    async def _watched(self, visitor: str, run_id: str) -> AsyncIterator[View]:
+    def _view(self, request: gr.Request) -> AbstractContextManager[View]:
+        return self._views.begin(request.session_hash or uuid.uuid4().hex)
+
+    async def _watched(self, view: View, visitor: str, run_id: str) -> AsyncIterator[Seen]:
         """The run as it stands, and each time that it looks different."""
-        shown: View = {}
-        async for state in self._runs.watch(visitor, run_id):
-            view = await asyncio.to_thread(view_of, state)
-            if shown != {**view, "seconds": shown.get("seconds")}:
-                yield (shown := view)
+        shown: Seen = {}
+        async for state in view.of(self._runs.watch(visitor, run_id)):
+            seen = await asyncio.to_thread(view_of, state)
+            if view.over:  # made for nothing: it would hide what has taken its place
+                return
+            if shown != {**seen, "seconds": shown.get("seconds")}:
+                yield (shown := seen)
             if not state.finished:
                 await asyncio.sleep(SETTLING)
 
@@ -233,10 +249,12 @@ class RunHandlers:
         runs = self._runs.of(visitor) if _is_id(visitor) else []
         return gr.update(offer=served_bytes(receipts_csv(runs).encode(), "kontext-receipts.csv"))
 
-    async def recover(self, visitor: str, own: Account | None, payer: str, event: gr.EventData) -> AsyncIterator[View]:
+    async def recover(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
         """Any prediction of the last 7 days into the history, by its id."""
-        async for view in self._shown(visitor, self._recover(visitor, own, payer, str(event.prediction))):
-            yield view
+        async for seen in self._shown(request, visitor, self._recover(visitor, own, payer, str(event.prediction))):
+            yield seen
 
     def restore(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
         """All inputs of a run back into the page; spends nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random as randomness
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -119,7 +119,7 @@ class Runs:
         if account.kind != "sandbox":
             self._flow.ahead(account, inputs, references)
 
-    async def watch(self, visitor: str, run_id: str) -> AsyncIterator[Run]:
+    async def watch(self, visitor: str, run_id: str) -> AsyncGenerator[Run, None]:
         """The run as it stands at once, then each change; ends after the finished one.
 
         One that waits for its key, or that the app closes upon, ends unfinished. Nothing for another visitor's.

@@ -97,10 +97,11 @@ def test_a_receipt_without_a_seed_leaves_it_out() -> None:
 
 
 def test_a_sandbox_receipt_never_says_charged(outputs: Made) -> None:
-    """What the pictures that came would have cost."""
-    run = replace(RUN, account_id="sandbox", charge=Decimal(0), charge_source=None, outputs=outputs(1))
+    """What it would have cost, the same as the header counts: also where nobody waited for the picture."""
+    run = replace(RUN, account_id="sandbox", charge=Decimal("0.04"), outputs=outputs(1))
     assert receipt(run) == ["Pro", "would have cost $0.04", "17.3 s", "seed 4711"]
-    assert receipt(replace(run, outputs=()))[1] == "would have cost $0.00"
+    assert receipt(replace(run, outputs=()))[1] == "would have cost $0.04"
+    assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "would have cost $0.00"
 
 
 # The view ---------------------------------------------------------------------------------------------

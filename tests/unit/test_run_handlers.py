@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
@@ -66,7 +67,7 @@ class Desk:
         return sorted(kind(path) for path, _ in self.service.heard)
 
     async def generate(self, own: Account | None, payer: str) -> dict[str, Any]:
-        return [view async for view in self.handlers.generate(VISITOR, own, payer, *self.form())][-1]
+        return [view async for view in self.handlers.generate(gr.Request(), VISITOR, own, payer, *self.form())][-1]
 
 
 def kind(path: str) -> str:

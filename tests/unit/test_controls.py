@@ -1,4 +1,4 @@
-"""The box for the seed: what is typed, what the checks get, and what is shown."""
+"""The page's own controls: what is set, what the checks get, and what is shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.inputs import check
-from ui.seed import SeedBox
+from ui.controls import SeedBox, ShapePicker
+from ui.form import AUTO, OWN
 
 BOX = SeedBox()
 
@@ -31,3 +32,11 @@ def test_anything_else_is_named_by_the_checks(typed: str) -> None:
     """It is refused with the range, and nothing is guessed."""
     with pytest.raises(InputError, match="whole number from -1 to 2147483647"):
         check("pro", "make it red", 1, {"seed": BOX.preprocess(typed)}, lambda: 7)
+
+
+@pytest.mark.parametrize(
+    ("picked", "shape"), [(OWN, OWN), ("16:9", "16:9"), (AUTO, AUTO), ("7:5", AUTO), (None, AUTO), ([], AUTO)]
+)
+def test_a_shape_of_another_variant_is_no_fault(picked: object, shape: str) -> None:
+    """In the moment of a change the page still sends what the last variant had; what nobody has is no shape."""
+    assert ShapePicker([("As it comes", AUTO)], value=AUTO).preprocess(picked) == shape

@@ -1,10 +1,15 @@
-"""The box for the seed: empty, or a whole number."""
+"""Controls of Gradio's that hand on what a person set as it is, for `core.inputs` to check and to say what is wrong."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import gradio as gr
+
+from core.variants import ASPECT_RATIOS
+from ui.form import AUTO, OWN
+
+_SHAPES = {AUTO, OWN, *ASPECT_RATIOS}
 
 
 class SeedBox(gr.Textbox):
@@ -23,3 +28,14 @@ class SeedBox(gr.Textbox):
 
     def postprocess(self, value: int | str | None) -> str:
         return "" if value is None else str(value)
+
+
+class ShapePicker(gr.Dropdown):
+    """Takes every shape that any variant has; Gradio's own fails where a choice comes that was there a moment ago."""
+
+    def get_block_name(self) -> str:
+        return "dropdown"  # as which the page draws it
+
+    def preprocess(self, payload: Any) -> str:
+        """The shape, or AUTO for what is none."""
+        return payload if isinstance(payload, str) and payload in _SHAPES else AUTO

@@ -1,0 +1,65 @@
+"""What each open page watches just now: one run at a time, the one asked for last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class View:
+    """What one page is shown, until it asks for something else."""
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+
+    def end(self) -> None:
+        """Something else is shown from now on."""
+        self._over.set()
+
+    @property
+    def over(self) -> bool:
+        return self._over.is_set()
+
+    async def of(self, states: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+        """The states, as long as the view goes on."""
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            while not self.over:
+                coming = asyncio.ensure_future(anext(states, None))
+                await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    await asyncio.gather(coming, return_exceptions=True)
+                    return
+                if (state := coming.result()) is None or self.over:
+                    return
+                yield state
+        finally:
+            over.cancel()
+            await states.aclose()
+
+
+class Views:
+    """The view of each page, by its session.
+
+    Gradio's own cancelling comes too late for this: the browser sends it when whatever was to take its place has ended.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[str, View] = {}
+
+    @contextmanager
+    def begin(self, session: str) -> Iterator[View]:
+        """A new view for that page; the one before it ends."""
+        if (before := self._latest.get(session)) is not None:
+            before.end()
+        view = self._latest[session] = View()
+        try:
+            yield view
+        finally:
+            if self._latest.get(session) is view:
+                del self._latest[session]
