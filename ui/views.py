@@ -27,19 +27,18 @@ class View:
     async def of(self, states: AsyncGenerator[T, None]) -> AsyncIterator[T]:
         """The states, as long as the view goes on."""
         over = asyncio.ensure_future(self._over.wait())
+        coming: asyncio.Future[T | None] = over.get_loop().create_future()
         try:
             while not self.over:
                 coming = asyncio.ensure_future(anext(states, None))
                 await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    await asyncio.gather(coming, return_exceptions=True)
-                    return
-                if (state := coming.result()) is None or self.over:
+                if not coming.done() or (state := coming.result()) is None or self.over:
                     return
                 yield state
         finally:
             over.cancel()
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
             await states.aclose()
 
 

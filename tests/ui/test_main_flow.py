@@ -245,3 +245,81 @@ def test_a_reload_in_the_middle_loses_nothing(browser: Browser, service: HandSan
         expect(visit.receipt).to_contain_text("$0.04")
         expect(visit.total).to_contain_text("this session")
         assert studio.runs == 1
+
+
+def test_the_page_shows_the_run_that_was_asked_for_last(visit: Visit) -> None:
+    """While one run goes on another is opened, and a third is pressed: each takes the page, and none is lost."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    before = visit.studio.runs
+    slow = "A cat that takes its time [sandbox:slow]"
+    generate = visit.page.get_by_role("button", name="Generate")
+    visit.prompt.fill(slow)
+    visit.generate()
+    expect(generate).to_be_disabled()  # a second press would be another run
+    expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
+
+    visit.tab("History").get_by_role("button", name="Open", exact=True).first.click()
+    expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
+    expect(generate).to_be_enabled()
+    visit.prompt.fill("A cat that comes at once")
+    visit.generate()
+    visit.expect_pictures(1)
+    expect(visit.pictures).to_have_attribute("alt", re.compile("comes at once"))
+
+    visit.result.get_by_role("button", name="Run again").click()
+    visit.prompt.fill("A cat that comes last")
+    visit.generate()
+    expect(visit.pictures).to_have_attribute("alt", re.compile("comes last"))
+    visit.expect_pictures(1)
+    assert visit.studio.runs == before + 4
+    assert len(visit.studio.sent(slow)) == 1
+
+
+def test_a_size_that_is_none_is_said_and_stops_nothing(visit: Visit) -> None:
+    """A width out of range is named at the press and spends nothing; the page goes on, with other variants too."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    before = visit.studio.runs
+    visit.prompt.fill("A cat of some size")
+    parameters = visit.open_parameters()
+    visit.choose_variant("Dev")
+    parameters.get_by_role("combobox", name="Shape").click()
+    visit.page.get_by_role("option", name="Width and height of my own").click()
+    parameters.get_by_role("spinbutton", name="Width").fill("100")
+    visit.generate()
+    alert = visit.result.get_by_role("alert")
+    expect(alert).to_contain_text("256 to 1536")
+    expect(alert).to_contain_text("nothing was charged")
+    assert visit.studio.runs == before
+
+    visit.choose_variant("Pro")
+    expect(visit.references).to_contain_text("1 of 5")
+    expect(visit.page.get_by_text("Pro has no width and height of your own.")).to_be_visible()
+    visit.generate()
+    visit.expect_pictures(1)
+    assert visit.studio.runs == before + 1
+
+
+def test_inputs_taken_back_show_no_dead_fields(visit: Visit) -> None:
+    """A preset's box is there only where it still writes the prompt."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    title = visit.page.get_by_role("textbox", name="Title")
+    for words in (None, "A TITLE OF MY OWN"):
+        visit.choose_preset("Poster with a title")
+        expect(title).to_be_visible()
+        if words:
+            title.fill(words)
+            expect(visit.prompt).to_have_value(re.compile(words))
+        prompt = visit.prompt.input_value()
+        visit.generate()
+        visit.expect_pictures(1)
+        expect(visit.pictures).to_have_attribute("alt", re.compile(re.escape(prompt[:60])))
+        visit.choose_preset("Line drawing")
+        visit.tab("History").get_by_role("button", name="Take the inputs back").first.click()
+        expect(visit.prompt).to_have_value(prompt)
+        expect(title).to_be_hidden() if words else expect(title).to_be_visible()
+        if words is None:
+            title.fill("ANOTHER")
+            expect(visit.prompt).to_have_value(re.compile("ANOTHER"))
