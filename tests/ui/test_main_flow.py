@@ -114,10 +114,13 @@ def test_a_look_at_the_parameters_sets_none(visit: Visit) -> None:
     """Opened, with another variant tried on the way, they stand at the service's own defaults, the seed at none."""
     visit.drop(CAT)
     visit.expect_cards(CAT)
-    seed = visit.open_parameters().get_by_label("Seed")
+    parameters = visit.open_parameters()
+    seed = parameters.get_by_label("Seed")
     for name in ("Pro", "Max", "Pro"):
         visit.choose_variant(name)
         expect(seed).to_have_value("") if name == "Pro" else expect(seed).to_be_hidden()
+    closely = parameters.get_by_role("spinbutton", name="How closely")
+    closely.fill("")  # and left empty, which is no wish for the least
     prompt = "A cat that nobody set anything for"
     visit.prompt.fill(prompt)
     for total in ("$0.04", "$0.08"):

@@ -17,3 +17,14 @@ window.kontext = {
 document.addEventListener("input", (event) => {
   if (event.target.closest("#fields")) event.target.dispatchEvent(new KeyboardEvent("keypress", { bubbles: true }));
 });
+
+// A number that was emptied is the one before it again: Gradio would take the lowest that the control allows.
+const numberBox = "#parameters input[type=number]";
+document.addEventListener("focus", ({ target }) => {
+  if (target.matches?.(numberBox)) target.dataset.before = target.value;
+}, true);
+document.addEventListener("blur", ({ target }) => {
+  if (!target.matches?.(numberBox) || target.value !== "" || !target.dataset.before) return;
+  target.value = target.dataset.before;
+  target.dispatchEvent(new Event("input", { bubbles: true }));
+}, true);
