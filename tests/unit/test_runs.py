@@ -54,6 +54,17 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await house.aclose()
 
 
+def unfetchable(data: dict[str, Any]) -> None:
+    """A result: the task failed, since the service could not fetch a reference."""
+    data.update(status="failed", code=1402, error="Failed to fetch media URL", outputs=[])
+
+
+def nameless(data: dict[str, Any]) -> None:
+    """A history that does not tell what was asked for."""
+    for item in data["items"]:
+        item.pop("input")
+
+
 def submitted(run: Run) -> bool:
     return all(p.id for p in run.predictions)
 
@@ -226,10 +237,6 @@ async def test_an_upload_that_is_gone_is_uploaded_again(house: House) -> None:
 
 async def test_it_is_uploaded_again_only_once(house: House) -> None:
     """A service that can never fetch a reference is not asked for ever."""
-
-    def unfetchable(data: dict[str, Any]) -> None:
-        data.update(status="failed", code=1402, error="Failed to fetch media URL", outputs=[])
-
     house.wire.always["result"] = rewritten(unfetchable)
     run = await house.run()
     assert (run.state, run.charge, len(await house.created())) == ("failed", 0, 2)
@@ -383,11 +390,6 @@ async def test_a_twin_in_the_air_is_not_taken(house: House) -> None:
 
 async def test_a_history_without_inputs_proves_nothing(house: House) -> None:
     """Where the history does not tell what was asked for, nothing is taken over, and the money stays unknown."""
-
-    def nameless(data: dict[str, Any]) -> None:
-        for item in data["items"]:
-            item.pop("input")
-
     house.wire.always["history"] = rewritten(nameless)
     house.wire.faults["submit"].append(lost_after)
     run = await house.run()
@@ -702,11 +704,7 @@ async def test_what_was_left_is_not_sent_again(house: House) -> None:
     await house.until(run, submitted)
     await house.kill()
     house.time.going.set()
-
-    def gone(data: dict[str, Any]) -> None:
-        data.update(status="failed", code=1402, error="Failed to fetch media URL", outputs=[])
-
-    house.wire.faults["result"].append(rewritten(gone))
+    house.wire.faults["result"].append(rewritten(unfetchable))
     assert await house.runs.resume(house.account) == 1
     run = await house.end_of(run)
     assert (run.state, run.charge, house.wire.seen["submit"]) == ("failed", 0, 1)
@@ -1016,11 +1014,6 @@ async def test_recovered_twice_at_once(house: House) -> None:
 
 async def test_what_was_recovered_is_counted_once(house: House) -> None:
     """A submit that may or may not be the recovered prediction stays counted, however often it is taken up."""
-
-    def nameless(data: dict[str, Any]) -> None:
-        for item in data["items"]:
-            item.pop("input")
-
     house.wire.always["history"] = rewritten(nameless)
     house.wire.faults["submit"].append(lost_after)
     run = await house.run()
