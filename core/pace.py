@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 # The service names no limit for requests that are free. This is enough for two hundred runs at once.
-REQUESTS_A_SECOND = 100
+REQUESTS_A_SECOND = 110
 _WINDOWS = 10  # a second's worth is not let out in one go, or whoever comes next would wait for the rest of it
 SLACK = 1.1  # what leaves evenly arrives less evenly, and the limit is meant for where it arrives
 

@@ -239,7 +239,7 @@ def _inputs(
     return form, note, hints, back, own_size, estimate, generate
 
 
-_PRESET = "Writes a prompt for your pictures, for you to change. Or leave it empty."
+_PRESET = "Optional: it writes a prompt, for you to change."
 _PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
 
 
