@@ -152,22 +152,20 @@ async def test_a_run_outlives_whoever_started_it(house: House) -> None:
 async def test_a_run_is_watched_from_its_first_moment(house: House) -> None:
     """Found in the history when it was just written there and does not go yet: its watcher sees it to its end."""
     pressing = asyncio.create_task(house.press())
-    run = None
-    while run is None:
-        await asyncio.sleep(0)
-        run = first_of_the_history(house, seconds=0.05)
+    run = await just_written(house)
     seen = [now async for now in house.runs.watch("ann", run.id)]
     assert seen[-1].state == "completed"
     await pressing
 
 
-def first_of_the_history(house: House, seconds: float) -> Run | None:
-    """Nothing else goes on meanwhile, but what threads do for the runs."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := house.runs.of("ann"):
-            return found[0]
-    return None
+async def just_written(house: House) -> Run:
+    """A run as it stands in the history before it goes: nothing moves meanwhile but the threads that write it."""
+    while True:
+        await asyncio.sleep(0)
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until:
+            if found := house.runs.of("ann"):
+                return found[0]
 
 
 async def test_the_reservation_stands_before_the_submit(house: House) -> None:
@@ -684,12 +682,9 @@ async def test_stopped_while_it_is_written_down(house: House) -> None:
 
 
 async def test_stopped_at_once(house: House) -> None:
-    """The press is not even recorded when the person has thought better of it."""
+    """Stopped when it is only just written down: it does not go, and nothing is sent."""
     pressing = asyncio.create_task(house.press())
-    run = None
-    while run is None:
-        await asyncio.sleep(0)
-        run = first_of_the_history(house, seconds=0.05)
+    run = await just_written(house)
     assert run.notice == ""
     await house.runs.stop_waiting("ann", run.id)
     await pressing
@@ -697,13 +692,19 @@ async def test_stopped_at_once(house: House) -> None:
     assert (run.state, run.charge, house.wire.seen["submit"]) == ("failed", 0, 0)
 
 
-async def test_what_was_left_is_not_sent_again(house: House) -> None:
-    """A task that fails for want of an upload while nobody waits for it: taking it up shows that, and sends nothing."""
+async def cut_off(house: House) -> Run:
+    """A run whose app died while its task went on, and is here again."""
     house.time.going.clear()
     run = await house.press()
     await house.until(run, submitted)
     await house.kill()
     house.time.going.set()
+    return run
+
+
+async def test_what_was_left_is_not_sent_again(house: House) -> None:
+    """A task that fails for want of an upload while nobody waits for it: taking it up shows that, and sends nothing."""
+    run = await cut_off(house)
     house.wire.faults["result"].append(rewritten(unfetchable))
     assert await house.runs.resume(house.account) == 1
     run = await house.end_of(run)
@@ -755,11 +756,7 @@ async def test_deleted_and_taken_up_at_once(house: House) -> None:
 
 async def test_resumed_and_taken_up_at_once(house: House) -> None:
     """A key that comes back while the person takes the run up: it is seen to its end once."""
-    house.time.going.clear()
-    run = await house.press()
-    await house.until(run, submitted)
-    await house.kill()
-    house.time.going.set()
+    run = await cut_off(house)
     await asyncio.gather(
         house.runs.resume(house.account),
         house.runs.take_up("ann", house.account, run.id),
