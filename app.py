@@ -46,10 +46,10 @@ def serve(settings: Settings, *, block: bool = True, **overrides: Any) -> tuple[
     from starlette.staticfiles import StaticFiles
 
     from core.backend import Backend
-    from core.references import MAX_BYTES
-    from ui.examples import ROUTE, load_examples
+    from core.pictures.reference import MAX_BYTES
     from ui.files import sweep
-    from ui.page import build, head
+    from ui.studio.examples import ROUTE, load_examples
+    from ui.studio.page import build, head
     from ui.theme import theme
 
     backend = Backend(settings, HOME / "presets")

@@ -28,15 +28,15 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.children import Child  # noqa: E402  (needs the line above when run as a script)
 from benchmarks.prepare import THREADS, make  # noqa: E402
 from benchmarks.table import heading, table, verdict  # noqa: E402
-from core.account import Account  # noqa: E402
-from core.budget import Budget  # noqa: E402
-from core.client import Client  # noqa: E402
-from core.inputs import check  # noqa: E402
-from core.ledger import Ledger  # noqa: E402
-from core.references import Reference, prepare  # noqa: E402
-from core.runs import Runs  # noqa: E402
+from core.access.budget import Budget  # noqa: E402
+from core.catalog.inputs import check  # noqa: E402
+from core.catalog.variants import REGISTRY  # noqa: E402
+from core.ledger.ledger import Ledger  # noqa: E402
+from core.pictures.reference import Reference, prepare  # noqa: E402
 from core.runs.polling import expect, next_look  # noqa: E402
-from core.variants import REGISTRY  # noqa: E402
+from core.runs.runs import Runs  # noqa: E402
+from core.service.account import Account  # noqa: E402
+from core.service.client import Client  # noqa: E402
 
 SECONDS = 4.3
 LONG = 17.0

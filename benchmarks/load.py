@@ -79,7 +79,7 @@ def serve(base_url: str, folder: Path) -> None:
 
 def card(folder: Path) -> dict[str, Any]:
     """A small reference, as the page holds it after a drop."""
-    from core.references import prepare
+    from core.pictures.reference import prepare
     from ui.files import served
 
     picture = io.BytesIO()
@@ -174,7 +174,7 @@ async def measure(app: Child, folder: Path, over: float) -> Result:
 
 def ended(folder: Path, visitors: Sequence[str]) -> list[float]:
     """Seconds over the model of each run, from the press to its picture on the disk."""
-    from core.ledger import Ledger
+    from core.ledger.ledger import Ledger
 
     ledger = Ledger(folder)
     records = [record for visitor in visitors for record in ledger.of(visitor)]

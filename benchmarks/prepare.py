@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core.references import Reference, prepare  # noqa: E402  (needs the line above when run as a script)
+from core.pictures.reference import Reference, prepare  # noqa: E402  (needs the line above when run as a script)
 
 NAMES = ("portrait", "cat", "coffee", "launch", "galaxies")
 SIZE = (4000, 3000)

@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.children import attend  # noqa: E402  (needs the line above when run as a script)
-from core.sandbox import create_app, pictures, tasks  # noqa: E402
+from sandbox import create_app  # noqa: E402
+from sandbox.collage import pictures  # noqa: E402
+from sandbox.server import tasks  # noqa: E402
 
 KINDS = (
     ("result", r"GET .*/result$"),

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import httpx
 from filelock import BaseFileLock, FileLock, Timeout
 
-from core.account import Account
-from core.budget import Budget
-from core.client import Client
+from core.access.budget import Budget
 from core.errors import SettingsError
-from core.ledger import Ledger
-from core.pace import Pace
-from core.presets import Preset, load_presets
-from core.references import Reference, prepare
-from core.runs import Runs
+from core.ledger.ledger import Ledger
+from core.pictures.reference import Reference, prepare
+from core.prompts.presets import Preset, load_presets
+from core.runs.runs import Runs
+from core.service.account import Account
+from core.service.client import Client
+from core.service.rate_limit import Pace
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _sandbox(seconds: float) -> ASGIApp:
 
     @cache
     def built() -> ASGIApp:
-        from core.sandbox import create_app
+        from sandbox import create_app
 
         return create_app(seconds=seconds)
 

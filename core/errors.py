@@ -24,7 +24,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from core.prediction import Prediction
+    from core.service.prediction import Prediction
 
 Charged = Literal["no", "yes", "unknown"]
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from core.backend import Backend
+from core.catalog.estimate import dollars, estimate
+from core.catalog.inputs import check
+from core.catalog.variants import REGISTRY, SEED, Variant
 from core.errors import KontextError
-from core.estimate import dollars, estimate
-from core.inputs import check
-from core.prompts import compose
-from core.references import prepare
-from core.run import Run
+from core.ledger.run import Run
+from core.pictures.reference import prepare
+from core.prompts.compose import compose
 from core.settings import Settings, read
-from core.variants import REGISTRY, SEED, Variant
 
 HOME = Path(__file__).resolve().parents[1]
 VISITOR = "live"

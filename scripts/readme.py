@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.estimate import dollars
+from core.catalog.estimate import dollars
+from core.catalog.variants import PICTURES, REGISTRY, Variant
 from core.settings import VARIABLES
-from core.variants import PICTURES, REGISTRY, Variant
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

@@ -12,12 +12,12 @@ import gradio as gr
 from gradio.data_classes import FileData
 
 from core.backend import Backend
+from core.catalog.estimate import estimate
+from core.catalog.inputs import check, find_problems, find_variant, seed_drawer
+from core.catalog.variants import PICTURES
 from core.errors import InputError, KontextError, Problem
-from core.estimate import estimate
-from core.inputs import check, find_problems, find_variant, seed_drawer
-from core.references import Reference
-from core.run import Run
-from core.variants import PICTURES
+from core.ledger.run import Run
+from core.pictures.reference import Reference
 from ui.files import served, uploaded
 
 # Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.

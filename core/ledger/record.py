@@ -8,10 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.account import Account, AccountKind
-from core.estimate import estimate
-from core.inputs import Inputs
-from core.run import FINISHED, ChargeSource, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.catalog.estimate import estimate
+from core.catalog.inputs import Inputs
+from core.ledger.run import FINISHED, ChargeSource, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.service.account import Account, AccountKind
 
 # Our own words for a prediction that the service has not told us an id for; with an id, `status` is the service's.
 RESERVED = "reserved"

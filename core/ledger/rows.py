@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.ledger.record import Entry, Facts, Record
-from core.run import Output, RunReference, Trouble
+from core.ledger.run import Output, RunReference, Trouble
 
 # Columns that are fields of the same name.
 _FACTS = (

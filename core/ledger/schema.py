@@ -8,7 +8,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-from core.estimate import MILL
+from core.catalog.estimate import MILL
 
 _MICRO = Decimal("0.000001")
 

@@ -10,16 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from core.account import Account
-from core.client.pictures import Picture
 from core.errors import KontextError, Unreachable
 from core.ledger.record import Entry, Facts
-from core.prediction import Prediction
-from core.run import Output, Trouble
-from core.runs import ends, outputs
+from core.ledger.run import Output, Trouble
+from core.pictures.output import Picture
+from core.runs import files, outcomes
+from core.runs.journal import Notes, log_foreign
 from core.runs.live import Live
-from core.runs.notes import Notes, log_foreign
-from core.runs.patience import Patience
+from core.runs.timeouts import Patience
+from core.service.account import Account
+from core.service.prediction import Prediction
 
 READY = "The picture is ready at the service, but can't be fetched just now; trying again."
 BETWEEN_KNOCKS = 15.0  # seconds
@@ -73,9 +73,9 @@ class Collector:
         got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
         lost = tuple(thing for thing in brought if isinstance(thing, Trouble))
         if not got and not lost:
-            return ends.empty(replace(entry, settled_at=self._clock()), flagged=bool(flagged))
+            return outcomes.empty(replace(entry, settled_at=self._clock()), flagged=bool(flagged))
         asked = pictures if isinstance(pictures := entry.payload.get("num_images"), int) else 1
-        lacking = ends.lacking(entry, asked=asked, made=len(numbers), flagged=flagged)
+        lacking = outcomes.lacking(entry, asked=asked, made=len(numbers), flagged=flagged)
         settled_at = None if lost else self._clock()
         return replace(entry, outputs=got, troubles=(*lacking, *lost), settled_at=settled_at)
 
@@ -85,17 +85,17 @@ class Collector:
             picture = await self._picture(live, account, entry, output)
             return await self._write(facts, entry, number, picture)
         except KontextError as error:
-            return ends.lost(entry, number, error.happened, ends.TAKE_UP)
+            return outcomes.lost(entry, number, error.happened, outcomes.TAKE_UP)
         except OSError:
             reason = "The app's disk is full or can't be written to."
-            return ends.lost(entry, number, reason, f"Free some space. {ends.TAKE_UP}")
+            return outcomes.lost(entry, number, reason, f"Free some space. {outcomes.TAKE_UP}")
         except Exception as fault:
             log_foreign(fault, f"run {facts.id}, picture {number}")
-            return ends.lost(entry, number, "Something went wrong in the app itself.", ends.TAKE_UP)
+            return outcomes.lost(entry, number, "Something went wrong in the app itself.", outcomes.TAKE_UP)
 
     async def _picture(self, live: Live, account: Account, entry: Entry, output: str) -> Picture:
         if not output.startswith(("https://", "http://")):
-            return await asyncio.to_thread(outputs.decode, output)
+            return await asyncio.to_thread(files.decode, output)
         until = self._clock() + self._patience.fetch
         while True:
             try:
@@ -109,9 +109,9 @@ class Collector:
 
     async def _write(self, facts: Facts, entry: Entry, number: int, picture: Picture) -> Output:
         assert entry.id is not None
-        name = outputs.name(facts.variant_id, facts.created_at, entry.seed, number, picture.format)
-        path = outputs.folder_of(self._folder, facts.id) / name
-        await asyncio.to_thread(outputs.write, path, picture.data)
+        name = files.name(facts.variant_id, facts.created_at, entry.seed, number, picture.format)
+        path = files.folder_of(self._folder, facts.id) / name
+        await asyncio.to_thread(files.write, path, picture.data)
         return Output(number, path, picture.width, picture.height, entry.seed, entry.id)
 
     async def _with_bill(self, account: Account, entry: Entry) -> Entry:

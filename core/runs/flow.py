@@ -11,27 +11,27 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from core.account import Account
+from core.catalog.inputs import Inputs
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
-from core.inputs import Inputs
-from core.ledger import Ledger
+from core.ledger.ledger import Ledger
 from core.ledger.record import RESERVED, Entry, ending
-from core.prediction import MEDIA_NOT_FETCHED_CODE, Prediction
-from core.references import Reference
-from core.run import Trouble
-from core.runs import ends
+from core.ledger.run import Trouble
+from core.pictures.reference import Reference
+from core.runs import outcomes
 from core.runs.collect import Collector, without_pictures
+from core.runs.concurrency import Slots
+from core.runs.journal import Notes, log_foreign
 from core.runs.live import Live, Stopped
-from core.runs.notes import Notes, log_foreign
-from core.runs.patience import Patience
 from core.runs.prepare import Preparer
 from core.runs.quotes import Quotes
 from core.runs.reconcile import Search
-from core.runs.slots import Slots
 from core.runs.submit import Claims, Submitter
+from core.runs.timeouts import Patience
 from core.runs.times import Times
 from core.runs.uploads import Uploads
 from core.runs.waiting import Waiter
+from core.service.account import Account
+from core.service.prediction import MEDIA_NOT_FETCHED_CODE, Prediction
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds after a 429 that does not say how long
 
@@ -112,19 +112,19 @@ class Flow:
         try:
             await step()  # made here: cancelled before it comes to this, it leaves no coroutine behind
         except Stopped:
-            await self._break_off(live, number, STOPPED_UNSENT, STOPPED, ends.AGAIN)
+            await self._break_off(live, number, STOPPED_UNSENT, STOPPED, outcomes.AGAIN)
         except KontextError as error:
             await self._break_off(live, number, error.happened, error.happened, error.advice)
         except Exception as fault:
             log_foreign(fault, f"run {live.record.facts.id}, prediction {number}")
-            await self._break_off(live, number, ends.BROKEN, ends.BROKEN, ends.AGAIN)
+            await self._break_off(live, number, outcomes.BROKEN, outcomes.BROKEN, outcomes.AGAIN)
         finally:
             live.over(number)
 
     async def _break_off(self, live: Live, number: int, unsent: str, sent: str, advice: str) -> None:
         entry = live.entry(number)
-        happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, ends.TAKE_UP)
-        await self._notes.after(live, ends.broken_off(entry, happened, advice, self._clock()))
+        happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, outcomes.TAKE_UP)
+        await self._notes.after(live, outcomes.broken_off(entry, happened, advice, self._clock()))
 
     async def _see_through(self, live: Live, account: Account, number: int, until: datetime) -> None:
         """Send it, in its turn and as soon as the service has room, and stay with it to its end."""
@@ -162,7 +162,7 @@ class Flow:
         """Go on where it was left."""
         entry = live.entry(number)
         if entry.status == RESERVED:
-            unsent = ends.not_sent(entry, self._clock(), Trouble(INTERRUPTED, "no", ends.AGAIN))
+            unsent = outcomes.not_sent(entry, self._clock(), Trouble(INTERRUPTED, "no", outcomes.AGAIN))
             await self._notes.after(live, unsent)
             return
         slots = self._slots_of(account)
@@ -181,7 +181,7 @@ class Flow:
 
     async def _sit_out(self, live: Live, number: int, pause: float, until: datetime) -> None:
         if self._clock() >= until:
-            raise KontextError(CROWDED, ends.AGAIN)
+            raise KontextError(CROWDED, outcomes.AGAIN)
         live.tell(number, BUSY.format(seconds=pause))
         await live.unless_stopped(self._sleep(pause))
         live.tell(number, "")
@@ -206,7 +206,7 @@ class Flow:
     ) -> None:
         """`resend`: it may be sent once more where the service could not fetch an upload; else that is a failure."""
         entry = live.entry(number)
-        entry = replace(entry, status=prediction.status, error=ends.clean(prediction.error), troubles=())
+        entry = replace(entry, status=prediction.status, error=outcomes.clean(prediction.error), troubles=())
         entry = replace(entry, model_seconds=prediction.seconds)
         if prediction.seconds is not None:
             self._times.learn(live.record.facts, prediction.seconds)
@@ -215,7 +215,7 @@ class Flow:
         elif resend and prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
             await self._upload_again(live, account, entry, prediction, until)
         else:
-            end = ends.failed(entry, prediction, self._clock())
+            end = outcomes.failed(entry, prediction, self._clock())
             await self._notes.after(live, end, without_pictures(prediction.answer))
 
     def _may_upload_again(self, live: Live, entry: Entry) -> bool:
@@ -230,7 +230,7 @@ class Flow:
         self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
     ) -> None:
         now = self._clock()
-        first = ends.failed(entry, prediction, now)
+        first = outcomes.failed(entry, prediction, now)
         try:
             urls = await self._preparer.urls_anew(live, account, entry.payload)
             payload = {**entry.payload, "images": urls}

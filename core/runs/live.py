@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from core.ledger.record import Entry, Record, snapshot
-from core.run import Run, State
+from core.ledger.run import Run, State
 from core.runs.polling import Expectation
 
 T = TypeVar("T")

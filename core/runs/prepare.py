@@ -9,18 +9,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.account import Account
+from core.catalog.inputs import Inputs
 from core.errors import KontextError
-from core.inputs import Inputs
 from core.ledger.record import Entry, Facts
-from core.references import Reference
-from core.run import Trouble
-from core.runs import ends
+from core.ledger.run import Trouble
+from core.pictures.reference import Reference
+from core.runs import outcomes
+from core.runs.journal import log_foreign
 from core.runs.live import Live, Stopped
-from core.runs.notes import log_foreign
-from core.runs.patience import Patience
 from core.runs.quotes import Quotes
+from core.runs.timeouts import Patience
 from core.runs.uploads import Uploads
+from core.service.account import Account
 
 
 class Preparer:
@@ -42,12 +42,12 @@ class Preparer:
             await live.unless_stopped(asyncio.wait({asking}, timeout=self._patience.aside))
             entries = _priced(live, asking.result() if asking.done() else None)
         except Stopped:
-            self._call_off(live, Trouble("This was stopped before it was sent.", "no", ends.AGAIN))
+            self._call_off(live, Trouble("This was stopped before it was sent.", "no", outcomes.AGAIN))
         except KontextError as error:
             self._call_off(live, Trouble(error.happened, "no", error.advice))
         except Exception as fault:
             log_foreign(fault, f"run {live.record.facts.id}, before sending")
-            self._call_off(live, Trouble(ends.BROKEN, "no", ends.AGAIN))
+            self._call_off(live, Trouble(outcomes.BROKEN, "no", outcomes.AGAIN))
         else:
             live.put(*(replace(entry, payload={**entry.payload, "images": urls}) for entry in entries))
             return True
@@ -73,7 +73,7 @@ class Preparer:
         return await self.urls(live, account)
 
     def _call_off(self, live: Live, trouble: Trouble) -> None:
-        live.put(*(ends.not_sent(entry, self._clock()) for entry in live.record.current))
+        live.put(*(outcomes.not_sent(entry, self._clock()) for entry in live.record.current))
         live.rewrite(replace(live.record, troubles=(trouble,)))
 
 
@@ -87,7 +87,7 @@ def _priced(live: Live, quote: Decimal | None) -> tuple[Entry, ...]:
     if quote is None:
         return entries
     if quote * len(entries) > estimate:
-        raise ends.too_dear(quote * len(entries), estimate)
+        raise outcomes.too_dear(quote * len(entries), estimate)
     return tuple(replace(entry, reserved=quote, source="quote") for entry in entries)
 
 

@@ -10,10 +10,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from core.account import Account
 from core.errors import KontextError
-from core.runs.notes import log_foreign
-from core.runs.shared import Shared
+from core.runs.journal import log_foreign
+from core.runs.single_flight import Shared
+from core.service.account import Account
 
 REMEMBERED = timedelta(minutes=5)
 MOST = 256  # so that no stream of odd parameters fills the memory

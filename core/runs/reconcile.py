@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.account import Account
-from core.client import Client
 from core.errors import KontextError, LedgerError, ServiceError
-from core.ledger import Ledger
+from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
-from core.prediction import Prediction
-from core.runs import ends
+from core.runs import outcomes
+from core.runs.journal import Notes
 from core.runs.live import Live
-from core.runs.notes import Notes
-from core.runs.patience import Patience
 from core.runs.submit import Claims
+from core.runs.timeouts import Patience
+from core.service.account import Account
+from core.service.client import Client
+from core.service.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -169,13 +169,13 @@ class Search:
         assert entry.submitting_at is not None
         now = self._clock()
         if findings is None:
-            return ends.broken_off(entry, UNHEARD, LOOK_AGAIN, now) if now >= until else None
+            return outcomes.broken_off(entry, UNHEARD, LOOK_AGAIN, now) if now >= until else None
         if now < entry.submitting_at + self._patience.search:
             return None
         if now > entry.submitting_at + KEPT:
-            return ends.gone(entry, KontextError(TOO_LATE), now, charged="unknown")
+            return outcomes.gone(entry, KontextError(TOO_LATE), now, charged="unknown")
         strangers = await self._strangers(findings)
-        return ends.unclear(entry, strangers) if strangers else ends.not_created(entry, now)
+        return outcomes.unclear(entry, strangers) if strangers else outcomes.not_created(entry, now)
 
     async def _strangers(self, findings: Findings) -> int:
         """How many predictions there are that may be this one.

@@ -8,11 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.account import Account
+from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
 from core.errors import InputError, KontextError, Problem, ServiceError
 from core.ledger.record import Entry, Facts, Record
-from core.prediction import Prediction
-from core.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
+from core.service.account import Account
+from core.service.prediction import Prediction
 
 PAGES = 5  # of the history, searched for what was asked for; a picture without its inputs is still a picture
 _APART = (PROMPT.name, "images", SEED.name, PICTURES.name)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from core.account import Account
 from core.errors import KontextError, RateLimited, SubmitUnknown
 from core.ledger.record import RESERVED, SUBMITTING, Entry
-from core.prediction import Prediction
-from core.runs import ends
+from core.runs import outcomes
 from core.runs.collect import without_pictures
+from core.runs.journal import Notes, log_foreign
 from core.runs.live import Live, Stopped
-from core.runs.notes import Notes, log_foreign
+from core.service.account import Account
+from core.service.prediction import Prediction
 
 
 class Claims:
@@ -89,7 +89,7 @@ class Submitter:
         except (SubmitUnknown, RateLimited):
             raise
         except KontextError as error:
-            await self._notes.after(live, ends.refused(entry, error, self._clock()))
+            await self._notes.after(live, outcomes.refused(entry, error, self._clock()))
             return None
 
     async def hear_out(self, seconds: float) -> None:

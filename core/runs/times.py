@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from core.catalog.variants import REGISTRY
 from core.errors import LedgerError
-from core.ledger import Ledger
+from core.ledger.ledger import Ledger
 from core.ledger.record import Facts
 from core.runs.polling import REMEMBERED, Expectation, expect
-from core.variants import REGISTRY
 
 _Kind = tuple[str, bool]  # the variant's id, and whether it is the sandbox: that is a world of its own
 

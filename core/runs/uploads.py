@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from core.account import Account
 from core.errors import LedgerError
-from core.ledger import Ledger
-from core.references import Reference
-from core.runs.shared import Shared
+from core.ledger.ledger import Ledger
+from core.pictures.reference import Reference
+from core.runs.single_flight import Shared
+from core.service.account import Account
 
 log = logging.getLogger(__name__)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from core.account import Account
 from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
 from core.ledger.record import Entry
-from core.prediction import Prediction
-from core.runs import ends
+from core.runs import outcomes
+from core.runs.journal import Notes
 from core.runs.live import Live
-from core.runs.notes import Notes
-from core.runs.patience import Patience
 from core.runs.polling import next_look
+from core.runs.timeouts import Patience
 from core.runs.times import Times
+from core.service.account import Account
+from core.service.prediction import Prediction
 
 CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
 NAP = 0.5  # seconds at most before thinking again about when to look
@@ -76,7 +76,7 @@ class Waiter:
             if prediction is not None and prediction.finished:
                 return prediction
             if self._clock() >= until:
-                raise WaitTimeout(str(live.entry(number).id), LATE, ends.TAKE_UP)
+                raise WaitTimeout(str(live.entry(number).id), LATE, outcomes.TAKE_UP)
             await self._pause(live, number)
 
     async def _pause(self, live: Live, number: int) -> None:
@@ -119,7 +119,7 @@ class Waiter:
     def _gone(self, live: Live, account: Account, number: int, error: ServiceError) -> Entry:
         # The embedded sandbox forgets everything when the app closes, and never charged for any of it.
         charged: Charged = "no" if account.kind == "sandbox" else "unknown"
-        return ends.gone(live.entry(number), error, self._clock(), charged=charged)
+        return outcomes.gone(live.entry(number), error, self._clock(), charged=charged)
 
 
 class _Gone(Exception):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from PIL import Image
 from server import Books
 
-from core.run import Run
+from core.ledger.run import Run
 
 
 def check_books(runs: Sequence[Run], total: Decimal, books: Books) -> None:

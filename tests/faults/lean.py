@@ -19,15 +19,15 @@ import httpx
 from PIL import Image
 from server import KEY
 
-from core.account import Account
-from core.budget import Budget
-from core.client import LIMITS, Client
-from core.inputs import check
-from core.ledger import Ledger
-from core.references import Reference, prepare
-from core.run import Run
-from core.runs import Runs
-from core.runs.patience import Patience
+from core.access.budget import Budget
+from core.catalog.inputs import check
+from core.ledger.ledger import Ledger
+from core.ledger.run import Run
+from core.pictures.reference import Reference, prepare
+from core.runs.runs import Runs
+from core.runs.timeouts import Patience
+from core.service.account import Account
+from core.service.client import LIMITS, Client
 
 HASTE = 20  # a pause of the app is that many times shorter here
 PATIENCE = Patience(
@@ -135,7 +135,7 @@ def spent(folder: Path, visitor: str = VISITOR) -> Decimal:
 # a process of its own, which can be killed
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["lean", "core.sandbox"])
+_FORKS.set_forkserver_preload(["lean", "sandbox"])
 
 
 def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:

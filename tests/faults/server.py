@@ -20,7 +20,7 @@ import httpx
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from core.sandbox import create_app
+from sandbox import create_app
 
 T = TypeVar("T")
 

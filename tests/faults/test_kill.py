@@ -16,7 +16,7 @@ from checks import check_books, check_ends
 from lean import MAX, PRO, Press, history, live, spent, start_process
 from server import Exchange, Fault, Server, after, half_a_json, html, plainly, reset
 
-from core.run import Run
+from core.ledger.run import Run
 
 RUNS = 20
 SECONDS = 30  # for a process to say something

@@ -28,7 +28,7 @@ from running import (
 )
 from server import Books
 
-from core.run import Run
+from core.ledger.run import Run
 
 MOST_RUNS = 3
 

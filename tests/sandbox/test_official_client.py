@@ -16,7 +16,7 @@ from PIL import Image
 from wavespeed import Client
 from worlds import DEV, MODELS, PRO, picture
 
-from core.sandbox import create_app
+from sandbox import create_app
 
 SECONDS = 0.05
 

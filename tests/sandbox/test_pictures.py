@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 from worlds import picture
 
-from core.sandbox import pictures, reading
-from core.sandbox.colours import look
-from core.sandbox.layouts import ARRANGEMENTS, Print, Stage, suitable
-from core.sandbox.pictures import Unreadable, choose
-from core.sandbox.words import Box, Type
+from sandbox.collage import pictures, reading
+from sandbox.collage.colours import look
+from sandbox.collage.layouts import ARRANGEMENTS, Print, Stage, suitable
+from sandbox.collage.pictures import Unreadable, choose
+from sandbox.collage.words import Box, Type
 
 NOTICE = "Sandbox preview: no model made this"
 

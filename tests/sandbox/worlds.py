@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from core.sandbox import create_app
+from sandbox import create_app
 
 FAMILY = "wavespeed-ai/flux-kontext-"
 MODELS = [FAMILY + name for name in ("pro/multi", "max/multi", "dev/multi", "dev/multi-ultra-fast")]

@@ -25,8 +25,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from starlette.types import Receive, Scope, Send
 
 import app
-from core.sandbox import create_app
 from core.settings import read
+from sandbox import create_app
 
 HOME = Path(app.__file__).parent
 PHOTOS = HOME / "examples"

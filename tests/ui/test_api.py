@@ -13,7 +13,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from studio import CAT, GRASS, Studio
 
-from core.variants import REGISTRY, Variant
+from core.catalog.variants import REGISTRY, Variant
 
 VARIANTS = [pytest.param(variant, id=variant.id) for variant in REGISTRY.values()]
 

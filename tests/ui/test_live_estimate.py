@@ -5,8 +5,8 @@ from __future__ import annotations
 from playwright.sync_api import Browser, Route, expect
 from studio import Studio, Visit
 
-from core.estimate import javascript, sum_in_words
-from core.variants import PICTURES, REGISTRY
+from core.catalog.estimate import javascript, sum_in_words
+from core.catalog.variants import PICTURES, REGISTRY
 
 COUNTS = range(int(PICTURES.minimum or 1), int(PICTURES.maximum or 1) + 1)
 

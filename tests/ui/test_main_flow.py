@@ -9,8 +9,8 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
 
-from core.estimate import dollars, sum_in_words
-from core.variants import REGISTRY, Variant
+from core.catalog.estimate import dollars, sum_in_words
+from core.catalog.variants import REGISTRY, Variant
 
 # Markup in the three ways in which a page could mistake a text for its own.
 HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} ${value}"

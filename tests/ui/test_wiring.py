@@ -15,8 +15,8 @@ from studio import HOME
 
 from core.backend import Backend
 from core.settings import read
-from ui.examples import load_examples
-from ui.page import build
+from ui.studio.examples import load_examples
+from ui.studio.page import build
 
 
 @pytest.fixture(scope="module")

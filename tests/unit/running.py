@@ -17,17 +17,17 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from core.account import Account, AccountKind
-from core.budget import Budget
-from core.client import Client
-from core.inputs import check
-from core.ledger import Ledger
-from core.prediction import Prediction
-from core.references import Reference, prepare
-from core.run import Run
-from core.runs import Runs
-from core.runs.patience import Patience
-from core.sandbox import create_app
+from core.access.budget import Budget
+from core.catalog.inputs import check
+from core.ledger.ledger import Ledger
+from core.ledger.run import Run
+from core.pictures.reference import Reference, prepare
+from core.runs.runs import Runs
+from core.runs.timeouts import Patience
+from core.service.account import Account, AccountKind
+from core.service.client import Client
+from core.service.prediction import Prediction
+from sandbox import create_app
 
 KEY = "wsk_planted_secret_4711"
 

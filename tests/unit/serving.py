@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from core.sandbox import create_app
+from sandbox import create_app
 
 SUBMIT = "/api/v3/wavespeed-ai/"
 

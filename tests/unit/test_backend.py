@@ -13,10 +13,10 @@ from PIL import Image
 from serving import Served, serving
 
 from core.backend import Backend
+from core.catalog.inputs import check
 from core.errors import BudgetError, KeyRejected, PresetError, SettingsError
-from core.inputs import check
-from core.references import prepare
-from core.run import Run
+from core.ledger.run import Run
+from core.pictures.reference import prepare
 from core.settings import read
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from huggingface_hub import SpaceCard
 
+from core.catalog.variants import REGISTRY
 from core.settings import VARIABLES
-from core.variants import REGISTRY
 from scripts.readme import written
 
 HOME = Path(__file__).resolve().parents[2]

@@ -1,0 +1,52 @@
+"""Who may still spend what of the host's key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from core.catalog.estimate import dollars
+from core.errors import BudgetError
+from core.ledger.ledger import midnight
+
+_OWN_KEY = "Come back then, or bring your own WaveSpeedAI key."
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Two caps in USD for a UTC day, None: no cap. `daily` holds for all visitors together, `visitor` for each."""
+
+    daily: Decimal | None = None
+    visitor: Decimal | None = None
+
+    def check(self, amount: Decimal, *, spent: Decimal, spent_by_visitor: Decimal, now: datetime) -> None:
+        """Let a run pass that costs `amount`, when that much was spent or reserved since midnight UTC.
+
+        Raises:
+            BudgetError: which cap refuses it, what is left of it, when it renews.
+        """
+        if not amount.is_finite() or amount <= 0:
+            raise BudgetError(
+                "What this run would cost can't be told, so it was not sent.", "Choose another variant.", cap="unpriced"
+            )
+        if self.visitor is not None and spent_by_visitor + amount > self.visitor:
+            raise _refusal("visitor", self.visitor, spent_by_visitor, amount, now)
+        if self.daily is not None and spent + amount > self.daily:
+            raise _refusal("daily", self.daily, spent, amount, now)
+
+
+def _refusal(
+    cap: Literal["daily", "visitor"], limit: Decimal, spent: Decimal, amount: Decimal, now: datetime
+) -> BudgetError:
+    left = max(limit - spent, Decimal(0))
+    renews = midnight(now) + timedelta(days=1)
+    whose = "what one visitor may spend" if cap == "visitor" else "what all visitors together may spend"
+    happened = (
+        f"This run would cost {dollars(amount)}, and {dollars(left)} is left today of the {dollars(limit)} that are "
+        f"{whose} here in a day."
+    )
+    cheaper = " Choose a cheaper variant or fewer pictures, or wait." if left else ""
+    advice = f"It renews at midnight UTC, on {renews.day} {renews:%B}.{cheaper} {_OWN_KEY}"
+    return BudgetError(happened, advice, cap=cap, limit=limit, left=left, renews=renews)

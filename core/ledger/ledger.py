@@ -1,0 +1,321 @@
+"""Every run and every cent, durable before it happens: SQLite, written ahead, flushed to the disk at each commit.
+
+Every method blocks for as long as the disk takes: from async code, call it in a thread. Any thread may.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import LedgerError
+from core.ledger import rows
+from core.ledger.record import Entry, Record
+from core.ledger.run import FINISHED
+from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
+
+Check = Callable[[Decimal, Decimal], None]  # (spent by all, spent by the visitor) since midnight; raises to refuse
+
+FILE = "ledger.db"
+
+_COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
+_WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
+_KEPT = runs.c.deleted_at.is_(None)
+_NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
+_ANSWERS_APART = [column for column in predictions.c if column.name != "answer"]
+
+# What SQLite calls it -> what happened, what to do.
+_FAULTS = {
+    "SQLITE_FULL": ("The disk is full, so the run can't be recorded.", "Free some space, then try again."),
+    "SQLITE_READONLY": (
+        "The app's data folder can't be written to, so the run can't be recorded.",
+        "Give the app leave to write there, or choose another folder with KONTEXT_DATA_DIR.",
+    ),
+    "SQLITE_BUSY": (
+        "Another program holds the app's records locked, so the run can't be recorded.",
+        "Close whatever has the file ledger.db open, then try again.",
+    ),
+    "SQLITE_NOTADB": ("The file ledger.db is damaged.", "Move it away; the app then starts a new one."),
+}
+_FAULTS["SQLITE_CANTOPEN"] = _FAULTS["SQLITE_READONLY"]
+_FAULTS["SQLITE_LOCKED"] = _FAULTS["SQLITE_BUSY"]
+_FAULTS["SQLITE_CORRUPT"] = _FAULTS["SQLITE_NOTADB"]
+_OTHER_FAULT = ("The app's records can't be written or read.", "Look at the disk that holds ledger.db, then try again.")
+
+# Bytes that must be free before anything is spent: four large pictures and their rows.
+ROOM = 32 * 1024 * 1024
+
+LINE = 10  # how many times longer than for the database itself a writer waits for the writers before it
+
+
+def midnight(now: datetime) -> datetime:
+    """The start of the UTC day that `now` is in."""
+    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+
+
+class Ledger:
+    """The ledger in a folder, made or brought up to date on opening. `patience`: seconds to wait for a lock.
+
+    Raises:
+        LedgerError: from every method, where the file can't be read or written.
+    """
+
+    def __init__(self, folder: Path, *, patience: float = 5.0) -> None:
+        self.home = folder
+        # One writer at a time is all that SQLite allows; here they queue instead of knocking again and again.
+        self._writing = threading.Lock()
+        self._patience = patience
+        self._engine = sa.create_engine(f"sqlite:///{folder / FILE}", connect_args={"timeout": patience})
+        sa.event.listen(self._engine, "connect", _on_connect)
+        sa.event.listen(self._engine, "begin", _on_begin)
+        with _in_our_words():
+            folder.mkdir(parents=True, exist_ok=True)
+        with self._write() as connection:
+            migrate(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # writing
+
+    def reserve(self, record: Record, check: Check) -> None:
+        """Write a new run if `check` lets its cost pass; no other reservation comes between the two."""
+        facts = record.facts
+        self._insist_on_room()
+        with self._write() as connection:
+            if facts.account_kind == "host":
+                since = midnight(facts.created_at)
+                check(_spent(connection, since), _spent(connection, since, facts.visitor))
+            self._insert(connection, record)
+
+    def add(self, record: Record) -> None:
+        """Write a run that costs nothing new."""
+        with self._write() as connection:
+            self._insert(connection, record)
+
+    def save(self, run_id: str, *entries: Entry, answer: Mapping[str, Any] | None = None) -> None:
+        """Write entries as they stand now; `answer` is the service's record of the first one as it came."""
+        with self._write() as connection:
+            for number, entry in enumerate(entries):
+                self._put(connection, run_id, entry, answer if number == 0 else None)
+
+    def announce(self, run_id: str, *entries: Entry) -> None:
+        """Write entries of what is about to happen; refused where its pictures would find no place on the disk."""
+        self._insist_on_room()
+        self.save(run_id, *entries)
+
+    def claim(self, run_id: str, entry: Entry) -> bool:
+        """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
+        with self._write() as connection:
+            taken = sa.select(predictions.c.run_id).where(predictions.c.prediction_id == entry.id)
+            if connection.execute(taken).first() is not None:
+                return False
+            self._put(connection, run_id, entry, None)
+            return True
+
+    def end(self, record: Record) -> None:
+        """Write how the run stands as a whole, and every entry again, in case an earlier writing of one failed."""
+        with self._write() as connection:
+            for entry in record.entries:
+                self._put(connection, record.facts.id, entry, None)
+            change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
+            connection.execute(change)
+
+    def delete(self, run_id: str, now: datetime) -> None:
+        """Take what a run was about out of the ledger. Its money, and the ids that are taken, stay."""
+        emptied: dict[str, Any] = {
+            "prompt": "",
+            "preset": None,
+            "parameters": {},
+            "refs": [],
+            "seed": None,
+            "troubles": [],
+        }
+        bare: dict[str, Any] = {"payload": {}, "error": "", "outputs": [], "troubles": [], "answer": None}
+        with self._write() as connection:
+            connection.execute(runs.update().where(runs.c.id == run_id).values(deleted_at=now, **emptied))
+            connection.execute(predictions.update().where(predictions.c.run_id == run_id).values(bare))
+
+    # reading
+
+    def find(self, visitor: str, run_id: str) -> Record | None:
+        found = self._records(_KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor))
+        return found[0] if found else None
+
+    def of(self, visitor: str) -> list[Record]:
+        """The visitor's runs, newest first."""
+        return self._records(_KEPT & (runs.c.visitor == visitor))
+
+    def newest(self, visitor: str) -> Record | None:
+        which = _KEPT & (runs.c.visitor == visitor)
+        newest = sa.select(runs.c.id).where(which).order_by(*_NEWEST_FIRST).limit(1).scalar_subquery()
+        found = self._records(runs.c.id == newest)
+        return found[0] if found else None
+
+    def unfinished(self, account_id: str) -> list[Record]:
+        return self._records(_KEPT & (runs.c.account_id == account_id) & runs.c.state.not_in(FINISHED))
+
+    def holder(self, prediction_id: str) -> tuple[str, str | None] | None:
+        """Whose prediction it is: the visitor, and the run (None: deleted). None where nobody here has it."""
+        query = (
+            sa.select(runs.c.visitor, runs.c.id, runs.c.deleted_at)
+            .select_from(_WITH_RUN)
+            .where(predictions.c.prediction_id == prediction_id)
+            .order_by(runs.c.created_at.desc())
+        )
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row.visitor, None if row.deleted_at else row.id)
+
+    def taken(self, prediction_ids: Iterable[str]) -> set[str]:
+        """Those of the ids that an entry has by a submit of its own; one that was recovered has reserved nothing."""
+        asked = predictions.c.prediction_id.in_(list(prediction_ids))
+        query = sa.select(predictions.c.prediction_id).where(asked, predictions.c.reserved > Decimal(0))
+        with self._read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
+        """USD that the visitor's runs since then cost: of one account, or of all that are charged for."""
+        account = runs.c.account_kind != "sandbox" if account_id is None else runs.c.account_id == account_id
+        with self._read() as connection:
+            return _sum(connection, account & (runs.c.visitor == visitor) & (runs.c.created_at >= since))
+
+    def durations(self, variant_id: str, *, sandbox: bool, count: int = 20) -> list[float]:
+        """Seconds that the model took for the last runs of a variant, newest last."""
+        kind = runs.c.account_kind == "sandbox" if sandbox else runs.c.account_kind != "sandbox"
+        query = (
+            sa.select(predictions.c.model_seconds)
+            .select_from(_WITH_RUN)
+            .where(kind, runs.c.variant_id == variant_id, predictions.c.model_seconds.is_not(None))
+            .order_by(runs.c.created_at.desc())
+            .limit(count)
+        )
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())[::-1]
+
+    # uploads
+
+    def uploaded(self, account_id: str, sha256: str, since: datetime) -> str | None:
+        """The URL of a content, if that account has uploaded it since then."""
+        query = sa.select(uploads.c.url).where(
+            uploads.c.account_id == account_id, uploads.c.sha256 == sha256, uploads.c.uploaded_at >= since
+        )
+        with self._read() as connection:
+            return connection.execute(query).scalar()
+
+    def remember_upload(self, account_id: str, sha256: str, url: str, now: datetime) -> None:
+        row = {"account_id": account_id, "sha256": sha256, "url": url, "uploaded_at": now}
+        with self._write() as connection:
+            connection.execute(insert(uploads).values(row).on_conflict_do_update(set_=row))
+
+    def forget_uploads(self, account_id: str, urls: Sequence[str]) -> None:
+        gone = uploads.delete().where(uploads.c.account_id == account_id, uploads.c.url.in_(urls))
+        with self._write() as connection:
+            connection.execute(gone)
+
+    # inside
+
+    def _insert(self, connection: sa.Connection, record: Record) -> None:
+        connection.execute(runs.insert().values(rows.run_row(record, self.home)))
+        for entry in record.entries:
+            self._put(connection, record.facts.id, entry, None)
+
+    def _put(self, connection: sa.Connection, run_id: str, entry: Entry, answer: Mapping[str, Any] | None) -> None:
+        row = rows.entry_row(run_id, entry, self.home) | ({} if answer is None else {"answer": dict(answer)})
+        connection.execute(insert(predictions).values(row).on_conflict_do_update(set_=row))
+
+    def _records(self, which: sa.ColumnElement[bool]) -> list[Record]:
+        """Newest first. Answers stay behind: they are for whoever looks into the file."""
+        chosen = sa.select(runs).where(which).order_by(*_NEWEST_FIRST)
+        parts = sa.select(*_ANSWERS_APART).select_from(_WITH_RUN).where(which).order_by("number", "attempt")
+        with self._read() as connection:
+            entries: dict[str, list[Mapping[Any, Any]]] = {}
+            for row in connection.execute(parts).mappings():
+                entries.setdefault(row["run_id"], []).append(row)
+            found = connection.execute(chosen).mappings().all()
+        return [rows.record(row, entries.get(row["id"], []), self.home) for row in found]
+
+    def _insist_on_room(self) -> None:
+        # SQLite may have room inside its own files on a disk that has none left for pictures.
+        with _in_our_words():
+            free = shutil.disk_usage(self.home).free
+        if free < ROOM:
+            raise LedgerError(*_FAULTS["SQLITE_FULL"])
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer after another. A line that stands still for that long has a locked database at its head."""
+        if not self._writing.acquire(timeout=LINE * self._patience):
+            raise LedgerError(*_FAULTS["SQLITE_BUSY"])
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with _in_our_words(), self._turn(), self._engine.connect() as plain:
+            connection = plain.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with _in_our_words(), self._engine.connect() as connection:
+            yield connection
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions at moments of its own choosing; BEGIN is ours to say.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    # IMMEDIATE takes the write lock before the first read, so nothing comes between a check and what rests on it.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """The one place where a fault of the database or its disk becomes ours; its text stays behind."""
+    try:
+        yield
+    except NewerLedger:
+        happened = "The file ledger.db was written by a newer version of this app."
+        raise LedgerError(happened, "Update the app, or choose another folder with KONTEXT_DATA_DIR.") from None
+    except (SQLAlchemyError, sqlite3.Error) as fault:
+        raise LedgerError(*_FAULTS.get(_name(fault), _OTHER_FAULT)) from None
+    except OSError:
+        raise LedgerError(*_FAULTS["SQLITE_READONLY"]) from None
+    except UnicodeEncodeError:  # half a character, which a browser can send
+        raise LedgerError("There is a character in the text that can't be recorded.", "Take it out.") from None
+
+
+def _name(fault: BaseException) -> str:
+    """SQLite's name for it without what it was doing: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
+    name = getattr(getattr(fault, "orig", fault), "sqlite_errorname", "") or ""
+    return "_".join(name.split("_")[:2])
+
+
+def _spent(connection: sa.Connection, since: datetime, visitor: str | None = None) -> Decimal:
+    which = (runs.c.account_kind == "host") & (runs.c.created_at >= since)
+    return _sum(connection, which if visitor is None else which & (runs.c.visitor == visitor))
+
+
+def _sum(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Decimal:
+    total = sa.type_coerce(sa.func.sum(_COST), predictions.c.charge.type)
+    return connection.execute(sa.select(total).select_from(_WITH_RUN).where(which)).scalar() or Decimal(0)

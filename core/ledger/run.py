@@ -1,0 +1,127 @@
+"""One run as it stands at one moment: frozen, so that a page can hold one while the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import CHARGED_SENTENCES, Charged
+from core.pictures.recipe import Recipe
+
+State = Literal["preparing", "uploading", "submitting", "waiting", "downloading", "completed", "partial", "failed"]
+ChargeSource = Literal["estimate", "quote", "billing"]
+
+FINISHED: frozenset[State] = frozenset({"completed", "partial", "failed"})
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """A reference of a run. `number` counts from 1 in the order that was sent; `path` is a file of ours."""
+
+    number: int
+    role: str | None
+    sha256: str
+    path: Path
+    media_type: str
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class RunPrediction:
+    """One prediction of a run. `status` is the service's word, or ours where the service was never reached.
+
+    `charge` in USD is None until something is known. `open` means that it can still be taken up: the task may be
+    running, or its pictures are not all here.
+    """
+
+    number: int
+    id: str | None
+    status: str
+    seed: int | None
+    error: str
+    charge: Decimal | None
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """One picture of a run, whole and on disk. `number` counts from 1 within the run; edges in px."""
+
+    number: int
+    path: Path
+    width: int
+    height: int
+    seed: int | None
+    prediction_id: str
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The three facts of a failure: what happened, whether it was charged, what to do now; and the id to copy."""
+
+    happened: str
+    charged: Charged
+    advice: str
+    prediction_id: str | None = None
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.happened, CHARGED_SENTENCES[self.charged], self.advice)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One press of Generate. Money in USD, times UTC, `seconds` since the press and final once finished.
+
+    `charge` is None until the run has finished; `charge_source` says how sure it is, and is None where nothing was
+    charged. `notice` is "" or one sentence for the person: why the run waits just now.
+    """
+
+    id: str
+    visitor: str
+    account_id: str
+    created_at: datetime
+    variant_id: str
+    preset: str | None
+    prompt: str
+    values: Mapping[str, Any]
+    seed: int | None
+    pictures: int
+    references: tuple[RunReference, ...]
+    estimate: Decimal
+    charge: Decimal | None
+    charge_source: ChargeSource | None
+    state: State
+    predictions: tuple[RunPrediction, ...]
+    outputs: tuple[Output, ...]
+    troubles: tuple[Trouble, ...]
+    notice: str
+    seconds: float
+    model_seconds: float | None
+    expected_seconds: float | None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def can_be_taken_up(self) -> bool:
+        """Whether something of a finished run may still be had: a task that goes on, a picture not fetched yet."""
+        return self.finished and any(prediction.open for prediction in self.predictions)
+
+    @property
+    def recipe(self) -> Recipe:
+        """All it takes to make this run again."""
+        return Recipe(
+            variant_id=self.variant_id,
+            prompt=self.prompt,
+            values=dict(self.values),
+            seed=self.seed,
+            pictures=self.pictures,
+            preset=self.preset,
+            references=tuple((reference.sha256, reference.role) for reference in self.references),
+        )

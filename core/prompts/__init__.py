@@ -1,0 +1,1 @@
+"""Presets, their composing, and the numbers in a prompt."""

@@ -1,0 +1,180 @@
+"""What a person takes away of their runs: one as a ZIP, all of them as a table of receipts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable
+from datetime import UTC
+from decimal import Decimal
+
+from core.catalog.estimate import dollars
+from core.catalog.variants import REGISTRY
+from core.ledger.run import ChargeSource, Output, Run, RunPrediction
+from core.pictures.recipe import APP, to_json
+
+COLUMNS = (
+    "time_utc",
+    "run_id",
+    "variant",
+    "preset",
+    "pictures",
+    "seed",
+    "estimate_usd",
+    "charge_usd",
+    "charge_known_by",
+    "seconds",
+    "state",
+    "sandbox",
+    "prediction_ids",
+)
+_SANDBOX = "sandbox"
+_SURE: dict[ChargeSource | None, str] = {
+    "billing": "as billed by the service",
+    "quote": "as quoted by the service before the run",
+    "estimate": "by our estimate; the service has not told the amount",
+    None: "nothing was charged",
+}
+# What spreadsheets take for the beginning of a formula, or step over to find one.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def archive(run: Run) -> bytes:
+    """A run as a ZIP: its pictures as the service sent them, recipe.json, receipt.txt. Blocking; same run, same bytes.
+
+    A picture that is no longer on the disk is left out, and receipt.txt says so.
+    """
+    pictures = {output: data for output in run.outputs if (data := _read(output)) is not None}
+    gone = [output for output in run.outputs if output not in pictures]
+    files = {_safe(output.path.name): data for output, data in pictures.items()}
+    files["recipe.json"] = (to_json(run.recipe, indent=2) + "\n").encode()
+    files["receipt.txt"] = receipt(run, gone).encode("utf-8", "replace")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:  # pictures are compressed as they are, so all is only stored
+        for name, data in files.items():
+            file.writestr(_member(name, run), data)
+    return packed.getvalue()
+
+
+def receipt(run: Run, gone: Iterable[Output] = ()) -> str:
+    """A run in plain words; `gone` are pictures that can't be found any more."""
+    variant = REGISTRY.get(run.variant_id)
+    rows = {
+        "Time": f"{run.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "Run": run.id,
+        "Variant": variant.name if variant else run.variant_id,
+        "Preset": run.preset or "none",
+        "Pictures": f"{len(run.outputs)} of {run.pictures}",
+        "Seed": "none" if run.seed is None else str(run.seed),
+        "Parameters": ", ".join(f"{name} {value}" for name, value in run.values.items()) or "none",
+        "Estimate": dollars(run.estimate),
+        "Charge": _charge_in_words(run),
+        "Took": f"{run.seconds:.1f} s",
+        "State": run.state,
+    }
+    table = "\n".join(f"{name + ':':<12}{value}" for name, value in rows.items())
+    parts = [f"{APP}: receipt", table, f"Prompt:\n{run.prompt}", *_listed("References", _references(run))]
+    parts += _listed("Predictions", map(_prediction_in_words, run.predictions))
+    lost = [f"Picture {output.number} is no longer on the app's disk." for output in gone]
+    parts += _listed("What happened", [*map(str, run.troubles), *lost])
+    return "\n\n".join(parts) + "\n"
+
+
+def receipts_csv(runs: Iterable[Run]) -> str:
+    """One line a run, in the order given. Money in USD, exact; times in UTC; empty where something is not known.
+
+    A run of the sandbox is marked, and its charge is 0 whatever the sandbox made believe, so that the column adds up.
+    """
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(value) for value in _row(run)] for run in runs)
+    return table.getvalue()
+
+
+def _row(run: Run) -> tuple[object, ...]:
+    charge, known_by = _charge(run)
+    return (
+        run.created_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        run.id,
+        run.variant_id,
+        run.preset,
+        run.pictures,
+        run.seed,
+        run.estimate,
+        charge,
+        known_by,
+        f"{run.seconds:.1f}",
+        run.state,
+        "yes" if _in_sandbox(run) else "no",
+        " ".join(prediction.id for prediction in run.predictions if prediction.id),
+    )
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case Decimal():
+            return f"{value:f}"
+        case str() if value.lstrip(" ").startswith(_FORMULA):
+            return f"'{value}"  # a spreadsheet shows the rest as text
+    return str(value)
+
+
+def _charge(run: Run) -> tuple[Decimal | None, str]:
+    """What was charged, and how that is known: billing, quote, estimate, sandbox, none; empty while the run goes on."""
+    if _in_sandbox(run):
+        return Decimal(0), _SANDBOX
+    if not run.finished:
+        return None, ""
+    return run.charge or Decimal(0), run.charge_source or "none"
+
+
+def _charge_in_words(run: Run) -> str:
+    if _in_sandbox(run):
+        return "nothing; this is a preview of the sandbox, and no model made it"
+    if not run.finished:
+        return "not known yet; the run goes on"
+    return f"{dollars(run.charge or Decimal(0))}, {_SURE[run.charge_source]}"
+
+
+def _in_sandbox(run: Run) -> bool:
+    return run.account_id == _SANDBOX
+
+
+def _references(run: Run) -> list[str]:
+    return [f"{given.number}. {given.role or 'no role'}, sha256 {given.sha256}" for given in run.references]
+
+
+def _prediction_in_words(prediction: RunPrediction) -> str:
+    parts = [prediction.id or "no id", prediction.status]
+    if prediction.seed is not None:
+        parts.append(f"seed {prediction.seed}")
+    return f"{prediction.number}. {', '.join(parts)}"
+
+
+def _listed(title: str, lines: Iterable[str]) -> list[str]:
+    text = "\n".join(lines)
+    return [f"{title}:\n{text}"] if text else []
+
+
+def _read(output: Output) -> bytes | None:
+    try:
+        return output.path.read_bytes()
+    except OSError:
+        return None
+
+
+def _safe(name: str) -> str:
+    """A name that stays a name wherever the ZIP is opened."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")
+
+
+def _member(name: str, run: Run) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, run.created_at.astimezone(UTC).timetuple()[:6])
+    member.create_system = 3  # the same bytes from every system, and files that their owner may read
+    member.external_attr = 0o100644 << 16
+    return member

@@ -1,0 +1,350 @@
+"""Every run of the application, apart from any browser: start, watch, resume."""
+
+from __future__ import annotations
+
+import asyncio
+import random as randomness
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from core.catalog.inputs import Inputs
+from core.errors import KontextError
+from core.ledger.ledger import Ledger
+from core.ledger.record import Facts, Record, new_record, snapshot
+from core.ledger.run import FINISHED, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.pictures.reference import Reference
+from core.runs import files, outcomes, recovery
+from core.runs.flow import Flow
+from core.runs.journal import log_foreign
+from core.runs.live import Live
+from core.runs.timeouts import Patience
+from core.service.account import Account, AccountKind
+from core.settings import AT_ONCE
+
+__all__ = [
+    "FINISHED",
+    "Account",
+    "AccountKind",
+    "Output",
+    "Run",
+    "RunPrediction",
+    "RunReference",
+    "Runs",
+    "State",
+    "Trouble",
+]
+
+
+WAITS_FOR_KEY = "This run goes on once the key that it was made with is here again."
+NO_RUN = "There is no such run."
+OTHER_KEY = "This run was made with another key."
+STILL_GOING = "This run still goes on."
+CLOSING = "The app is closing."
+
+T = TypeVar("T")
+
+
+class Budget(Protocol):
+    """Lets a run pass that costs `amount` USD when that much was spent since midnight UTC, or raises BudgetError."""
+
+    def check(self, amount: Decimal, *, spent: Decimal, spent_by_visitor: Decimal, now: datetime) -> None: ...
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runs:
+    """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger.
+
+    `at_once`: the most predictions that one account has at the service at once.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        *,
+        budget: Budget,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: randomness.Random | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._ledger = ledger
+        self._folder = folder
+        self._budget = budget
+        self._clock = clock
+        self._live: dict[str, Live] = {}
+        self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
+        self._closed = False
+        self._flow = Flow(
+            ledger,
+            folder,
+            clock=clock,
+            sleep=sleep,
+            random=random or randomness.Random(),  # noqa: S311 - spreads retries, guards nothing
+            patience=patience,
+            at_once=at_once,
+        )
+
+    async def start(
+        self,
+        visitor: str,
+        account: Account,
+        inputs: Inputs,
+        references: Sequence[Reference],
+        roles: Sequence[str | None] = (),
+        preset: str | None = None,
+    ) -> Run:
+        """Reserve the estimate and set the run going; it goes on by itself, whoever watches.
+
+        Raises:
+            BudgetError: a cap refuses it.
+            LedgerError: it can't be recorded, so nothing is spent.
+        """
+        assert len(references) == inputs.reference_count
+        run_id = uuid.uuid4().hex
+        start = partial(self._start, run_id, visitor, account, inputs, references, roles, preset)
+        return await self._alone(run_id, start)
+
+    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+        """Take the references to the service and ask for the quote now, so that the press need not wait for either.
+
+        Costs nothing, returns at once and says nothing of what fails: the run does that again. Where it is called, a
+        person must be free to fill that account's storage. The sandbox has nothing to gain, and gets nothing.
+        """
+        if account.kind != "sandbox":
+            self._flow.ahead(account, inputs, references)
+
+    async def watch(self, visitor: str, run_id: str) -> AsyncGenerator[Run, None]:
+        """The run as it stands at once, then each change; ends after the finished one.
+
+        One that waits for its key, or that the app closes upon, ends unfinished. Nothing for another visitor's.
+        """
+        live = await self._standing(visitor, run_id)
+        record = None if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
+        live = live or self._mine(visitor, run_id)  # taken up meanwhile
+        if live is not None:
+            async for run in live.watch():
+                yield run
+        elif record is not None:
+            yield self._read(record)
+
+    def get(self, visitor: str, run_id: str) -> Run | None:
+        """The run as it stands; None for another visitor's."""
+        live = self._mine(visitor, run_id)
+        if live is not None:
+            return live.snapshot()
+        record = self._ledger.find(visitor, run_id)
+        return None if record is None else self._read(record)
+
+    def of(self, visitor: str) -> list[Run]:
+        """The visitor's runs, newest first."""
+        return [self._read(record) for record in self._ledger.of(visitor)]
+
+    def newest(self, visitor: str) -> Run | None:
+        """The visitor's last run, as it stands."""
+        record = self._ledger.newest(visitor)
+        return None if record is None else self._read(record)
+
+    def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
+        """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
+        return self._ledger.spent(visitor, since, account_id)
+
+    async def stop_waiting(self, visitor: str, run_id: str) -> None:
+        """Stop waiting: what was sent goes on and may be charged, and can be taken up again; nothing more is sent."""
+        live = await self._standing(visitor, run_id)
+        if live is not None:
+            live.stop()
+
+    async def take_up(self, visitor: str, account: Account, run_id: str) -> Run:
+        """Go on with a run whose waiting ended, or whose pictures are not all here.
+
+        Raises:
+            KontextError: there is no such run of this visitor, or it was made with another key.
+        """
+        return await self._alone(run_id, partial(self._take_up, visitor, account, run_id))
+
+    async def _take_up(self, visitor: str, account: Account, run_id: str) -> Run:
+        live = self._mine(visitor, run_id)
+        if live is not None and not live.snapshot().can_be_taken_up:
+            return live.snapshot()
+        record = live.record if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
+        if record is None:
+            raise KontextError(NO_RUN, "Look for it in the history.")
+        if record.facts.account_id != account.id:
+            raise KontextError(OTHER_KEY, "Bring that key back, then take it up again.")
+        if all(entry.settled for entry in record.current):
+            return self._read(record)
+        return await self._reopen(record, account)
+
+    async def recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
+        """A run in the history for a prediction made on that account in the last 7 days (D: kept 7 days).
+
+        Raises:
+            KontextError: the service does not know it, another visitor has it, or another model made it.
+        """
+        prediction_id = recovery.checked(prediction_id)
+        recover = partial(self._recover, visitor, account, prediction_id)
+        return await self._alone(f"prediction {prediction_id}", recover)
+
+    async def _recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
+        holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
+        if holder is not None and holder[0] != visitor:
+            raise recovery.unknown()
+        if holder is not None and holder[1] is not None:
+            return await self.take_up(visitor, account, holder[1])
+        record = await recovery.find(account, visitor, prediction_id, self._clock(), uuid.uuid4().hex)
+        return await self._alone(record.facts.id, partial(self._adopt, record, account))
+
+    async def _adopt(self, record: Record, account: Account) -> Run:
+        await asyncio.to_thread(self._ledger.add, record)
+        return self._spawn(record, account, self._flow.take_up).snapshot()
+
+    async def delete(self, visitor: str, run_id: str) -> None:
+        """Take a run out of the history, with its files; what it cost still counts.
+
+        Raises:
+            KontextError: it still goes on.
+        """
+        await self._alone(run_id, partial(self._delete, visitor, run_id))
+
+    async def _delete(self, visitor: str, run_id: str) -> None:
+        live = self._mine(visitor, run_id)
+        if live is not None and not live.snapshot().finished:
+            raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
+        if await asyncio.to_thread(self._ledger.find, visitor, run_id) is None:
+            return
+        await asyncio.to_thread(self._ledger.delete, run_id, self._clock())
+        self._live.pop(run_id, None)
+        await asyncio.to_thread(files.remove, self._folder, run_id)
+
+    async def resume(self, account: Account) -> int:
+        """Take up every unfinished run of that account; says how many."""
+        resumed = 0
+        for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
+            run_id = record.facts.id
+            if run_id not in self._live and run_id not in self._changing:
+                resumed += await self._alone(run_id, partial(self._resume, record, account))
+        return resumed
+
+    async def _resume(self, record: Record, account: Account) -> bool:
+        # It may have ended since it was found, or been taken out of the history.
+        now = await asyncio.to_thread(self._ledger.find, record.facts.visitor, record.facts.id)
+        if now is None or now.finished:
+            return False
+        self._spawn(now, account, self._flow.take_up)
+        return True
+
+    async def aclose(self) -> None:
+        """Stop watching and waiting; nothing is lost."""
+        self._closed = True
+        await asyncio.gather(*self._changing.values(), return_exceptions=True)
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._flow.aclose()
+        for live in self._live.values():
+            live.leave()
+
+    # inside
+
+    async def _alone(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do that to a run while nobody does anything else to it.
+
+        It is seen through, whoever stops waiting for it: a tab that closes in this moment must not leave a run behind
+        that nothing comes of.
+
+        Raises:
+            KontextError: the app closes.
+        """
+        while (other := self._changing.get(run_id)) is not None:
+            await asyncio.wait({other})
+        if self._closed:
+            raise KontextError(CLOSING, "Open it again in a moment.")
+        task = asyncio.create_task(work())
+        self._changing[run_id] = task
+        task.add_done_callback(partial(self._changed, run_id))
+        return await asyncio.shield(task)
+
+    def _changed(self, run_id: str, task: asyncio.Task[Any]) -> None:
+        del self._changing[run_id]
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting any more, and asyncio would complain
+
+    async def _start(
+        self,
+        run_id: str,
+        visitor: str,
+        account: Account,
+        inputs: Inputs,
+        references: Sequence[Reference],
+        roles: Sequence[str | None],
+        preset: str | None,
+    ) -> Run:
+        folder = files.folder_of(self._folder, run_id)
+        kept = await asyncio.to_thread(files.keep_references, references, roles, folder)
+        record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
+        await self._reserve(record)
+        return self._spawn(record, account, self._flow.go).snapshot()
+
+    async def _reserve(self, record: Record) -> None:
+        try:
+            await asyncio.to_thread(self._ledger.reserve, record, partial(self._check, record.facts))
+        except KontextError:
+            await asyncio.to_thread(files.remove, self._folder, record.facts.id)
+            raise
+
+    def _check(self, facts: Facts, spent: Decimal, spent_by_visitor: Decimal) -> None:
+        self._budget.check(facts.estimate, spent=spent, spent_by_visitor=spent_by_visitor, now=facts.created_at)
+
+    async def _reopen(self, record: Record, account: Account) -> Run:
+        entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
+        record = replace(record, entries=entries, state="waiting", finished_at=None)
+        await asyncio.to_thread(self._ledger.end, record)
+        return self._spawn(record, account, self._flow.take_up).snapshot()
+
+    def _spawn(
+        self, record: Record, account: Account, way: Callable[[Live, Account], Coroutine[Any, Any, None]]
+    ) -> Live:
+        live = Live(record, self._clock)
+        self._live[record.facts.id] = live
+        live.task = asyncio.create_task(self._see_off(live, way(live, account)))
+        return live
+
+    async def _see_off(self, live: Live, way: Coroutine[Any, Any, None]) -> None:
+        try:
+            await way
+        except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
+            log_foreign(fault, f"run {live.record.facts.id}")
+            live.rewrite(outcomes.broken(live.record, self._clock()))
+            live.unwritten = True
+        # What could not be written stays in memory, so that it is still shown.
+        if not live.unwritten:
+            self._live.pop(live.record.facts.id, None)
+
+    async def _standing(self, visitor: str, run_id: str) -> Live | None:
+        """The run, if it goes on; one that was just written down is about to."""
+        if (coming := self._changing.get(run_id)) is not None:
+            await asyncio.wait({coming})
+        return self._mine(visitor, run_id)
+
+    def _mine(self, visitor: str, run_id: str) -> Live | None:
+        live = self._live.get(run_id)
+        return live if live is not None and live.record.facts.visitor == visitor else None
+
+    def _read(self, record: Record) -> Run:
+        live = self._live.get(record.facts.id)
+        if live is not None:
+            return live.snapshot()
+        comes = record.finished or record.facts.id in self._changing
+        return snapshot(record, self._clock(), notice="" if comes else WAITS_FOR_KEY)

@@ -1,0 +1,1 @@
+"""The thin client, and everything that the service says."""

@@ -1,0 +1,20 @@
+"""Whose key pays for a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from core.service.client import Client
+
+AccountKind = Literal["sandbox", "host", "own"]
+
+
+@dataclass(frozen=True)
+class Account:
+    """`id` is "sandbox", "host" or "own-" and a fingerprint of the visitor's key: never the key itself."""
+
+    id: str
+    kind: AccountKind
+    client: Client

@@ -1,0 +1,1 @@
+"""The pictures that stand in for a model's."""

@@ -1,0 +1,135 @@
+"""The line that every request to the service stands in, by a clock that moves only when somebody sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from core.catalog.variants import REGISTRY
+from core.pictures.reference import prepare
+from core.service.client import Client
+from core.service.rate_limit import SLACK, Pace
+from sandbox import create_app
+
+pytestmark = pytest.mark.anyio
+
+
+class Time:
+    """Seconds that pass for sleepers alone."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        self.now += seconds
+
+
+def busiest(moments: Sequence[float], within: float) -> int:
+    """The most of them in any stretch of time, its end left out."""
+    return max(sum(first <= moment < first + within - 1e-9 for moment in moments) for first in moments)
+
+
+async def sent(pace: Pace, time: Time, asking: Sequence[bool]) -> list[tuple[float, int]]:
+    """When each went out, and which it was; `asking` says of each whether it is patient."""
+    out: list[tuple[float, int]] = []
+
+    async def one(number: int, patient: bool) -> None:
+        await pace.turn(patient=patient)
+        out.append((time.now, number))
+
+    await asyncio.gather(*(one(number, patient) for number, patient in enumerate(asking)))
+    return out
+
+
+async def test_never_more_in_a_second() -> None:
+    """Of many that ask at once no second sees more than the limit, and the limit is made use of."""
+    time = Time()
+    moments = [moment for moment, _ in await sent(Pace(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)]
+    assert busiest(moments, 1) == 50
+    assert moments[-1] == pytest.approx(230 / 50 * SLACK, abs=0.11)
+
+
+async def test_late_ones_do_not_crowd_the_next() -> None:
+    """Where some are held up on the way, a second at the other end still sees no more than the limit."""
+    time = Time()
+    moments = [moment for moment, _ in await sent(Pace(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)]
+    arrived = sorted(moment + (0.09 if moment < 0.5 else 0) for moment in moments)
+    assert busiest(arrived, 1) == 50
+
+
+async def test_a_few_go_at_once() -> None:
+    """A tenth of a second's worth waits for nothing."""
+    time = Time()
+    assert [moment for moment, _ in await sent(Pace(50, clock=time.clock, sleep=time.sleep), time, [False] * 5)] == [
+        0
+    ] * 5
+
+
+async def test_the_patient_let_others_pass() -> None:
+    """Whoever came later and is in a hurry goes out before all that are patient; among equals the first is first."""
+    time = Time()
+    out = await sent(Pace(20, clock=time.clock, sleep=time.sleep), time, [True] * 8 + [False] * 4)
+    assert [number for _, number in out] == [0, 1, 8, 9, 10, 11, 2, 3, 4, 5, 6, 7]
+
+
+async def test_one_that_gave_up_takes_no_turn() -> None:
+    """A request that is no longer wanted holds nobody up."""
+    time = Time()
+    pace = Pace(10, clock=time.clock, sleep=time.sleep)
+    await pace.turn()
+    leaving = asyncio.create_task(pace.turn())
+    staying = asyncio.create_task(pace.turn())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert time.now == pytest.approx(0.1 * SLACK)
+
+
+async def test_a_rest_starts_it_anew() -> None:
+    """After a line has emptied, the next one is served as well."""
+    time = Time()
+    pace = Pace(10, clock=time.clock, sleep=time.sleep)
+    await sent(pace, time, [False] * 3)
+    time.now += 5
+    first, second = await sent(pace, time, [False] * 2)
+    assert first[0] == pytest.approx(5 + 0.2 * SLACK)
+    assert second[0] == pytest.approx(5 + 0.3 * SLACK)
+
+
+async def test_every_request_of_a_client_stands_in_line(tmp_path: Path) -> None:
+    """Uploads, submits, looks, bills and downloads all count, and looks and bills are the patient ones."""
+    time, arrived = Time(), list[tuple[float, str]]()
+    service = httpx.ASGITransport(app=create_app(seconds=0))
+
+    async def wire(request: httpx.Request) -> httpx.Response:
+        arrived.append((time.now, f"{request.method} {request.url.path.rpartition('/')[2]}"))
+        answer = await service.handle_async_request(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+    pace = Pace(20, clock=time.clock, sleep=time.sleep)
+    client = Client("wsk_paced", "http://service.invalid", transport=httpx.MockTransport(wire), pace=pace)
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), "teal").save(picture, "PNG")
+    url = await client.upload(prepare(picture.getvalue(), 1, tmp_path))
+    sent = await client.submit(REGISTRY["dev"].model_id, {"prompt": "make it red", "images": [url], "seed": 1})
+    done = await client.result(sent.id)
+    looks = [client.result(sent.id) for _ in range(12)]
+    await asyncio.gather(*looks, client.billed([sent.id]), client.download(done.outputs[0]), client.balance())
+    await client.aclose()
+
+    moments, asked = zip(*arrived, strict=True)
+    assert len(arrived) == 2 + 1 + 1 + 12 + 1 + 1 + 1
+    assert busiest(moments, 0.1) == 2
+    hurried = [number for number, request in enumerate(asked[4:]) if request not in ("GET result", "POST search")]
+    assert len(hurried) == 2 and max(hurried) < 4
+    assert asked[-1] == "POST search"

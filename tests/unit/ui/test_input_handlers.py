@@ -1,0 +1,567 @@
+"""The inputs side in motion, without a browser: what each change of the form makes of the rest of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import gradio as gr
+import pytest
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from core.backend import Backend
+from core.catalog.variants import REGISTRY
+from core.errors import KontextError, ReferenceRejected
+from core.ledger.run import Run, RunReference
+from core.prompts.compose import compose
+from core.settings import read
+from ui.studio.examples import load_examples
+from ui.studio.form import AUTO, OWN, Form, plain_parameters
+from ui.studio.input_handlers import InputHandlers, shapes
+from ui.studio.references import Card
+
+pytestmark = pytest.mark.anyio
+
+HOME = Path(__file__).parents[3]
+BOXES = 3
+DEFAULTS = {name: None if name == "seed" else row.default for name, row in plain_parameters().items()}
+SKIP = gr.skip()
+
+
+@pytest.fixture
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    backend = Backend(read({"KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path), HOME / "presets")
+    yield backend
+    anyio.run(backend.aclose)
+
+
+@pytest.fixture
+def handlers(backend: Backend) -> InputHandlers:
+    return InputHandlers(backend, load_examples(HOME / "examples"))
+
+
+def card(name: str, role: str | None = None) -> Card:
+    return Card(image=FileData(path=f"/nowhere/{name}.jpg"), name=name, role=role)
+
+
+def form(variant_id: str = "pro", **changes: Any) -> Form:
+    whole: dict[str, Any] = {
+        "cards": [],
+        "preset": None,
+        "fields": [""] * BOXES,
+        "prompt": "",
+        "pictures": 1,
+        "shape": AUTO,
+        "width": 1024,
+        "height": 1024,
+        "parameters": DEFAULTS,
+    }
+    return Form(variant_id=variant_id, **{**whole, **changes})
+
+
+def value(update: Any) -> Any:
+    """What an update puts into its component; SKIP where it leaves it alone."""
+    if isinstance(update, dict) and update.get("__type__") == "update":
+        return update.get("value", SKIP)
+    return update
+
+
+def upload(folder: Path, colour: str = "teal", size: tuple[int, int] = (96, 64), name: str = "drop-x1.png") -> str:
+    """A picture as it lies after the browser has sent it."""
+    file = folder / "picture.png"
+    Image.new("RGB", size, colour).save(file)
+    return str(save_bytes_to_cache(file.read_bytes(), name, str(folder / "served")))
+
+
+def filled(outputs: list[Any]) -> Form:
+    """The form that the first outputs fill; the others are the page's notes on it."""
+    return Form.read([value(update) for update in outputs[: len(form().flat())]])
+
+
+def there(path: str) -> bool:
+    return Path(path).is_file()
+
+
+# References -------------------------------------------------------------------------------------------
+
+
+async def test_a_picture_that_arrives_is_prepared(handlers: InputHandlers, tmp_path: Path) -> None:
+    """The answer is the prepared picture; the original, which may tell where it was taken, is gone."""
+    original = upload(tmp_path)
+    answer = await handlers.prepare_reference({"path": original, "number": 1, "name": "photo.png"})
+    assert there(answer["image"]["path"]) and answer["image"]["meta"] == {"_type": "gradio.FileData"}
+    assert not there(original)
+    cards = [Card(image=answer["image"])]
+    (reference,) = handlers.references(cards)
+    assert (reference.width, reference.height, reference.sha256) == (96, 64, Path(answer["image"]["path"]).stem)
+
+
+async def test_a_picture_that_cannot_be_used_is_refused_by_name(handlers: InputHandlers, tmp_path: Path) -> None:
+    """With the name it came with, what is wrong, that nothing was charged; and nothing of it is kept."""
+    original = upload(tmp_path, size=(4, 4), name="drop-x2.png")
+    answer = await handlers.prepare_reference({"path": original, "number": 3, "name": "dot.png"})
+    assert answer["refused"].startswith("dot.png: Reference 3 ")
+    assert "Nothing was charged." in answer["refused"]
+    assert not there(original)
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../../etc/hostname", "", None, 7, "a\0b", ["x"]], ids=repr)
+async def test_any_other_path_is_no_picture(handlers: InputHandlers, path: Any) -> None:
+    """A caller may send any path: only where uploads lie is anything opened, or removed."""
+    answer = await handlers.prepare_reference({"path": path})
+    assert answer == {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
+    assert there("/etc/hostname")
+
+
+@pytest.mark.parametrize("name", ["0" * 64, "../../ledger", "picture"])
+def test_a_card_whose_picture_is_gone_is_named(handlers: InputHandlers, name: str) -> None:
+    """By its number; whatever stands in the path opens nothing."""
+    with pytest.raises(ReferenceRejected) as caught:
+        handlers.references([card(name)])
+    assert caught.value.number == 1
+    assert "is no longer here" in str(caught.value)
+
+
+async def test_a_picture_of_a_run_becomes_a_card(handlers: InputHandlers, tmp_path: Path) -> None:
+    """The last one, with its name and no role; one that can't be opened is told of."""
+    picture = tmp_path / "kontext-pro-1.png"
+    Image.new("RGB", (64, 64), "red").save(picture)
+    before = [card("a")]
+    *first, last = await handlers.use(picture, before)
+    assert first == before
+    assert (last.name, last.role) == ("kontext-pro-1.png", None)
+    picture.write_text("no picture")
+    with pytest.raises(KontextError):
+        await handlers.use(picture, before)
+
+
+# Presets ----------------------------------------------------------------------------------------------
+
+
+def chosen(handlers: InputHandlers, composed: str = "", **changes: Any) -> dict[str, Any]:
+    whole = form(preset="dress-a-person", **changes)
+    gallery, prompt, follows, own, back, *boxes = handlers.choose_preset(composed, *whole.flat())
+    return {"gallery": gallery, "prompt": prompt, "composed": follows, "own": own, "back": back, "boxes": boxes}
+
+
+def test_a_preset_deals_its_roles_and_writes_its_prompt(handlers: InputHandlers, backend: Backend) -> None:
+    """To the cards there are, in their order; further cards get what is left to deal."""
+    got = chosen(handlers, cards=[card("a"), card("b")])
+    assert [c.role for c in got["gallery"]["value"]] == ["identity", "outfit"]
+    assert got["gallery"]["deal"] == ["identity", "outfit", "background", "lighting"]
+    assert got["prompt"] == compose(backend.presets["dress-a-person"], ["identity", "outfit"], "image")
+    assert got["composed"] == got["prompt"]
+
+
+def test_a_preset_shows_its_boxes(handlers: InputHandlers) -> None:
+    """With label, help and default; the boxes it has no use for are hidden and emptied."""
+    first, *others = chosen(handlers)["boxes"]
+    assert (first["label"], first["visible"]) == ("Setting", True)
+    assert first["value"] == "a quiet city street in summer"
+    assert len(others) == BOXES - 1
+    assert all((box["value"], box["visible"]) == ("", False) for box in others)
+
+
+@pytest.mark.parametrize("prompt", ["my own words", "my own words, "])
+def test_own_words_are_kept_for_the_way_back(handlers: InputHandlers, prompt: str) -> None:
+    """To the letter, with the button that brings them back."""
+    got = chosen(handlers, prompt=prompt)
+    assert (got["own"], got["back"]["visible"]) == (prompt, True)
+
+
+def test_a_second_preset_does_not_forget_them(handlers: InputHandlers) -> None:
+    """The words of the first preset are nobody's own: what was kept before it stays kept."""
+    first = chosen(handlers, prompt="my own words")
+    second = chosen(handlers, composed=first["composed"], prompt=first["prompt"])
+    assert (second["own"], second["back"]) == (SKIP, SKIP)
+
+
+def test_a_presets_words_that_were_changed_are_ones_own(handlers: InputHandlers) -> None:
+    """One word is enough."""
+    composed = chosen(handlers)["composed"]
+    got = chosen(handlers, composed=composed, prompt=composed + " Smiling.")
+    assert got["own"] == composed + " Smiling."
+
+
+def test_an_empty_prompt_needs_no_way_back(handlers: InputHandlers) -> None:
+    """There is nothing to bring back."""
+    assert chosen(handlers, prompt=" \n")["back"] == SKIP
+
+
+@pytest.mark.parametrize("preset", [None, "", "gone"])
+def test_no_preset_leaves_the_words(handlers: InputHandlers, preset: str | None) -> None:
+    """Taking the preset away changes no word and no way back; from then on the words are one's own."""
+    gallery, prompt, composed, own, back, *boxes = handlers.choose_preset("x", *form(preset=preset, prompt="x").flat())
+    assert gallery["deal"] == [] and "value" not in gallery
+    assert (prompt, composed, own, back) == (SKIP, "", SKIP, SKIP)
+    assert not any(box["visible"] for box in boxes)
+
+
+def test_own_words_come_back(handlers: InputHandlers) -> None:
+    """Without the preset and its boxes."""
+    preset, prompt, composed, back, *boxes = handlers.give_back("my own words", *[""] * BOXES)
+    assert (preset, prompt, composed, back["visible"]) == (None, "my own words", "", False)
+    assert [box["visible"] for box in boxes] == [False] * BOXES
+
+
+# Following --------------------------------------------------------------------------------------------
+
+
+def followed(handlers: InputHandlers, prompt: str, before: str, after: str, **changes: Any) -> tuple[Any, Any, Any]:
+    """The prompt, the composed words and the order after cards named by letters were `before` and are `after`."""
+    old = [card(name).image.path for name in before]
+    whole = form(prompt=prompt, cards=[card(name) for name in after], **changes)
+    prompt, composed, order = handlers.follow("", old, *whole.flat())
+    assert order == [card(name).image.path for name in after]
+    return prompt, composed, order
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("abc", "bac", "image 2 beside image 1, on image 3"),
+        ("abc", "cab", "image 2 beside image 3, on image 1"),
+        ("abc", "cba", "image 3 beside image 2, on image 1"),
+        ("abc", "ab", SKIP),
+        ("abc", "bc", "image 3 beside image 1, on image 2"),
+        ("abc", "ac", "image 1 beside image 3, on image 2"),
+        ("abc", "xabc", "image 2 beside image 3, on image 4"),
+        ("abc", "abcx", SKIP),
+        ("abc", "abc", SKIP),
+        ("", "abc", SKIP),
+        ("aab", "baa", "image 2 beside image 3, on image 1"),
+    ],
+)
+def test_numbers_follow_their_pictures(handlers: InputHandlers, before: str, after: str, words: Any) -> None:
+    """In a person's own words, whatever is moved, added or removed; equal pictures keep their order.
+
+    Words that stay as they are are not written back, so that nobody's typing is overtaken.
+    """
+    prompt, composed, _ = followed(handlers, "image 1 beside image 2, on image 3", before, after)
+    assert (prompt, composed) == (words, SKIP)
+
+
+def test_words_without_numbers_stay(handlers: InputHandlers) -> None:
+    """There is nothing to follow in them."""
+    assert followed(handlers, "make it red", "ab", "ba")[0] == SKIP
+
+
+def test_a_presets_prompt_is_written_anew(handlers: InputHandlers, backend: Backend) -> None:
+    """For cards that changed, with what stands in its boxes, as long as nobody changed a word of it."""
+    preset = backend.presets["dress-a-person"]
+    composed = compose(preset, [], "image")
+    cards = [card("a", "outfit"), card("b", "identity")]
+    fields = ["a quiet beach", "", ""]
+    whole = form(preset=preset.id, prompt=composed, cards=cards, fields=fields)
+    prompt, follows, _ = handlers.follow(composed, [], *whole.flat())
+    assert prompt == follows == compose(preset, ["outfit", "identity"], "image", {"setting": "a quiet beach"})
+    assert "the person from image 2" in prompt and "a quiet beach" in prompt
+
+
+def test_a_presets_prompt_that_was_changed_is_ones_own(handlers: InputHandlers, backend: Backend) -> None:
+    """Only its numbers follow then."""
+    composed = compose(backend.presets["dress-a-person"], ["identity", "outfit"], "image")
+    own = composed + " Smiling."
+    cards = [card("b", "outfit"), card("a", "identity")]
+    before = [card("a").image.path, card("b").image.path]
+    prompt, follows, _ = handlers.follow(
+        composed, before, *form(preset="dress-a-person", prompt=own, cards=cards).flat()
+    )
+    assert prompt.endswith(" Smiling.") and "the person from image 2" in prompt
+    assert follows == SKIP
+
+
+# Hints ------------------------------------------------------------------------------------------------
+
+
+def test_hints_are_a_list_or_nothing(handlers: InputHandlers) -> None:
+    """One point for each remark, and no empty list."""
+    two = [card("a"), card("b")]
+    assert handlers.hint(*form(prompt="image 1 and image 2", cards=two).flat()) == ""
+    hint = handlers.hint(*form(prompt="image 1 only", cards=two).flat())
+    assert hint.startswith("<ul><li>") and hint.endswith("</li></ul>")
+    assert hint.count("<li>") == 1 and "2" in hint
+
+
+def test_hints_know_the_variants_limit(handlers: InputHandlers) -> None:
+    """Five are fine for Pro and one too many for Dev."""
+    five = [card(name) for name in "abcde"]
+    assert handlers.hint(*form("pro", prompt="all images", cards=five).flat()) == ""
+    assert "Dev" in handlers.hint(*form("dev", prompt="all images", cards=five).flat())
+
+
+# Variants ---------------------------------------------------------------------------------------------
+
+
+def switched(handlers: InputHandlers, before: str, after: str, composed: str = "", **changes: Any) -> dict[str, Any]:
+    whole = form(after, **changes)
+    prompt, follows, current, note, gallery, shape, *parameters = handlers.choose_variant(
+        composed, before, *whole.flat()
+    )
+    return {
+        "prompt": prompt,
+        "composed": follows,
+        "before": current,
+        "note": note,
+        "gallery": gallery,
+        "shape": shape,
+        **dict(zip(DEFAULTS, parameters, strict=True)),
+    }
+
+
+@pytest.mark.parametrize("after", REGISTRY)
+@pytest.mark.parametrize("before", REGISTRY)
+def test_only_what_the_variant_has_is_shown(handlers: InputHandlers, before: str, after: str) -> None:
+    """Every control of a plain parameter, with the variant's own default where nothing was set; and nothing is lost.
+
+    What stands there already is not written again: the person may be changing it while the answer is on its way.
+    """
+    old = REGISTRY[before]
+    at_default = {
+        name: row.default if (row := old.parameter(name)) and name != "seed" else DEFAULTS[name] for name in DEFAULTS
+    }
+    got = switched(handlers, before, after, parameters=at_default)
+    assert (got["before"], got["note"]["visible"]) == (after, False)
+    assert got["gallery"] == gr.update(limit=REGISTRY[after].reference_limit)
+    for name in DEFAULTS:
+        row = REGISTRY[after].parameter(name)
+        assert got[name]["visible"] is (row is not None)
+        if row:
+            wanted = None if name == "seed" else row.default
+            assert ("value" in got[name]) is (wanted != at_default[name])
+            assert got[name].get("value", at_default[name]) == wanted
+    assert got["shape"] == gr.update(choices=shapes(REGISTRY[after]))
+
+
+def test_what_was_set_is_kept(handlers: InputHandlers) -> None:
+    """Where the new variant has it too."""
+    got = switched(handlers, "pro", "dev", parameters={**DEFAULTS, "seed": 7, "guidance_scale": 5.0})
+    assert got["seed"] == got["guidance_scale"] == gr.update(visible=True)
+    assert got["note"]["visible"] is False
+
+
+def test_what_cannot_be_kept_is_said(handlers: InputHandlers) -> None:
+    """By name, all of it; what had its default is no loss."""
+    assert switched(handlers, "pro", "max", parameters={**DEFAULTS, "seed": 7})["note"]["value"] == "Max has no seed."
+    changed = {**DEFAULTS, "num_inference_steps": 40, "output_format": "png"}
+    note = switched(handlers, "dev", "pro", parameters=changed, shape=OWN)["note"]
+    assert note["visible"] and note["value"].count("Pro has no ") == 3
+    assert "seed" not in note["value"]
+
+
+def test_what_was_hidden_comes_back(handlers: InputHandlers) -> None:
+    """Pro's seed survives a look at Max."""
+    got = switched(handlers, "max", "pro", parameters={**DEFAULTS, "seed": 7})
+    assert got["seed"] == gr.update(visible=True)
+
+
+def test_a_shape_is_kept_and_a_size_by_hand_is_not(handlers: InputHandlers) -> None:
+    """A ratio goes along as a ratio or as a size; width and height are for those that have a size."""
+    assert switched(handlers, "pro", "dev", shape="16:9")["shape"] == gr.update(choices=shapes(REGISTRY["dev"]))
+    assert switched(handlers, "dev", "ultra-fast", shape=OWN)["shape"] == gr.update(
+        choices=shapes(REGISTRY["ultra-fast"])
+    )
+    lost = switched(handlers, "dev", "pro", shape=OWN)
+    assert lost["shape"]["value"] == AUTO
+    assert lost["note"]["value"] == "Pro has no width and height of your own."
+
+
+@pytest.mark.parametrize("variant_id", REGISTRY)
+def test_the_shapes_are_the_variants(variant_id: str) -> None:
+    """Sizes are spelt out for whom they are sent to, and only they can be had by hand."""
+    sized = REGISTRY[variant_id].parameter("size") is not None
+    labels = {value: label for label, value in shapes(REGISTRY[variant_id])}
+    assert next(iter(labels)) == AUTO and len(labels) == (11 if sized else 10)
+    assert (OWN in labels) is sized
+    assert labels["1:1"] == ("1:1 · 1024 × 1024" if sized else "1:1")
+
+
+def test_the_words_change_with_the_noun(handlers: InputHandlers, backend: Backend) -> None:
+    """A preset's prompt is written anew, own words are reworded; what they mean stays."""
+    assert switched(handlers, "pro", "dev", prompt="Use image 2.")["prompt"] == "Use reference 2."
+    preset = backend.presets["dress-a-person"]
+    composed = compose(preset, [], "image", {"setting": "a beach"})
+    got = switched(handlers, "pro", "dev", composed, prompt=composed, preset=preset.id, fields=["a beach", "", ""])
+    assert got["prompt"] == got["composed"] == compose(preset, [], "reference", {"setting": "a beach"})
+
+
+# The whole form ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example_id", list(load_examples(HOME / "examples")))
+async def test_an_example_fills_the_page(handlers: InputHandlers, backend: Backend, example_id: str) -> None:
+    """Its cards with their roles, its variant and preset, the preset's words; and they make checked inputs."""
+    example = load_examples(HOME / "examples")[example_id]
+    whole = form(prompt="old", shape=OWN, pictures=4)
+    outputs = await handlers.example("", gr.EventData(None, {"example": example_id}), *whole.flat())
+    page = filled(outputs)
+    composed = outputs[len(page.flat())]
+    assert (page.variant_id, page.preset, page.prompt) == (example.variant_id, example.preset, composed)
+    assert page.roles == [role for _, role in example.references]
+    assert (page.pictures, page.shape) == (1, AUTO)
+    assert len(handlers.references(page.cards)) == len(page.cards)
+    assert handlers.hint(*page.flat()) == ""
+    assert "code" in handlers.code(*page.flat())
+
+
+async def test_an_unknown_example_changes_nothing(handlers: InputHandlers) -> None:
+    """Whatever the event says."""
+    outputs = await handlers.example("", gr.EventData(None, {"example": "gone"}), *form().flat())
+    assert len(outputs) > len(form().flat())
+    assert all(output == SKIP for output in outputs)
+
+
+async def an_old_run(backend: Backend, tmp_path: Path, **changes: Any) -> Run:
+    colours = ("red", "green")
+    references = []
+    for number, colour in enumerate(colours, start=1):
+        source = tmp_path / f"{colour}.png"
+        Image.new("RGB", (96, 64), colour).save(source)
+        held = await backend.prepare(source, number)
+        references.append(
+            RunReference(number, "identity" if number == 1 else None, held.sha256, held.path, held.media_type)
+        )
+    whole: dict[str, Any] = {
+        "variant_id": "dev",
+        "preset": "dress-a-person",
+        "values": {"guidance_scale": 4.5, "num_inference_steps": 40, "output_format": "png", "size": "800*608"},
+        "seed": 4711,
+        "pictures": 3,
+    }
+    return Run(
+        id="r1",
+        visitor="ann",
+        account_id="host",
+        created_at=datetime(2026, 11, 21, tzinfo=UTC),
+        prompt="reference 1 beside reference 2",
+        references=tuple(references),
+        estimate=Decimal("0.09"),
+        charge=None,
+        charge_source=None,
+        state="completed",
+        predictions=(),
+        outputs=(),
+        troubles=(),
+        notice="",
+        seconds=1.0,
+        model_seconds=None,
+        expected_seconds=None,
+        **{**whole, **changes},
+    )
+
+
+def restored(handlers: InputHandlers, run: Run, *flat: Any) -> list[Any]:
+    """A run's inputs as the page gets them back: by its recipe, with its own references at hand."""
+    return handlers.restored(run.recipe, [run], "", *flat)
+
+
+async def test_a_run_comes_back_whole(handlers: InputHandlers, backend: Backend, tmp_path: Path) -> None:
+    """References in order with their roles, words, variant, every parameter, seed and count; nothing is composed."""
+    run = await an_old_run(backend, tmp_path)
+    outputs = restored(handlers, run, *form(prompt="other words").flat())
+    page = filled(outputs)
+    assert outputs[len(page.flat())] == ""
+    assert [reference.sha256 for reference in handlers.references(page.cards)] == [r.sha256 for r in run.references]
+    assert page.roles == ["identity", None]
+    assert (page.prompt, page.preset, page.variant_id) == (run.prompt, "dress-a-person", "dev")
+    assert page.values(REGISTRY["dev"]) == {**run.values, "seed": 4711, "num_images": 3}
+
+
+@pytest.mark.parametrize(
+    ("variant_id", "values", "shape", "edges"),
+    [
+        ("dev", {"size": "800*608"}, OWN, (800, 608)),
+        ("dev", {"size": "1024*1024"}, "1:1", (SKIP, SKIP)),
+        ("dev", {}, AUTO, (SKIP, SKIP)),
+        ("pro", {"aspect_ratio": "9:21"}, "9:21", (SKIP, SKIP)),
+        ("pro", {}, AUTO, (SKIP, SKIP)),
+    ],
+)
+async def test_a_shape_comes_back_as_it_was_chosen(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path, variant_id: str, values: Any, shape: str, edges: Any
+) -> None:
+    """A size that belongs to a ratio is that ratio again."""
+    run = await an_old_run(backend, tmp_path, variant_id=variant_id, values=values)
+    page = filled(restored(handlers, run, *form().flat()))
+    assert (page.shape, (page.width, page.height)) == (shape, edges)
+
+
+async def test_what_the_run_did_not_set_has_its_default(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path
+) -> None:
+    """Nothing of the form before it is left, the seed of a variant that has none included."""
+    run = await an_old_run(backend, tmp_path, variant_id="max", values={}, seed=None, preset="gone")
+    before = form(parameters={**DEFAULTS, "seed": 7, "guidance_scale": 9.0}, preset="poster", fields=["a", "b", "c"])
+    page = Form.read(restored(handlers, run, *before.flat())[: len(before.flat())])
+    assert value(page.parameters["guidance_scale"]) == 3.5
+    assert page.parameters["seed"] == gr.update(visible=False)
+    assert page.preset is None
+    assert [value(box) for box in page.fields] == ["", "", ""]
+
+
+async def test_a_reference_that_is_gone_is_left_out(handlers: InputHandlers, backend: Backend, tmp_path: Path) -> None:
+    """The rest comes back all the same."""
+    run = await an_old_run(backend, tmp_path)
+    run.references[0].path.unlink()
+    page = filled(restored(handlers, run, *form().flat()))
+    assert [c.name for c in page.cards] == ["reference 2"]
+    # The words still mean the picture that is there; the one that is gone has the next free number.
+    assert page.prompt == "reference 2 beside reference 1"
+
+
+async def test_references_come_back_from_the_visitors_own_runs_alone(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path
+) -> None:
+    """A hash that came with somebody else's file opens nothing, although the picture lies on this server."""
+    run = await an_old_run(backend, tmp_path)
+    assert filled(handlers.restored(run.recipe, [], "", *form().flat())).cards == []
+
+
+async def test_a_forged_card_opens_nothing(handlers: InputHandlers, backend: Backend, tmp_path: Path) -> None:
+    """A card whose file is not there is refused, even where its name is a hash that this server knows."""
+    run = await an_old_run(backend, tmp_path)
+    forged = Path(get_upload_folder()) / "any" / f"{run.references[0].sha256}.jpg"
+    with pytest.raises(ReferenceRejected, match="Reference 1"):
+        handlers.references([Card(image=FileData(path=str(forged)), name="x", role=None)])
+
+
+async def test_own_words_are_kept_when_the_form_is_filled(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path
+) -> None:
+    """Behind the form: nothing composed, the order and the variant as they are now, and the way back to the words."""
+    run = await an_old_run(backend, tmp_path)
+    whole = form(prompt="my own words").flat()
+    outputs = restored(handlers, run, *whole)
+    page, behind = Form.read(outputs[: len(whole)]), outputs[len(whole) :]
+    order = [card.image.path for card in value(page.cards)]
+    assert behind[:4] == ["", order, "dev", "my own words"]
+    assert behind[4] == gr.update(visible=True)
+
+
+# Code -------------------------------------------------------------------------------------------------
+
+
+def test_the_code_is_the_forms(handlers: InputHandlers) -> None:
+    """In each language, with a seed left to the service rather than one that nobody chose."""
+    shown = handlers.code(*form(prompt="make it red", cards=[card("a")], pictures=2).flat())
+    assert list(shown["code"]) == ["Python", "JavaScript", "curl"]
+    assert all("make it red" in text for text in shown["code"].values())
+    assert "'seed': -1" in shown["code"]["Python"]
+
+
+def test_what_is_missing_stands_in_for_the_code(handlers: InputHandlers) -> None:
+    """In the words of the check; nothing is charged for looking at code, so nothing is said of it."""
+    shown = handlers.code(*form().flat())
+    assert list(shown) == ["note"]
+    assert "add at least one picture" in shown["note"] and "prompt is empty" in shown["note"]
+    assert "charged" not in shown["note"]
+    json.dumps(shown)

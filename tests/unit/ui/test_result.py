@@ -1,0 +1,320 @@
+"""A run as the page shows it: its view, its receipt for each source of a charge, its line in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from core.errors import InputError, Problem, SubmitUnknown
+from core.ledger.run import Output, Run, RunPrediction, RunReference, Trouble
+from core.pictures.recipe import extract
+from ui.studio.history import history_of
+from ui.studio.result import receipt, view_of, view_of_refusal
+
+WHEN = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+
+RUN = Run(
+    id="r1",
+    visitor="ann",
+    account_id="host",
+    created_at=WHEN,
+    variant_id="pro",
+    preset="poster",
+    prompt="make it red",
+    values={"guidance_scale": 3.5},
+    seed=4711,
+    pictures=2,
+    references=(),
+    estimate=Decimal("0.08"),
+    charge=Decimal("0.08"),
+    charge_source="quote",
+    state="completed",
+    predictions=(
+        RunPrediction(1, "a" * 32, "completed", 4711, "", Decimal("0.04")),
+        RunPrediction(2, "b" * 32, "completed", 4712, "", Decimal("0.04")),
+    ),
+    outputs=(),
+    troubles=(),
+    notice="",
+    seconds=17.26,
+    model_seconds=12.0,
+    expected_seconds=17.0,
+)
+
+Made = Callable[[int], tuple[Output, ...]]
+
+
+@pytest.fixture
+def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Pictures on disk, served from a folder of this test's own."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+
+    def make(count: int) -> tuple[Output, ...]:
+        found = []
+        for number in range(1, count + 1):
+            path = tmp_path / f"kontext-pro-{number}.png"
+            Image.new("RGB", (64, 48), (number, 90, 90)).save(path)
+            found.append(Output(number, path, 640, 480, 4710 + number, "a" * 32))
+        return tuple(found)
+
+    return make
+
+
+# The receipt ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("charge", "source", "words"),
+    [
+        ("0.08", "quote", ["$0.08 as quoted"]),
+        ("0.072", "quote", ["estimated $0.08", "$0.072 as quoted"]),
+        ("0.08", "billing", ["charged $0.08"]),
+        ("0.04", "billing", ["estimated $0.08", "charged $0.04"]),
+        ("0", "billing", ["estimated $0.08", "charged $0.00"]),
+        ("0.08", "estimate", ["$0.08 by our estimate"]),
+        ("0.04", "estimate", ["$0.04 by our estimate"]),
+        ("0", None, ["estimated $0.08", "nothing charged"]),
+        (None, None, ["estimated $0.08", "nothing charged"]),
+    ],
+)
+def test_a_receipt_says_how_sure_the_charge_is(charge: str | None, source: Any, words: list[str]) -> None:
+    """Where it was read; and the estimate beside it where the two differ."""
+    run = replace(RUN, charge=None if charge is None else Decimal(charge), charge_source=source)
+    assert receipt(run) == ["Pro", *words, "17.3 s", "seed 4711"]
+
+
+def test_a_receipt_without_a_seed_leaves_it_out() -> None:
+    """max has none; 0 is one."""
+    assert receipt(replace(RUN, variant_id="max", seed=None)) == ["Max", "$0.08 as quoted", "17.3 s"]
+    assert receipt(replace(RUN, seed=0))[-1] == "seed 0"
+
+
+def test_a_sandbox_receipt_never_says_charged(outputs: Made) -> None:
+    """What it would have cost, the same as the header counts: also where nobody waited for the picture."""
+    run = replace(RUN, account_id="sandbox", charge=Decimal("0.04"), outputs=outputs(1))
+    assert receipt(run) == ["Pro", "would have cost $0.04", "17.3 s", "seed 4711"]
+    assert receipt(replace(run, outputs=()))[1] == "would have cost $0.04"
+    assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "would have cost $0.00"
+
+
+# The view ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("preparing", ["now", "todo", "todo"]),
+        ("uploading", ["now", "todo", "todo"]),
+        ("submitting", ["done", "now", "todo"]),
+        ("waiting", ["done", "now", "todo"]),
+        ("downloading", ["done", "done", "now"]),
+        ("completed", ["done", "done", "done"]),
+        ("partial", ["done", "done", "done"]),
+    ],
+)
+def test_each_state_has_its_stage(state: Any, words: list[str]) -> None:
+    """Three words for a person, whatever goes on inside."""
+    view = view_of(replace(RUN, state=state))
+    assert [stage["name"] for stage in view["stages"]] == ["Uploading", "Generating", "Downloading"]
+    assert [stage["state"] for stage in view["stages"]] == words
+    assert view["finished"] is (state in ("completed", "partial"))
+
+
+def test_each_picture_is_shown_as_it_is(outputs: Made) -> None:
+    """By a URL of a copy that is the same byte for byte; with its number, its seed, and words for who can't see it."""
+    made = outputs(2)
+    first, second = view_of(replace(RUN, outputs=made))["pictures"]
+    assert (first["number"], first["seed"], second["number"], second["seed"]) == (1, 4711, 2, 4712)
+    assert (first["width"], first["height"], first["name"]) == (640, 480, "kontext-pro-1.png")
+    assert first["alt"] == "Picture 1 by Pro: make it red"
+    held = Path(first["image"]["path"])
+    assert held.read_bytes() == made[0].path.read_bytes() and held != made[0].path
+    assert str(held) in first["image"]["url"]
+
+
+def test_a_picture_can_be_had_with_its_recipe(outputs: Made) -> None:
+    """Once the run has finished: the same picture under the same name, with the inputs in its metadata."""
+    run = replace(RUN, outputs=outputs(1))
+    (shown,) = view_of(run)["pictures"]
+    held = Path(shown["with_recipe"]["path"])
+    assert held.name == "kontext-pro-1.png"
+    assert extract(held.read_bytes()) == run.recipe
+    assert Image.open(held).tobytes() == Image.open(run.outputs[0].path).tobytes()
+    assert view_of(replace(run, state="downloading"))["pictures"][0]["with_recipe"] is None
+
+
+def test_a_long_prompt_is_cut_in_the_alternative_text(outputs: Made) -> None:
+    """A screen reader is not made to read a page."""
+    view = view_of(replace(RUN, prompt="x" * 5000, outputs=outputs(1)))
+    assert len(view["pictures"][0]["alt"]) < 200
+
+
+@pytest.mark.parametrize(("state", "made", "awaited"), [("waiting", 0, 2), ("waiting", 1, 1), ("partial", 1, 0)])
+def test_a_place_is_kept_for_what_is_to_come(outputs: Made, state: Any, made: int, awaited: int) -> None:
+    """As long as the run goes on, and no longer."""
+    assert view_of(replace(RUN, state=state, outputs=outputs(made)))["awaited"] == awaited
+
+
+@pytest.mark.parametrize(
+    ("values", "references", "shape"),
+    [
+        ({"size": "1024*768"}, (), "1024/768"),
+        ({"aspect_ratio": "16:9"}, (), "16/9"),
+        ({}, ((300, 200), (100, 100)), "300/200"),
+        ({}, ((0, 0), (100, 50)), "100/50"),
+        ({}, (), "1/1"),
+    ],
+)
+def test_the_place_has_the_shape_that_is_awaited(values: Any, references: Any, shape: str) -> None:
+    """As asked for, else like the first reference whose size is known."""
+    held = tuple(
+        RunReference(number, None, "c" * 64, Path("c.jpg"), "image/jpeg", *size)
+        for number, size in enumerate(references, start=1)
+    )
+    assert view_of(replace(RUN, values=values, references=held))["shape"] == shape
+
+
+def test_one_prediction_has_one_seed_to_show() -> None:
+    """Pictures of several predictions have a seed each, those of one share it."""
+    assert not view_of(RUN)["one_seed"]
+    assert view_of(replace(RUN, predictions=RUN.predictions[:1]))["one_seed"]
+
+
+def test_running_again_says_its_price() -> None:
+    """The button that spends says what it spends."""
+    assert view_of(RUN)["again"] == "Run again · 2 × $0.04 = $0.08"
+    assert view_of(replace(RUN, variant_id="ultra-fast", pictures=1))["again"] == "Run again · $0.025"
+
+
+@pytest.mark.parametrize(
+    ("charged", "words"),
+    [("no", "No, nothing was charged."), ("yes", "Yes, it was charged."), ("unknown", "Not known yet.")],
+)
+def test_a_trouble_has_its_three_facts(charged: Any, words: str) -> None:
+    """What happened, whether it was charged, what to do; and the id to copy."""
+    trouble = Trouble("It broke.", charged, "Try again.", "d" * 32)
+    facts = {"happened": "It broke.", "charged": words, "advice": "Try again.", "prediction_ids": ["d" * 32]}
+    assert view_of(replace(RUN, state="failed", troubles=(trouble,)))["troubles"] == [facts]
+
+
+def test_the_same_trouble_is_told_once() -> None:
+    """With the ids of all that it befell; another trouble is told beside it."""
+    same = [Trouble("It broke.", "no", "Try again.", id) for id in ("a", "b", None)]
+    other = Trouble("It broke.", "yes", "Try again.", "c")
+    told = view_of(replace(RUN, state="failed", troubles=(*same, other)))["troubles"]
+    assert [(trouble["prediction_ids"], trouble["charged"][:3]) for trouble in told] == [
+        (["a", "b"], "No,"),
+        (["c"], "Yes"),
+    ]
+
+
+def test_a_trouble_in_the_sandbox_never_cost_anything() -> None:
+    """It says so first, and then what would be true of the service."""
+    run = replace(RUN, account_id="sandbox", state="failed", troubles=(Trouble("It broke.", "unknown", ""),))
+    (trouble,) = view_of(run)["troubles"]
+    assert trouble["charged"] == "Nothing, this is the sandbox. With a key: not known yet."
+
+
+def test_a_run_that_can_be_taken_up_offers_it() -> None:
+    """Only where something may still be had."""
+    left = replace(RUN.predictions[0], open=True)
+    assert view_of(replace(RUN, state="failed", predictions=(left,)))["take_up"] == "Take it up again"
+    assert view_of(RUN)["take_up"] == ""
+
+
+def test_a_refusal_is_shown_like_a_run_that_ended() -> None:
+    """Every problem, that nothing was charged, and nothing to run again."""
+    view = view_of_refusal(InputError([Problem("prompt", "It is empty."), Problem("size", "It is too small.")]))
+    assert view["troubles"] == [
+        {
+            "happened": "It is empty. It is too small.",
+            "charged": "No, nothing was charged.",
+            "advice": "",
+            "prediction_ids": [],
+        }
+    ]
+    assert (view["finished"], view["pictures"], view["receipt"], view["again"]) == (True, [], [], "")
+
+
+def test_a_refusal_has_all_that_a_run_has(outputs: Made) -> None:
+    """The page reads both alike; what a refusal leaves out is only what there is no run for."""
+    known = {"seconds", "expected_seconds", "shape", "one_seed"}
+    assert view_of(RUN).keys() - view_of_refusal(InputError([])).keys() == known
+
+
+def test_a_refusal_that_may_have_cost_says_so() -> None:
+    """The charge is the error's own, not taken for granted."""
+    assert view_of_refusal(SubmitUnknown("No answer."))["troubles"][0]["charged"] == "Not known yet."
+
+
+# The history ------------------------------------------------------------------------------------------
+
+
+def test_a_run_has_its_line_in_the_history(outputs: Made) -> None:
+    """When, what, in which words, how it ended and what it cost."""
+    trouble = Trouble("It broke.", "no", "Try again.")
+    (entry,) = history_of([replace(RUN, outputs=outputs(1), troubles=(trouble,))], {"poster": "Poster"})["runs"]
+    assert entry.pop("pictures")[0]["orig_name"] == "kontext-pro-1.png"
+    assert entry == {
+        "id": "r1",
+        "when": "2026-11-21T12:30:00+00:00",
+        "variant": "pro",
+        "preset": "Poster",
+        "prompt": "make it red",
+        "state": "Finished",
+        "finished": True,
+        "open": False,
+        "receipt": ["Pro", "$0.08 as quoted", "17.3 s", "seed 4711"],
+        "troubles": ["It broke. Nothing was charged. Try again."],
+    }
+
+
+def test_a_run_that_goes_on_has_no_receipt_yet() -> None:
+    """Only the variant's name: its time and its cost are not final."""
+    (entry,) = history_of([replace(RUN, state="waiting")], {})["runs"]
+    assert (entry["receipt"], entry["finished"], entry["open"]) == (["Pro"], False, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "words"),
+    [
+        ("waiting", False, "Running"),
+        ("completed", False, "Finished"),
+        ("partial", False, "Finished in part"),
+        ("failed", False, "Failed"),
+        ("failed", True, "Waiting ended"),
+        ("partial", True, "Waiting ended"),
+    ],
+)
+def test_a_state_is_said_in_words(state: Any, left: bool, words: str) -> None:
+    """A run that can be taken up says that, however it ended."""
+    run = replace(RUN, state=state, predictions=(replace(RUN.predictions[0], open=left),))
+    (entry,) = history_of([run], {})["runs"]
+    assert (entry["state"], entry["open"]) == (words, left)
+
+
+def test_the_same_trouble_is_told_once_in_the_history() -> None:
+    """Four predictions that broke alike are one sentence."""
+    troubles = tuple(Trouble("It broke.", "no", "", id) for id in "abcd")
+    (entry,) = history_of([replace(RUN, troubles=troubles)], {})["runs"]
+    assert entry["troubles"] == ["It broke. Nothing was charged."]
+
+
+@pytest.mark.parametrize("preset", [None, "gone"])
+def test_a_preset_without_a_name_is_left_out(preset: str | None) -> None:
+    """None was chosen, or its file is gone since."""
+    (entry,) = history_of([replace(RUN, preset=preset)], {"poster": "Poster"})["runs"]
+    assert entry["preset"] == ""
+
+
+def test_the_history_keeps_the_order() -> None:
+    """As the runs are handed over: newest first."""
+    runs = [replace(RUN, id=str(number)) for number in range(3)]
+    assert [entry["id"] for entry in history_of(runs, {})["runs"]] == ["0", "1", "2"]

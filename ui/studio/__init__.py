@@ -1,0 +1,1 @@
+"""The page that makes pictures: inputs, result, history, code."""

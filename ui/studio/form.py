@@ -1,0 +1,84 @@
+"""The inputs side of the page as one value: components when the page is laid out, their values in the handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.catalog.inputs import size_for
+from core.catalog.variants import ASPECT_RATIO, PICTURES, PROMPT, REGISTRY, SIZE, Parameter, Variant
+from ui.studio.references import Card
+
+AUTO, OWN = "auto", "own"  # the shape picker beside the ratios: left to the model; width and height by hand
+_SINGLE = 6  # controls between the preset's boxes and the plain parameters
+
+# These have controls of their own, the others are laid out from their rows.
+_APART = {PROMPT.name, "images", PICTURES.name, ASPECT_RATIO.name, SIZE.name}
+
+
+def plain_parameters() -> dict[str, Parameter]:
+    """Every parameter that the page lays out from its row, by name; where rows differ, the first variant's."""
+    rows: dict[str, Parameter] = {}
+    for variant in REGISTRY.values():
+        for row in variant.parameters:
+            if row.on_page and row.name not in _APART:
+                rows.setdefault(row.name, row)
+    return rows
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a person has set. `fields` are the preset's boxes in order; `parameters` the plain ones by name."""
+
+    cards: list[Card]
+    preset: str | None
+    fields: Sequence[str]
+    prompt: str
+    variant_id: str
+    pictures: int
+    shape: str
+    width: float | None
+    height: float | None
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, flat: Sequence[Any]) -> Form:
+        """From the flat list in which Gradio hands values over; see `flat`."""
+        names = list(plain_parameters())
+        cards, preset, *rest = flat
+        plain = len(rest) - len(names)
+        fields = rest[: plain - _SINGLE]
+        prompt, variant_id, pictures, shape, width, height = rest[plain - _SINGLE : plain]
+        named = dict(zip(names, rest[plain:], strict=True))
+        return cls(cards, preset, fields, prompt or "", variant_id, pictures, shape, width, height, named)
+
+    def flat(self) -> list[Any]:
+        """The same in Gradio's order; the page calls it on a form of components."""
+        single = [self.prompt, self.variant_id, self.pictures, self.shape, self.width, self.height]
+        return [self.cards, self.preset, *self.fields, *single, *self.parameters.values()]
+
+    @property
+    def roles(self) -> list[str | None]:
+        return [card.role or None for card in self.cards]
+
+    def values(self, variant: Variant) -> dict[str, Any]:
+        """The parameters of this variant as the checks take them; a control that is not shown has no say."""
+        shown = {name: value for name, value in self.parameters.items() if variant.parameter(name)}
+        return {**shown, **self._shape(variant), PICTURES.name: self.pictures}
+
+    def _shape(self, variant: Variant) -> dict[str, Any]:
+        if self.shape == AUTO:
+            return {}
+        if variant.parameter(ASPECT_RATIO.name):
+            return {ASPECT_RATIO.name: self.shape} if self.shape != OWN else {}
+        if self.shape != OWN:
+            return {SIZE.name: size_for(self.shape)}
+        # An empty box is named by the check, not guessed here.
+        return {SIZE.name: "*".join(str(_whole(edge)) for edge in (self.width, self.height))}
+
+
+def _whole(edge: float | None) -> float | str:
+    if edge is None:
+        return ""
+    return int(edge) if float(edge).is_integer() else edge

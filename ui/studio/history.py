@@ -1,0 +1,66 @@
+"""The History tab: the visitor's runs, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.catalog.variants import REGISTRY
+from core.ledger.run import Run
+from ui.files import served
+from ui.studio.result import receipt
+
+_HERE = Path(__file__).parent
+
+
+class HistoryView(gr.HTML):
+    """A list of runs with thumbnails; `{"runs": […]}` as `history_of` makes it. `offer` is a file to download."""
+
+    def __init__(self, *, offer: dict[str, Any] | None = None, **rest: Any) -> None:
+        super().__init__(
+            value=None,
+            html_template='<section class="history" aria-label="History"></section>',
+            css_template=(_HERE / "history.css").read_text(),
+            js_on_load=(_HERE / "history.js").read_text(),
+            apply_default_css=False,
+            offer=offer,
+            variants={row.id: row.name for row in REGISTRY.values()},
+            **rest,
+        )
+        self.offer = offer  # else Gradio takes the name for an event, since the script mentions it
+
+    def postprocess(self, value: dict[str, Any] | None) -> Any:
+        return value
+
+    def preprocess(self, payload: Any) -> None:
+        """Nothing comes back from here: the page only shows it."""
+
+
+def history_of(runs: Sequence[Run], preset_names: dict[str, str]) -> dict[str, Any]:
+    """What the page shows of a visitor's runs."""
+    return {"runs": [_entry(run, preset_names) for run in runs]}
+
+
+def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "when": run.created_at.isoformat(),
+        "variant": run.variant_id,
+        "preset": preset_names.get(run.preset or "", ""),
+        "prompt": run.prompt,
+        "state": _state(run),
+        "finished": run.finished,
+        "open": run.can_be_taken_up,
+        "receipt": receipt(run) if run.finished else [REGISTRY[run.variant_id].name],
+        "pictures": [served(output.path) for output in run.outputs],
+        "troubles": list(dict.fromkeys(str(trouble) for trouble in run.troubles)),
+    }
+
+
+def _state(run: Run) -> str:
+    if run.can_be_taken_up:
+        return "Waiting ended"
+    return {"completed": "Finished", "partial": "Finished in part", "failed": "Failed"}.get(run.state, "Running")

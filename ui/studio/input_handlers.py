@@ -1,0 +1,326 @@
+"""The inputs side in motion: values of the form -> core calls -> updates of the form. Nothing here spends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.backend import Backend
+from core.catalog.inputs import check, parse_size, size_for
+from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REGISTRY, SEED, SIZE, Variant
+from core.errors import InputError, KontextError, ReferenceRejected
+from core.ledger.run import Run
+from core.pictures.recipe import Recipe, extract, to_json
+from core.pictures.reference import MAX_BYTES, Reference, adopt, find
+from core.prompts.compose import compose, suggest_roles
+from core.prompts.presets import Preset
+from core.prompts.reference_numbers import lint, renumber, reword
+from core.service.snippets import snippets
+from ui.files import served, uploaded
+from ui.studio.examples import Example
+from ui.studio.form import AUTO, OWN, Form
+from ui.studio.references import Card
+
+AFTER = 6  # outputs behind the form: composed, order, variant before, own words, the way back to them, the note
+
+Update = Any  # what Gradio takes for one output: a value, or gr.update(…)
+
+
+class InputHandlers:
+    """Bound to one backend; keeps nothing of a visitor between two calls."""
+
+    def __init__(self, backend: Backend, examples: Mapping[str, Example]) -> None:
+        self._prepare = backend.prepare
+        self._presets = backend.presets
+        self._folder = backend.references
+        self._base_url = backend.settings.base_url
+        self._examples = examples
+
+    # References ---------------------------------------------------------------------------------
+
+    async def prepare_reference(self, arrival: dict[str, Any]) -> dict[str, Any]:
+        """For the gallery: one picture that arrived, prepared, or the sentence that refuses it."""
+        source = uploaded(arrival.get("path"))
+        if source is None:
+            return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
+        try:
+            recipe = await asyncio.to_thread(recipe_in, source)
+            reference = await self._prepare(source, int(arrival.get("number") or 1))
+        except KontextError as error:
+            name = str(arrival.get("name") or "")[:80]
+            return {"refused": f"{name}: {error}" if name else str(error)}
+        finally:
+            # The original may tell where it was taken; only what is sent is kept. The gallery's own names are random:
+            # nothing else, that somebody may still look at, goes away with it.
+            if source.name.startswith("drop-"):
+                source.unlink(missing_ok=True)
+        return {"image": served(reference.path), "recipe": to_json(recipe) if recipe else None}
+
+    def references(self, cards: Sequence[Card]) -> list[Reference]:
+        """The prepared pictures behind the cards. Raises ReferenceRejected for one that is gone."""
+        # Hashes travel in recipes, so a hash alone must open nothing: the card's own file has to be there.
+        shown = [uploaded(card.image.path) for card in cards]
+        found = [find(self._folder, path.stem) if path else None for path in shown]
+        return [_there(reference, number) for number, reference in enumerate(found, start=1)]
+
+    def references_of(self, run: Run) -> list[Reference]:
+        """The references of an earlier run, to be sent again. Raises ReferenceRejected for one that is gone."""
+        return [
+            _there(adopt(reference.path, reference.sha256, self._folder), reference.number)
+            for reference in run.references
+        ]
+
+    async def use(self, picture: Path, cards: list[Card]) -> list[Card]:
+        """The cards with a picture of a run as one more. Raises KontextError where it can't be used."""
+        reference = await self._prepare(picture, len(cards) + 1)
+        return [*cards, _card(reference, picture.name, None)]
+
+    # Prompt -------------------------------------------------------------------------------------
+
+    def choose_preset(self, composed: str, *flat: Any) -> list[Update]:
+        """A preset was chosen: deal its roles, show its fields, write its prompt; own words can be had back."""
+        form = Form.read(flat)
+        preset = self._presets.get(form.preset or "")
+        if preset is None:
+            return [gr.update(deal=[]), gr.skip(), "", gr.skip(), gr.skip(), *_boxes(None, len(form.fields))]
+        roles = suggest_roles(preset, len(form.cards), form.roles)
+        cards = [card.model_copy(update={"role": role}) for card, role in zip(form.cards, roles, strict=True)]
+        prompt = self._composed(replace(form, cards=cards, fields=[field.default for field in preset.fields]))
+        own = form.prompt.strip() and form.prompt != composed
+        # A second preset writes over the first one's words: what was kept before it stays kept.
+        kept = [form.prompt, gr.update(visible=True)] if own else [gr.skip(), gr.skip()]
+        gallery = gr.update(value=cards, deal=_deal(preset))
+        return [gallery, prompt, prompt, *kept, *_boxes(preset, len(form.fields))]
+
+    def follow(self, composed: str, before: Sequence[str], *flat: Any) -> list[Update]:
+        """Cards or fields changed: the preset's prompt follows; in a person's own words only the numbers do."""
+        form = Form.read(flat)
+        order = [card.image.path for card in form.cards]
+        follows = bool(composed) and form.prompt == composed
+        words = self._composed(form) if follows else renumber(form.prompt, _moves(before, order))
+        if words == form.prompt:  # not written back: the person may be typing, or choosing a preset, meanwhile
+            return [gr.skip(), gr.skip(), order]
+        return [words, words if follows else gr.skip(), order]
+
+    def give_back(self, own: str, *fields: Any) -> list[Update]:
+        """The person's own text again, without the preset."""
+        return [None, own, "", gr.update(visible=False), *_boxes(None, len(fields))]
+
+    def hint(self, *flat: Any) -> str:
+        """The linter's remarks, as a list; "" where there are none."""
+        form = Form.read(flat)
+        variant = REGISTRY[form.variant_id]
+        found = lint(form.prompt, form.roles, variant.noun, variant.reference_limit, variant.name)
+        return f"<ul>{''.join(f'<li>{escape(hint.message)}</li>' for hint in found)}</ul>" if found else ""
+
+    def _composed(self, form: Form) -> str:
+        preset = self._presets[form.preset or ""]
+        fields = {field.id: text for field, text in zip(preset.fields, form.fields, strict=False)}
+        return compose(preset, form.roles, REGISTRY[form.variant_id].noun, fields)
+
+    # Variant ------------------------------------------------------------------------------------
+
+    def choose_variant(self, composed: str, before: str, *flat: Any) -> list[Update]:
+        """Another variant: show what it has, keep what can be kept, say what can't."""
+        form = Form.read(flat)
+        old, new = REGISTRY[before], REGISTRY[form.variant_id]
+        lost = [_called(name, old) for name, value in form.parameters.items() if _is_lost(name, value, old, new)]
+        shape = form.shape
+        if shape == OWN and new.parameter(SIZE.name) is None:
+            lost.append("width and height of your own")
+            shape = AUTO
+        note = " ".join(f"{new.name} has no {name}." for name in lost)
+        follows = bool(composed) and form.prompt == composed
+        words = self._composed(form) if follows else reword(form.prompt, new.noun)
+        written = gr.skip() if words == form.prompt else words  # the person may be typing meanwhile
+        return [
+            written,
+            written if follows else gr.skip(),
+            new.id,
+            gr.update(value=note, visible=bool(note)),
+            gr.update(limit=new.reference_limit),
+            _unless_it_is(form.shape, gr.update(choices=shapes(new), value=shape)),
+            *[
+                _unless_it_is(value, _shown(name, _carried(name, value, old), new))
+                for name, value in form.parameters.items()
+            ],
+        ]
+
+    # The whole form at once; each answers for the form and for what `AFTER` counts ---------------------------
+
+    async def example(self, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """A ready example into the page; it spends nothing by itself."""
+        chosen = self._examples.get(str(event.example))
+        if chosen is None:
+            return nothing_filled(flat)
+        references = [await self._prepare(path, n) for n, (path, _) in enumerate(chosen.references, start=1)]
+        roles = [role for _, role in chosen.references]
+        cards = [
+            _card(reference, path.name, role)
+            for reference, (path, role) in zip(references, chosen.references, strict=True)
+        ]
+        prompt = compose(self._presets[chosen.preset], roles, REGISTRY[chosen.variant_id].noun)
+        hashes = tuple((reference.sha256, role) for reference, role in zip(references, roles, strict=True))
+        recipe = Recipe(chosen.variant_id, prompt, {}, None, 1, chosen.preset, hashes)
+        return self._filled(Form.read(flat), composed, recipe, cards)
+
+    def restored(self, recipe: Recipe, runs: Sequence[Run], composed: str, *flat: Any) -> list[Update]:
+        """Every input of a recipe, seed included; references come back where these runs have them.
+
+        Hashes travel in files that people share, so the runs must be the visitor's own.
+        """
+        if recipe.variant_id not in REGISTRY:
+            return nothing_filled(flat)
+        mine = {reference.sha256: reference.path for run in runs for reference in run.references}
+        found = [
+            adopt(mine[sha256], sha256, self._folder) if sha256 in mine else None for sha256, _ in recipe.references
+        ]
+        numbered = list(zip(found, recipe.references, strict=True))
+        cards = [_card(held, f"reference {n}", role) for n, (held, (_, role)) in enumerate(numbered, start=1) if held]
+        if missing := found.count(None):
+            gr.Info(f"References that are not among your runs any more: {missing}. Add them again.", title="Restored")
+        numbers = iter(range(1, len(found) + 1))
+        moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
+        recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
+        return self._filled(Form.read(flat), composed, recipe, cards)
+
+    def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card]) -> list[Update]:
+        """The form set anew, in the order of `Form.flat`."""
+        preset = self._presets.get(recipe.preset or "")
+        variant = REGISTRY[recipe.variant_id]
+        # A recipe does not keep a preset's fields: their boxes are there only where the words come from their defaults.
+        by_itself = compose(preset, [card.role for card in cards], variant.noun) if preset else ""
+        follows = by_itself == recipe.prompt
+        values = {**recipe.values, SEED.name: recipe.seed}
+        shape, width, height = _shape_of(values)
+        own = form.prompt.strip() and form.prompt != composed
+        return [
+            gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit),
+            preset.id if preset else None,
+            *_boxes(preset if follows else None, len(form.fields)),
+            recipe.prompt,
+            variant.id,
+            recipe.pictures,
+            gr.update(choices=shapes(variant), value=shape),
+            width or gr.skip(),
+            height or gr.skip(),
+            *[_shown(name, values.get(name), variant) for name in form.parameters],
+            recipe.prompt if follows else "",
+            [card.image.path for card in cards],
+            variant.id,
+            form.prompt if own else gr.skip(),
+            gr.update(visible=True) if own else gr.skip(),
+            gr.update(visible=False),
+        ]
+
+    def code(self, *flat: Any) -> dict[str, Any]:
+        """The inputs as code, or what is still missing."""
+        form = Form.read(flat)
+        variant = REGISTRY[form.variant_id]
+        try:
+            inputs = check(variant.id, form.prompt, len(form.cards), form.values(variant), lambda: -1)
+        except InputError as error:
+            return {"note": f"The code appears here once the inputs are complete. {error.happened}"}
+        return {"code": snippets(inputs, self._base_url)}
+
+
+def nothing_filled(flat: Sequence[Any]) -> list[Update]:
+    """The form and what is behind it, left as they are."""
+    return [gr.skip()] * (len(flat) + AFTER)
+
+
+def shapes(variant: Variant) -> list[tuple[str, str]]:
+    """The choices of the shape picker for a variant, as (label, value)."""
+    sized = variant.parameter(SIZE.name) is not None
+    labels = [
+        (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized else ratio, ratio) for ratio in ASPECT_RATIOS
+    ]
+    return [("As the model decides", AUTO), *labels, *([("Width and height of my own", OWN)] if sized else [])]
+
+
+def recipe_in(file: Path) -> Recipe | None:
+    """The recipe that a picture file carries, if any."""
+    return extract(file.read_bytes()) if file.stat().st_size <= MAX_BYTES else None
+
+
+def _there(found: Reference | None, number: int) -> Reference:
+    if found is None:
+        raise ReferenceRejected(number, "is no longer here.", "Remove it and add it again.")
+    return found
+
+
+def _card(reference: Reference, name: str, role: str | None) -> Card:
+    return Card(image=served(reference.path), name=name, role=role)  # type: ignore[arg-type]
+
+
+def _deal(preset: Preset | None) -> list[str]:
+    return [*preset.required, *preset.optional] if preset else []
+
+
+def _boxes(preset: Preset | None, count: int) -> list[Update]:
+    fields = preset.fields if preset else ()
+    shown = [gr.update(label=f.label, placeholder=f.help, value=f.default, visible=True) for f in fields]
+    return shown + [gr.update(value="", visible=False)] * (count - len(fields))
+
+
+def _untouched(name: str, value: Any, variant: Variant) -> bool:
+    row = variant.parameter(name)
+    return value is None or row is None or value == row.default
+
+
+def _called(name: str, variant: Variant) -> str:
+    """A parameter's label inside a sentence."""
+    row = variant.parameter(name)
+    label = row.label if row else name
+    return f"“{label}”" if " " in label else label.lower()
+
+
+def _is_lost(name: str, value: Any, old: Variant, new: Variant) -> bool:
+    return new.parameter(name) is None and not _untouched(name, value, old)
+
+
+def _carried(name: str, value: Any, old: Variant) -> Any:
+    """What a person set, or None where the new variant's own default may take its place."""
+    return None if _untouched(name, value, old) and old.parameter(name) else value
+
+
+def _shown(name: str, value: Any, variant: Variant) -> Update:
+    row = variant.parameter(name)
+    if row is None:
+        return gr.update(visible=False)
+    # An empty box says "a new seed each time" without a code word.
+    default = None if name == SEED.name else row.default
+    return gr.update(visible=True, value=default if value is None else value)
+
+
+def _unless_it_is(value: Any, update: Update) -> Update:
+    """The update without a value that the control has already: the person may be setting another one meanwhile."""
+    return {name: part for name, part in update.items() if name != "value" or part != value}
+
+
+def _shape_of(values: Mapping[str, Any]) -> tuple[str, int | None, int | None]:
+    """The shape picker's value for sent values, and width and height where it is OWN."""
+    if ASPECT_RATIO.name in values:
+        return values[ASPECT_RATIO.name], None, None
+    size = str(values.get(SIZE.name) or "")
+    ratio = next((ratio for ratio in ASPECT_RATIOS if size_for(ratio) == size), None)
+    edges = parse_size(size)
+    return (OWN, *edges) if edges and not ratio else (ratio or AUTO, None, None)
+
+
+def _moves(before: Sequence[str], after: Sequence[str]) -> dict[int, int | None]:
+    """Old number -> new number of each card; None for one that was removed. Equal pictures keep their order."""
+    moves: dict[int, int | None] = {}
+    free = list(enumerate(after, start=1))
+    for number, path in enumerate(before, start=1):
+        match = next((place for place in free if place[1] == path), None)
+        if match:
+            free.remove(match)
+        moves[number] = match[0] if match else None
+    return moves

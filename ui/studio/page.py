@@ -1,0 +1,283 @@
+"""Lays the page out and wires its events; no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from core.backend import Backend
+from core.catalog.estimate import dollars, javascript
+from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
+from core.prompts.presets import FAMILIES, Preset
+from ui.api import Api
+from ui.studio.code import CodeView
+from ui.studio.controls import SeedBox, ShapePicker
+from ui.studio.examples import Example
+from ui.studio.form import AUTO, Form, plain_parameters
+from ui.studio.history import HistoryView
+from ui.studio.input_handlers import InputHandlers, shapes
+from ui.studio.references import ReferenceGallery
+from ui.studio.result import ResultView
+from ui.studio.run_handlers import RunHandlers
+from ui.theme import ASSETS
+
+KEY_SECONDS = 3600  # how long an idle session keeps a visitor's own key
+VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and nothing else
+
+# Spends or reads for one visitor: no entry in the API's docs, checked by the handlers all the same.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# At most one of these to a trigger: once a deferred one is free, Gradio sends all that its trigger sets off anew, and
+# two of them can keep each other going for ever.
+QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
+LONG: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
+
+
+def head() -> str:
+    """The page's style, its helpers, and the estimate generated from the registry.
+
+    The style comes this way because Gradio rewrites what it is given as css, and breaks rules inside @media.
+    """
+    style, script = (ASSETS / "page.css").read_text(), (ASSETS / "page.js").read_text()
+    return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
+
+
+def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
+    """The page over one backend."""
+    inputs = InputHandlers(backend, examples)
+    runs = RunHandlers(backend, inputs)
+    first = next(iter(REGISTRY.values()))
+    with gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True) as page:
+        # First, or a private event of the same name would take theirs.
+        api = Api(backend)
+        gr.api(api.generate, api_name="generate", concurrency_limit=None)
+        gr.api(api.estimate, api_name="estimate", queue=False)
+
+        visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
+        since: gr.State = gr.State(None)
+        own: gr.State = gr.State(None, time_to_live=KEY_SECONDS, delete_callback=None)
+        composed, own_words = gr.State(""), gr.State("")
+        order: gr.State = gr.State([])
+        before = gr.State(first.id)
+        payer = gr.Textbox(backend.account.kind, visible=False)
+
+        with gr.Row(elem_id="header"):
+            header = gr.HTML(runs.header(), elem_id="title")
+            settings = gr.Button("Your key", size="sm", elem_id="open-settings")
+        with gr.Column(visible=False, elem_id="settings") as panel:
+            key, use_key, forget, key_words = _settings(backend)
+
+        with gr.Row(elem_id="studio"):
+            with gr.Column(scale=10, min_width=320, elem_id="inputs"):
+                form, note, hints, back, own_size, estimate, generate = _inputs(inputs, backend.presets, first)
+            with gr.Column(scale=12, min_width=320, elem_id="outputs"), gr.Tabs(elem_id="tabs"):
+                with gr.Tab("Result", id="result") as result_tab:
+                    result = ResultView([e.card() for e in examples.values()], elem_id="result")
+                with gr.Tab("History", id="history") as history_tab:
+                    history = HistoryView(elem_id="history")
+                with gr.Tab("Code", id="code") as code_tab:
+                    code = CodeView(elem_id="code")
+        tabs = result_tab.parent
+
+        flat = form.flat()
+        gallery, preset, prompt = form.cards, form.preset, form.prompt
+        variant, pictures, shape = form.variant_id, form.pictures, form.shape
+
+        # The estimate comes first: what a control sets off is sent in this order, and each waits for the one before.
+        gr.on(
+            [variant.input, pictures.input, variant.change, pictures.change, payer.change],
+            None,
+            [variant, pictures, payer],
+            estimate,
+            js=_ESTIMATE,
+            **PRIVATE,
+        )
+
+        # References, preset and prompt.
+        preset.input(
+            inputs.choose_preset,
+            [composed, *flat],
+            [gallery, prompt, composed, own_words, back, *form.fields],
+            **QUICK,
+        )
+        followed = gr.on(
+            [gallery.change, *(field.input for field in form.fields)],
+            inputs.follow,
+            [composed, order, *flat],
+            [prompt, composed, order],
+            **QUICK,
+        )
+        hint: dict[str, Any] = {"fn": inputs.hint, "inputs": flat, "outputs": hints, **QUICK}
+        followed.then(**hint)
+        gr.on([prompt.change, variant.change], **hint)
+        back.click(inputs.give_back, [own_words, *form.fields], [preset, prompt, composed, back, *form.fields], **QUICK)
+
+        # Variant and parameters.
+        variant.input(
+            inputs.choose_variant,
+            [composed, before, *flat],
+            [prompt, composed, before, note, gallery, shape, *form.parameters.values()],
+            **QUICK,
+        )
+        shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
+
+        # What can be done before the press. Last of what these set off: nothing waits for it.
+        gr.on(
+            [gallery.change, variant.change], runs.ahead, [own, payer, *flat], **{**QUICK, "trigger_mode": "multiple"}
+        )
+
+        # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
+        total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
+        arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
+        page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
+        to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
+        generate.click(None, None, [tabs, generate], js=_PRESSED, **PRIVATE)
+        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, **LONG)
+        again = result.again(runs.again, [visitor, own, payer], result, **LONG)
+        history.open(**to_result)
+        opened = history.open(runs.open, visitor, result, **LONG)
+        taken = history.takeup(runs.take_up, [visitor, own, payer], result, **LONG)
+        resumed = result.takeup(runs.take_up, [visitor, own, payer], result, **LONG)
+        run.then(None, None, generate, js="() => ({__type__: 'update', interactive: true})", **PRIVATE)
+        for event in (arrive, run, again, opened, taken, resumed):
+            event.then(**total)
+        result.stop(runs.stop, visitor, None, **QUICK)
+        result.use(runs.use, [visitor, *flat], gallery, **QUICK)
+
+        # History, code, examples.
+        history_tab.select(runs.history, visitor, history, **QUICK)
+        history.discard(runs.discard, visitor, history, **QUICK)
+        history.archive(runs.archive, visitor, history, **QUICK)
+        history.receipts(runs.receipts, visitor, history, **QUICK)
+        history.recover(**to_result)
+        history.recover(runs.recover, [visitor, own, payer], result, **LONG).then(**total)
+        filled = [*flat, composed, order, before, own_words, back, note]
+        gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
+        history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
+        result.example(inputs.example, [composed, *flat], filled, **QUICK)
+        gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
+
+        # Settings. The key goes into this session's state alone; see KEY_SECONDS.
+        settings.click(None, None, panel, js=_TOGGLE, **PRIVATE)
+        for bring in (key.submit, use_key.click):
+            bring(runs.bring_key, key, [own, key, key_words, forget, payer], **LONG).then(**total)
+        forget.click(runs.forget_key, None, [own, key, key_words, forget, payer], **LONG).then(**total)
+    return page
+
+
+_ESTIMATE = """(variant, pictures, payer) => {
+  const words = {sandbox: 'if it were real', own: 'from your own key', host: 'for this run'}[payer];
+  return `<div class="sum">${sumInWords(variant, Number(pictures))}</div><small>${words}</small>`;
+}"""
+
+_PRESSED = """() => [
+  {__type__: 'update', selected: 'result'},
+  {__type__: 'update', interactive: false},
+]"""
+
+_TOGGLE = """() => {
+  window.kontext.settings = !window.kontext.settings;
+  return {__type__: 'update', visible: window.kontext.settings};
+}"""
+
+
+def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+    free = backend.account.kind == "sandbox"
+    now = (
+        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged."
+        if free
+        else "Runs are paid by this app's host, within a daily budget."
+    )
+    when = "only when you press Generate" if backend.settings.hosted else "as soon as you add them"
+    gr.HTML(
+        f"<p>{now} To make pictures with the real models on your own account, paste a WaveSpeedAI key. "
+        "It stays in this session's memory for at most an hour without use, and is never written down. "
+        f"With a key, your references go to the service {when}.</p>" + (f"<p>{_TRY}</p>" if free else ""),
+        elem_id="settings-words",
+    )
+    with gr.Row():
+        key = gr.Textbox(label="Your WaveSpeedAI key", type="password", placeholder="wsk_…", scale=4, elem_id="key")
+        use_key = gr.Button("Use this key", scale=0, min_width=140, size="md")
+        forget = gr.Button("Forget the key", scale=0, min_width=140, size="md", visible=False)
+    words = gr.HTML("", elem_id="key-words")
+    return key, use_key, forget, words
+
+
+_TRY = (
+    "In the sandbox, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a prompt "
+    "to see what each looks like."
+)
+
+
+def _inputs(
+    inputs: InputHandlers, presets: Mapping[str, Preset], first: Variant
+) -> tuple[Form, gr.HTML, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
+    gallery = ReferenceGallery(inputs.prepare_reference, limit=first.reference_limit, elem_id="references")
+    choices = [(f"{FAMILIES[p.family]} · {p.name}", p.id) for p in presets.values()]
+    preset = gr.Dropdown(choices, value=None, label="Preset", info=_PRESET, elem_id="preset", container=True)
+    with gr.Row(elem_id="fields"):
+        most = max(len(p.fields) for p in presets.values())
+        fields = [gr.Textbox(visible=False, max_lines=1, elem_id=f"field-{i}") for i in range(1, most + 1)]
+    prompt = gr.Textbox(label=PROMPT.label, lines=4, max_lines=10, elem_id="prompt", placeholder=_PLACEHOLDER)
+    back = gr.Button("Bring my own text back", size="sm", visible=False, elem_id="bring-back")
+    hints = gr.HTML("", elem_id="hints")
+    cards = [(variant_card(row), row.id) for row in REGISTRY.values()]
+    variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
+    note = gr.Markdown("", visible=False, elem_id="variant-note")
+    with gr.Accordion("Parameters", open=False, elem_id="parameters"):
+        shape = ShapePicker(shapes(first), value=AUTO, label="Shape", info="Width to height.", elem_id="shape")
+        with gr.Row(visible=False) as own_size:
+            width, height = (_edge(name) for name in ("Width", "Height"))
+        parameters = {name: _control(row, first) for name, row in plain_parameters().items()}
+    with gr.Row(elem_id="press"):
+        counts = list(range(int(PICTURES.minimum or 1), int(PICTURES.maximum or 1) + 1))
+        pictures = gr.Radio(counts, value=PICTURES.default, label=PICTURES.label, elem_id="pictures", min_width=180)
+        estimate = gr.HTML(f"<div class='sum'>{dollars(first.price)}</div>", elem_id="estimate")
+        generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
+    form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
+    return form, note, hints, back, own_size, estimate, generate
+
+
+_PRESET = "Optional: it writes a prompt, for you to change."
+_PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
+
+
+def variant_card(row: Variant) -> str:
+    """Name, price, limit and published time of a variant, a line each."""
+    time = f"about {row.published_seconds:.0f} s" if row.published_seconds else "time not published"
+    return f"{row.name}\n{dollars(row.price)} a picture\nup to {row.reference_limit} references\n{time}"
+
+
+def _edge(name: str) -> gr.Number:
+    # Without bounds of its own: Gradio would fail every event of the page while a number is only half typed.
+    return gr.Number(
+        label=name,
+        info=f"{SIZE.minimum} to {SIZE.maximum} pixels",
+        value=1024,
+        step=SIZE.step,
+        precision=0,
+        elem_id=name.lower(),
+    )
+
+
+def _control(row: Parameter, first: Variant) -> Any:
+    """The control of a parameter, from its row."""
+    common: dict[str, Any] = {
+        "label": row.label,
+        "info": f"{row.help} ({row.name})",
+        "visible": first.parameter(row.name) is not None,
+        "elem_id": row.name,
+    }
+    if row.name == SEED.name:
+        return SeedBox(max_lines=1, placeholder="new for every run", **common)
+    match row.kind:
+        case "integer" | "number":
+            bounds = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
+            return gr.Slider(value=row.default, **bounds, **common)
+        case "choice":
+            return gr.Radio([(c.upper(), c) for c in row.choices], value=row.default, **common)
+        case "boolean":
+            return gr.Checkbox(value=bool(row.default), **common)
+        case _:
+            return gr.Textbox(**common)

@@ -1,0 +1,171 @@
+"""The result side of the page: one run, watched. Turns a run into what the page shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.catalog.estimate import dollars, sum_in_words
+from core.catalog.inputs import parse_size
+from core.catalog.variants import REGISTRY
+from core.errors import Charged, KontextError
+from core.ledger.run import Output, Run, Trouble
+from core.pictures.recipe import embed
+from ui.files import served, served_bytes
+
+_HERE = Path(__file__).parent
+
+_CHARGED: dict[Charged, str] = {
+    "no": "no, nothing was charged.",
+    "yes": "yes, it was charged.",
+    "unknown": "not known yet.",
+}
+
+# What the person sees of the states on the way.
+_STAGES = {
+    "Uploading": ("preparing", "uploading"),
+    "Generating": ("submitting", "waiting"),
+    "Downloading": ("downloading",),
+}
+
+
+class ResultView(gr.HTML):
+    """Shows one run, or a welcome while there is none. `examples` are offered in the welcome."""
+
+    def __init__(self, examples: Sequence[dict[str, Any]] = (), **rest: Any) -> None:
+        super().__init__(
+            value=None,
+            html_template=(_HERE / "result.html").read_text(),
+            css_template=(_HERE / "result.css").read_text(),
+            js_on_load=(_HERE / "result.js").read_text(),
+            apply_default_css=False,
+            examples=list(examples),
+            **rest,
+        )
+
+    def postprocess(self, value: dict[str, Any] | None) -> Any:
+        return value
+
+    def preprocess(self, payload: Any) -> None:
+        """Nothing comes back from here: the page only shows it."""
+
+
+def view_of(run: Run) -> dict[str, Any]:
+    """What the page shows of a run. Blocking: it copies pictures to where they are served from."""
+    variant = REGISTRY[run.variant_id]
+    return {
+        "id": run.id,
+        "finished": run.finished,
+        "stages": _stages(run),
+        "seconds": run.seconds,
+        "expected_seconds": run.expected_seconds,
+        "notice": run.notice,
+        "shape": _shape(run),
+        "one_seed": len(run.predictions) < 2,
+        "awaited": 0 if run.finished else run.pictures - len(run.outputs),
+        "pictures": [
+            {
+                "number": output.number,
+                "image": served(output.path),
+                "with_recipe": _with_recipe(run, output) if run.finished else None,
+                "name": output.path.name,
+                "alt": f"Picture {output.number} by {variant.name}: {run.prompt[:120]}",
+                "width": output.width,
+                "height": output.height,
+                "seed": output.seed,
+            }
+            for output in run.outputs
+        ],
+        "troubles": _troubles(run.troubles, free=run.account_id == "sandbox"),
+        "receipt": receipt(run),
+        "take_up": "Take it up again" if run.can_be_taken_up else "",
+        "again": f"Run again · {sum_in_words(variant, run.pictures)}",
+    }
+
+
+def _with_recipe(run: Run, output: Output) -> dict[str, Any]:
+    """The same picture with the run's recipe in its metadata; not a pixel differs."""
+    return served_bytes(embed(output.path.read_bytes(), run.recipe), output.path.name)
+
+
+def view_of_refusal(error: KontextError) -> dict[str, Any]:
+    """What the page shows when a run never started."""
+    return {
+        "id": "",
+        "finished": True,
+        "stages": [],
+        "notice": "",
+        "awaited": 0,
+        "pictures": [],
+        "troubles": _troubles([Trouble(error.happened, error.charged, error.advice)]),
+        "receipt": [],
+        "take_up": "",
+        "again": "",
+    }
+
+
+def receipt(run: Run) -> list[str]:
+    """A finished run in a line: variant, what it cost, time, seed."""
+    variant = REGISTRY[run.variant_id]
+    parts = [variant.name, *_cost(run), f"{run.seconds:.1f} s"]
+    if run.seed is not None:
+        parts.append(f"seed {run.seed}")
+    return parts
+
+
+def _cost(run: Run) -> list[str]:
+    charge = run.charge if run.charge is not None else Decimal(0)
+    if run.account_id == "sandbox":
+        return [f"would have cost {dollars(charge)}"]
+    estimated = [] if charge == run.estimate else [f"estimated {dollars(run.estimate)}"]
+    match run.charge_source:
+        case "billing":
+            return [*estimated, f"charged {dollars(charge)}"]
+        case "quote":
+            return [*estimated, f"{dollars(charge)} as quoted"]
+        case "estimate":
+            return [f"{dollars(charge)} by our estimate"]
+        case None:
+            return [*estimated, "nothing charged"]
+
+
+def _stages(run: Run) -> list[dict[str, str]]:
+    current = next((i for i, states in enumerate(_STAGES.values()) if run.state in states), len(_STAGES))
+    word = ["done" if i < current else "now" if i == current else "todo" for i in range(len(_STAGES))]
+    return [{"name": name, "state": state} for name, state in zip(_STAGES, word, strict=True)]
+
+
+def _shape(run: Run) -> str:
+    size = parse_size(str(run.values.get("size", "")))
+    if size:
+        return f"{size[0]}/{size[1]}"
+    if "aspect_ratio" in run.values:
+        return str(run.values["aspect_ratio"]).replace(":", "/")
+    first = next((r for r in run.references if r.width and r.height), None)
+    return f"{first.width}/{first.height}" if first else "1/1"
+
+
+def _troubles(troubles: Sequence[Trouble], *, free: bool = False) -> list[dict[str, Any]]:
+    """The same facts are said once, with every prediction that they are true of."""
+    prefix = "Nothing, this is the sandbox. With a key: " if free else ""
+    ids: dict[Trouble, list[str]] = {}
+    for trouble in troubles:
+        ids.setdefault(replace(trouble, prediction_id=None), []).extend(filter(None, [trouble.prediction_id]))
+    return [
+        {
+            "happened": t.happened,
+            "charged": _sentence(prefix + _CHARGED[t.charged]),
+            "advice": t.advice,
+            "prediction_ids": found,
+        }
+        for t, found in ids.items()
+    ]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,280 @@
+"""Runs and the visitor who makes them: presses -> core calls -> what the page shows of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from core.backend import Backend
+from core.catalog.estimate import dollars
+from core.catalog.inputs import Inputs, check, seed_drawer
+from core.catalog.variants import PICTURES, REGISTRY
+from core.errors import KontextError
+from core.ledger.run import Run
+from core.pictures.recipe import from_json
+from core.pictures.reference import Reference
+from core.runs.exports import archive, receipts_csv
+from core.service.account import Account
+from ui.files import served_bytes
+from ui.studio.form import Form
+from ui.studio.history import history_of
+from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
+from ui.studio.result import view_of, view_of_refusal
+from ui.studio.subscriptions import View, Views
+
+Seen = dict[str, Any]  # what the page shows of a run
+
+SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
+
+_MODES = {
+    "sandbox": "<b>Sandbox</b> · no key, nothing is charged",
+    "host": "<b>Live</b> · paid by this app's host",
+    "own": "<b>Live</b> · paid with your own key",
+}
+
+_NO_WORDS_YET = "-"  # a person's words stay here until they press Generate, and no price depends on them
+
+
+class RunHandlers:
+    """Bound to one backend; a visitor is whoever brings the id, and sees the runs of that id alone."""
+
+    def __init__(self, backend: Backend, inputs: InputHandlers) -> None:
+        self._backend = backend
+        self._runs = backend.runs
+        self._inputs = inputs
+        self._views = Views()
+        self._draw_seed = seed_drawer(random.SystemRandom())
+
+    # The visitor --------------------------------------------------------------------------------
+
+    async def arrive(self, request: gr.Request, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
+        """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
+        known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
+        # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
+        yield known, since, self.header(known, since), gr.skip()
+        if run := await asyncio.to_thread(self._runs.newest, known):
+            with self._view(request) as view:
+                async for seen in self._watched(view, known, run.id):
+                    yield gr.skip(), gr.skip(), gr.skip(), seen
+
+    def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
+        """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""
+        return self.header(visitor, since, own), own
+
+    def header(self, visitor: str | None = None, since: datetime | None = None, own: Account | None = None) -> str:
+        """The line at the top: what pays for runs, and what this session has cost."""
+        account = own or self._backend.account
+        would = "would have cost " if account.kind == "sandbox" else ""
+        total = ""
+        if _is_id(visitor) and since:
+            total = f"this session {would}{dollars(self._runs.spent(str(visitor), since, account.id))}"
+        return (
+            f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{_MODES[account.kind]}</span>"
+            f"<span class='total'>{total}</span></div>"
+        )
+
+    async def bring_key(self, key: str | None) -> list[Update]:
+        """Try a visitor's own key; it goes into this session's state alone, and the box is emptied either way."""
+        if not (key or "").strip():
+            return [gr.skip(), "", "Paste your key first.", gr.skip(), gr.skip()]
+        try:
+            account, balance = await self._backend.bring(str(key))
+        except KontextError as error:
+            return [gr.skip(), "", escape(str(error)), gr.skip(), gr.skip()]
+        words = f"Your key works, with a balance of {dollars(balance)}. It is kept for this session only."
+        return [account, "", words, gr.update(visible=True), account.kind]
+
+    def forget_key(self) -> list[Update]:
+        """Back to the host's account, or to the sandbox."""
+        return [None, "", "Your key is forgotten.", gr.update(visible=False), self._backend.account.kind]
+
+    # Runs ---------------------------------------------------------------------------------------
+
+    async def generate(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, *flat: Any
+    ) -> AsyncIterator[Seen]:
+        """One press of Generate: what is wrong, or the run as it goes on."""
+        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, Form.read(flat))):
+            yield seen
+
+    async def ahead(self, own: Account | None, payer: str, *flat: Any) -> None:
+        """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
+
+        Never on a hosted app, where any stranger could fill the host's storage and no budget would be asked.
+        """
+        if self._backend.settings.hosted:
+            return
+        with suppress(KontextError, OSError):
+            inputs, references = self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
+            self._runs.ahead(self._account(own, payer), inputs, references)
+
+    async def again(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
+        """The same inputs once more with a new seed, at the price that stands on the button."""
+        if old := self._run(visitor, event):
+            async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, old)):
+                yield seen
+
+    async def take_up(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
+        """Wait again for a run whose waiting had ended."""
+        if run := self._run(visitor, event):
+            async for seen in self._shown(request, visitor, self._take_up(visitor, own, payer, run)):
+                yield seen
+
+    async def open(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
+        """Show a run of the history, and go on watching it if it has not finished."""
+        if run := self._run(visitor, event):
+            with self._view(request) as view:
+                async for seen in self._watched(view, visitor, run.id):
+                    yield seen
+
+    async def stop(self, visitor: str, event: gr.EventData) -> None:
+        """Stop waiting. There is no way to stop the task itself, and the run says so."""
+        if run := self._run(visitor, event):
+            await self._runs.stop_waiting(visitor, run.id)
+
+    async def use(self, visitor: str, event: gr.EventData, *flat: Any) -> Update:
+        """A picture of a run becomes the next reference."""
+        run = self._run(visitor, event)
+        output = next((o for o in run.outputs if o.number == event.number), None) if run else None
+        if output is None:
+            return gr.skip()
+        try:
+            return await self._inputs.use(output.path, Form.read(flat).cards)
+        except KontextError as error:
+            raise gr.Error(str(error), title="Not added", print_exception=False) from None
+
+    async def _shown(self, request: gr.Request, visitor: str, starting: Awaitable[Run]) -> AsyncIterator[Seen]:
+        with self._view(request) as view:
+            try:
+                run = await starting
+            except KontextError as error:
+                yield view_of_refusal(error)
+                return
+            async for seen in self._watched(view, visitor, run.id):
+                yield seen
+
+    def _view(self, request: gr.Request) -> AbstractContextManager[View]:
+        return self._views.begin(request.session_hash or uuid.uuid4().hex)
+
+    async def _watched(self, view: View, visitor: str, run_id: str) -> AsyncIterator[Seen]:
+        """The run as it stands, and each time that it looks different."""
+        shown: Seen = {}
+        async for state in view.of(self._runs.watch(visitor, run_id)):
+            seen = await asyncio.to_thread(view_of, state)
+            if view.over:  # made for nothing: it would hide what has taken its place
+                return
+            if shown != {**seen, "seconds": shown.get("seconds")}:
+                yield (shown := seen)
+            if not state.finished:
+                await asyncio.sleep(SETTLING)
+
+    async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
+        _insist(visitor)
+        inputs, references = self._asked(form)
+        account = self._account(own, payer)
+        return await self._runs.start(visitor, account, inputs, references, form.roles, form.preset)
+
+    def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
+        variant = REGISTRY.get(form.variant_id)
+        values = form.values(variant) if variant else {}
+        inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
+        return inputs, self._inputs.references(form.cards)
+
+    async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
+        values = {**old.values, PICTURES.name: old.pictures}
+        inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
+        references = self._inputs.references_of(old)
+        roles = [r.role for r in old.references]
+        account = self._account(own, payer)
+        return await self._runs.start(visitor, account, inputs, references, roles, old.preset)
+
+    async def _take_up(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
+        return await self._runs.take_up(visitor, self._account(own, payer), run.id)
+
+    async def _recover(self, visitor: str, own: Account | None, payer: str, prediction_id: str) -> Run:
+        _insist(visitor)
+        return await self._runs.recover(visitor, self._account(own, payer), prediction_id)
+
+    def _account(self, own: Account | None, payer: str) -> Account:
+        # The page promised that the visitor's key pays: nobody else's may take its place in silence.
+        if payer == "own" and own is None:
+            raise KontextError(
+                "Your own key is no longer here: it is forgotten after an hour without use.",
+                "Bring it again under “Your key”, or reload the page to go on without it.",
+            )
+        return own or self._backend.account
+
+    def _run(self, visitor: str, event: gr.EventData) -> Run | None:
+        return self._runs.get(visitor, str(event.run)) if _is_id(visitor) else None
+
+    # History ------------------------------------------------------------------------------------
+
+    def history(self, visitor: str) -> dict[str, Any]:
+        """The visitor's runs, newest first."""
+        names = {preset.id: preset.name for preset in self._backend.presets.values()}
+        return history_of(self._runs.of(visitor) if _is_id(visitor) else [], names)
+
+    async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
+        """Take a run and its files out of the history."""
+        try:
+            if run := self._run(visitor, event):
+                await self._runs.delete(visitor, run.id)
+        except KontextError as error:
+            raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
+        return self.history(visitor)
+
+    def archive(self, visitor: str, event: gr.EventData) -> Update:
+        """A run as a ZIP, offered for download."""
+        run = self._run(visitor, event)
+        if run is None:
+            return gr.skip()
+        return gr.update(offer=served_bytes(archive(run), f"kontext-{run.variant_id}-{run.id[:8]}.zip"))
+
+    def receipts(self, visitor: str) -> Update:
+        """Every receipt of the visitor as CSV, offered for download."""
+        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        return gr.update(offer=served_bytes(receipts_csv(runs).encode(), "kontext-receipts.csv"))
+
+    async def recover(
+        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
+        """Any prediction of the last 7 days into the history, by its id."""
+        async for seen in self._shown(request, visitor, self._recover(visitor, own, payer, str(event.prediction))):
+            yield seen
+
+    def restore(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """All inputs of a run back into the page; spends nothing."""
+        run = self._run(visitor, event)
+        return self._inputs.restored(run.recipe, [run], composed, *flat) if run else nothing_filled(flat)
+
+    def restore_recipe(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+        """The inputs of a recipe that came with a dropped picture; spends nothing."""
+        recipe = from_json(str(event.recipe))
+        if recipe is None:
+            return nothing_filled(flat)
+        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        return self._inputs.restored(recipe, runs, composed, *flat)
+
+
+# Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
+def _is_id(visitor: object) -> bool:
+    return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
+
+
+def _insist(visitor: object) -> None:
+    if not _is_id(visitor):
+        raise KontextError("This page has lost track of who you are.", "Reload it and try again.")
