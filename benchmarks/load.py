@@ -177,7 +177,7 @@ def ended(folder: Path, visitors: Sequence[str]) -> list[float]:
     from core.ledger.ledger import Ledger
 
     ledger = Ledger(folder)
-    records = [record for visitor in visitors for record in ledger.of(visitor)]
+    records = [record for visitor in visitors for record in ledger.list_for(visitor)]
     ledger.close()
     assert len(records) == RUNS and all(record.state == "completed" for record in records)
     pictures = [(record.facts.created_at, entry.outputs) for record in records for entry in record.entries]

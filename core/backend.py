@@ -22,7 +22,7 @@ from core.prompts.presets import Preset, load_presets
 from core.runs.runs import Runs
 from core.service.account import Account
 from core.service.client import Client
-from core.service.rate_limit import Pace
+from core.service.rate_limit import RateLimiter
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ class Backend:
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self.runs = Runs(self.ledger, settings.data_dir, budget=budget, at_once=settings.at_once)
-        self._pace = Pace()
+        self._rate_limiter = RateLimiter()
         self.account = self._own_account()
 
     def _own_account(self) -> Account:
         if self.settings.api_key:
-            return Account("host", "host", Client(self.settings.api_key, self.settings.base_url, pace=self._pace))
+            return Account(
+                "host", "host", Client(self.settings.api_key, self.settings.base_url, rate_limiter=self._rate_limiter)
+            )
         transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds))
         return Account("sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport))
 
@@ -68,7 +70,7 @@ class Backend:
         Raises:
             ServiceError: the service does not take the key, or can't be reached.
         """
-        client = Client(key, self.settings.base_url, pace=self._pace)
+        client = Client(key, self.settings.base_url, rate_limiter=self._rate_limiter)
         try:
             balance = await client.balance()
         except BaseException:
@@ -77,12 +79,12 @@ class Backend:
         # A fingerprint tells the accounts apart in the ledger; the key can't be had back from it.
         fingerprint = hashlib.sha256(key.strip().encode()).hexdigest()[:16]
         account = Account(f"own-{fingerprint}", "own", client)
-        await self.runs.resume(account)
+        await self.runs.resume_all(account)
         return account, balance
 
     async def open(self) -> None:
         """Take up what an earlier process left unfinished."""
-        await self.runs.resume(self.account)
+        await self.runs.resume_all(self.account)
 
     async def aclose(self) -> None:
         """Stop watching; runs that wait are taken up at the next start."""

@@ -20,7 +20,7 @@ NOT_SENT = "not sent"
 REFUSED = "refused"
 NOT_CREATED = "not created"
 
-_SUREST_LAST: tuple[ChargeSource, ...] = ("estimate", "quote", "billing")
+_CERTAINTY: tuple[ChargeSource, ...] = ("estimate", "quote", "billing")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _charge(record: Record) -> Decimal | None:
 def _charge_source(record: Record) -> ChargeSource | None:
     # A sum is as sure as its least sure part; what was certainly not charged has no part in it.
     sources = [entry.source for entry in record.entries if entry.cost]
-    return min(sources, key=_SUREST_LAST.index) if record.finished and sources else None
+    return min(sources, key=_CERTAINTY.index) if record.finished and sources else None
 
 
 def new_record(

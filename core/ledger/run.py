@@ -109,7 +109,7 @@ class Run:
         return self.state in FINISHED
 
     @property
-    def can_be_taken_up(self) -> bool:
+    def resumable(self) -> bool:
         """Whether something of a finished run may still be had: a task that goes on, a picture not fetched yet."""
         return self.finished and any(prediction.open for prediction in self.predictions)
 

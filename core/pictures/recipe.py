@@ -127,7 +127,7 @@ def _typed(value: Any, kind: type[_Kind]) -> _Kind:
 
 def _text(value: Any) -> str:
     text = _typed(value, str)
-    text.encode()  # half characters can't be stored or sent, and raise a ValueError here
+    text.encode()  # lone surrogates can't be stored or sent, and raise a ValueError here
     return text
 
 

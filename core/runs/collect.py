@@ -15,14 +15,14 @@ from core.ledger.record import Entry, Facts
 from core.ledger.run import Output, Trouble
 from core.pictures.output import Picture
 from core.runs import files, outcomes
-from core.runs.journal import Notes, log_foreign
+from core.runs.journal import Journal, log_foreign
 from core.runs.live import Live
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.service.account import Account
 from core.service.prediction import Prediction
 
 READY = "The picture is ready at the service, but can't be fetched just now; trying again."
-BETWEEN_KNOCKS = 15.0  # seconds
+RETRY_INTERVAL = 15.0  # seconds
 
 
 class Collector:
@@ -31,17 +31,17 @@ class Collector:
     def __init__(
         self,
         folder: Path,
-        notes: Notes,
+        journal: Journal,
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> None:
         self._folder = folder
-        self._notes = notes
+        self._journal = journal
         self._clock = clock
         self._sleep = sleep
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def collect(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> None:
         """Bring what is not here yet, name what can't be had, settle the charge.
@@ -53,14 +53,14 @@ class Collector:
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
         if entry.charge is None:
             entry = replace(entry, charge=entry.reserved or None)
-        saving = asyncio.create_task(self._notes.after(live, entry, without_pictures(prediction.answer)))
+        saving = asyncio.create_task(self._journal.after(live, entry, without_pictures(prediction.answer)))
         try:
             entry = await self._bring(live, account, entry, prediction)
             live.put(entry)  # the pictures are to be seen while the bill is asked for
             entry = await self._with_bill(account, entry)
         finally:
             await saving
-        await self._notes.after(live, entry)
+        await self._journal.after(live, entry)
 
     async def _bring(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> Entry:
         step = len(live.record.current)  # four predictions of one picture each number them as one of four does
@@ -96,7 +96,7 @@ class Collector:
     async def _picture(self, live: Live, account: Account, entry: Entry, output: str) -> Picture:
         if not output.startswith(("https://", "http://")):
             return await asyncio.to_thread(files.decode, output)
-        until = self._clock() + self._patience.fetch
+        until = self._clock() + self._timeouts.fetch
         while True:
             try:
                 return await account.client.download(output)
@@ -105,7 +105,7 @@ class Collector:
                 if self._clock() >= until:
                     raise
             live.tell(entry.number, READY)
-            await self._sleep(BETWEEN_KNOCKS)
+            await self._sleep(RETRY_INTERVAL)
 
     async def _write(self, facts: Facts, entry: Entry, number: int, picture: Picture) -> Output:
         assert entry.id is not None
@@ -118,7 +118,7 @@ class Collector:
         if entry.charge is None:  # nothing was reserved: a recovered one, which was paid for before
             return entry
         billing = asyncio.create_task(_billed(account, entry))
-        await asyncio.wait({billing}, timeout=self._patience.aside)
+        await asyncio.wait({billing}, timeout=self._timeouts.optional_wait)
         amount = billing.result() if billing.done() else None
         billing.cancel()
         return entry if amount is None else replace(entry, charge=amount, source="billing")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 Tell = Callable[[int], None]  # hears its place in line, from 1; 0: in
 
 
-class Slots:
+class ConcurrencyLimit:
     """At most `most` at once. The service knows its own limit and tells nobody: each 429 teaches it."""
 
     def __init__(self, most: int) -> None:

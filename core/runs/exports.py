@@ -31,7 +31,7 @@ COLUMNS = (
     "prediction_ids",
 )
 _SANDBOX = "sandbox"
-_SURE: dict[ChargeSource | None, str] = {
+_CERTAINTY: dict[ChargeSource | None, str] = {
     "billing": "as billed by the service",
     "quote": "as quoted by the service before the run",
     "estimate": "by our estimate; the service has not told the amount",
@@ -138,7 +138,7 @@ def _charge_in_words(run: Run) -> str:
         return "nothing; this is a preview of the sandbox, and no model made it"
     if not run.finished:
         return "not known yet; the run goes on"
-    return f"{dollars(run.charge or Decimal(0))}, {_SURE[run.charge_source]}"
+    return f"{dollars(run.charge or Decimal(0))}, {_CERTAINTY[run.charge_source]}"
 
 
 def _in_sandbox(run: Run) -> bool:

@@ -19,14 +19,14 @@ from core.ledger.run import Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
 from core.runs.collect import Collector, without_pictures
-from core.runs.concurrency import Slots
-from core.runs.journal import Notes, log_foreign
+from core.runs.concurrency import ConcurrencyLimit
+from core.runs.journal import Journal, log_foreign
 from core.runs.live import Live, Stopped
 from core.runs.prepare import Preparer
 from core.runs.quotes import Quotes
-from core.runs.reconcile import Search
+from core.runs.reconcile import Reconciler
 from core.runs.submit import Claims, Submitter
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.runs.times import Times
 from core.runs.uploads import Uploads
 from core.runs.waiting import Waiter
@@ -55,32 +55,32 @@ class Flow:
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         random: randomness.Random,
-        patience: Patience,
+        timeouts: Timeouts,
         at_once: int,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self._patience = patience
+        self._timeouts = timeouts
         self._at_once = at_once
-        self._slots: dict[str, Slots] = {}
-        notes, claims = Notes(ledger), Claims()
-        self._notes = notes
-        self._preparer = Preparer(Uploads(ledger, clock), Quotes(clock), clock=clock, patience=patience)
-        self._submitter = Submitter(notes, claims, clock=clock)
-        self._search = Search(ledger, notes, claims, clock=clock, sleep=sleep, patience=patience)
+        self._limits: dict[str, ConcurrencyLimit] = {}
+        journal, claims = Journal(ledger), Claims()
+        self._journal = journal
+        self._preparer = Preparer(Uploads(ledger, clock), Quotes(clock), clock=clock, timeouts=timeouts)
+        self._submitter = Submitter(journal, claims, clock=clock)
+        self._reconciler = Reconciler(ledger, journal, claims, clock=clock, sleep=sleep, timeouts=timeouts)
         self._times = Times(ledger)
-        self._waiter = Waiter(self._times, notes, clock=clock, sleep=sleep, patience=patience)
-        self._collector = Collector(folder, notes, clock=clock, sleep=sleep, patience=patience)
+        self._waiter = Waiter(self._times, journal, clock=clock, sleep=sleep, timeouts=timeouts)
+        self._collector = Collector(folder, journal, clock=clock, sleep=sleep, timeouts=timeouts)
 
     async def go(self, live: Live, account: Account) -> None:
         """A new run, from its reservation to its end."""
         if await self._preparer.prepare(live, account):
-            await self._side_by_side(live, account, self._see_through)
+            await self._side_by_side(live, account, self._run_prediction)
         await self._finish(live)
 
-    async def take_up(self, live: Live, account: Account) -> None:
+    async def resume(self, live: Live, account: Account) -> None:
         """A run that was left: nothing of it is sent that had not been sent."""
         await self._side_by_side(live, account, self._again)
         await self._finish(live)
@@ -92,14 +92,14 @@ class Flow:
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         await self._preparer.aclose()
-        await self._submitter.hear_out(self._patience.closing)
+        await self._submitter.drain(self._timeouts.shutdown_grace)
 
     # each prediction for itself
 
     async def _side_by_side(
         self, live: Live, account: Account, step: Callable[[Live, Account, int, datetime], Awaitable[None]]
     ) -> None:
-        until = self._clock() + self._patience.run
+        until = self._clock() + self._timeouts.run
         await self._times.recall(live.record.facts)
         live.expectation = self._times.expectation(live.record.facts)
         numbers = [entry.number for entry in live.record.current if not entry.settled]
@@ -124,25 +124,27 @@ class Flow:
     async def _break_off(self, live: Live, number: int, unsent: str, sent: str, advice: str) -> None:
         entry = live.entry(number)
         happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, outcomes.TAKE_UP)
-        await self._notes.after(live, outcomes.broken_off(entry, happened, advice, self._clock()))
+        await self._journal.after(live, outcomes.broken_off(entry, happened, advice, self._clock()))
 
-    async def _see_through(self, live: Live, account: Account, number: int, until: datetime) -> None:
+    async def _run_prediction(self, live: Live, account: Account, number: int, until: datetime) -> None:
         """Send it, in its turn and as soon as the service has room, and stay with it to its end."""
         live.at("submitting", number)
-        slots = self._slots_of(account)
+        concurrency = self._limit_of(account)
         for refusals in itertools.count(1):
-            await live.unless_stopped(slots.enter(lambda place: self._tell_place(live, number, place, slots)))
+            await live.unless_stopped(
+                concurrency.enter(lambda place: self._tell_place(live, number, place, concurrency))
+            )
             try:
                 ended = await self._sent_and_ended(live, account, number, until)
                 break
             except RateLimited as busy:
-                slots.refused()
+                concurrency.refused()
                 pause = self._pause(busy, refusals)
             finally:
-                slots.leave()
-            await self._sit_out(live, number, pause, until)
+                concurrency.leave()
+            await self._back_off(live, number, pause, until)
         if ended:
-            slots.finished()
+            concurrency.finished()
             await self._end(live, account, number, ended, until, resend=True)
 
     async def _sent_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
@@ -154,7 +156,7 @@ class Flow:
         return await self._waiter.wait(live, account, number, sent, until) if sent else None
 
     async def _found_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
-        if not live.entry(number).id and not await self._search.find(live, account, number, until):
+        if not live.entry(number).id and not await self._reconciler.find_lost(live, account, number, until):
             return None
         return await self._waiter.wait(live, account, number, None, until)
 
@@ -163,14 +165,14 @@ class Flow:
         entry = live.entry(number)
         if entry.status == RESERVED:
             unsent = outcomes.not_sent(entry, self._clock(), Trouble(INTERRUPTED, "no", outcomes.AGAIN))
-            await self._notes.after(live, unsent)
+            await self._journal.after(live, unsent)
             return
-        slots = self._slots_of(account)
-        slots.take()
+        concurrency = self._limit_of(account)
+        concurrency.take()
         try:
             ended = await self._found_and_ended(live, account, number, until)
         finally:
-            slots.leave()
+            concurrency.leave()
         if ended:
             await self._end(live, account, number, ended, until)
 
@@ -179,18 +181,18 @@ class Flow:
             return max(1.0, busy.retry_after) + self._random.random()
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(refusals, 6)) * self._random.uniform(0.5, 1)
 
-    async def _sit_out(self, live: Live, number: int, pause: float, until: datetime) -> None:
+    async def _back_off(self, live: Live, number: int, pause: float, until: datetime) -> None:
         if self._clock() >= until:
             raise KontextError(CROWDED, outcomes.AGAIN)
         live.tell(number, BUSY.format(seconds=pause))
         await live.unless_stopped(self._sleep(pause))
         live.tell(number, "")
 
-    def _tell_place(self, live: Live, number: int, place: int, slots: Slots) -> None:
-        live.tell(number, QUEUED.format(place=place, limit=slots.limit) if place else "")
+    def _tell_place(self, live: Live, number: int, place: int, concurrency: ConcurrencyLimit) -> None:
+        live.tell(number, QUEUED.format(place=place, limit=concurrency.limit) if place else "")
 
-    def _slots_of(self, account: Account) -> Slots:
-        return self._slots.setdefault(account.id, Slots(self._at_once))
+    def _limit_of(self, account: Account) -> ConcurrencyLimit:
+        return self._limits.setdefault(account.id, ConcurrencyLimit(self._at_once))
 
     # ending
 
@@ -216,14 +218,14 @@ class Flow:
             await self._upload_again(live, account, entry, prediction, until)
         else:
             end = outcomes.failed(entry, prediction, self._clock())
-            await self._notes.after(live, end, without_pictures(prediction.answer))
+            await self._journal.after(live, end, without_pictures(prediction.answer))
 
     def _may_upload_again(self, live: Live, entry: Entry) -> bool:
         """Once, and only soon after the press: the first task surely failed and is refunded (D), and the reservation
         passes to the second.
         """
         facts = live.record.facts
-        soon = self._clock() < facts.created_at + self._patience.run
+        soon = self._clock() < facts.created_at + self._timeouts.run
         return entry.attempt == 1 and soon and bool(facts.references)
 
     async def _upload_again(
@@ -235,11 +237,11 @@ class Flow:
             urls = await self._preparer.urls_anew(live, account, entry.payload)
             payload = {**entry.payload, "images": urls}
             second = Entry(entry.number, entry.model_id, payload, entry.reserved, attempt=2, source=entry.source)
-            await self._notes.before(live, first, second)
+            await self._journal.before(live, first, second)
         except (Stopped, KontextError):
-            await self._notes.after(live, first, without_pictures(prediction.answer))
+            await self._journal.after(live, first, without_pictures(prediction.answer))
             return
-        await self._see_through(live, account, entry.number, until)
+        await self._run_prediction(live, account, entry.number, until)
 
     async def _finish(self, live: Live) -> None:
         live.at("downloading")

@@ -15,7 +15,7 @@ from core.runs.live import Live
 log = logging.getLogger(__name__)
 
 
-class Notes:
+class Journal:
     """Writes entries of live runs into the ledger, off the event loop."""
 
     def __init__(self, ledger: Ledger) -> None:

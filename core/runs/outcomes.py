@@ -18,7 +18,7 @@ TAKE_UP = "Take it up again from the history: the service keeps it for 7 days."
 BROKEN = "Something went wrong in the app itself."
 _NOTHING = Decimal(0)
 
-# Task codes (D): 1xxx ask for a change, 5xxx for patience.
+# Task codes (D): 1xxx ask for a change, 5xxx for timeouts.
 _SAFE_TO_REPEAT = "The service refunds it within three hours."
 
 
@@ -112,7 +112,7 @@ def lost(entry: Entry, number: int, reason: str, advice: str) -> Trouble:
     return Trouble(f"Picture {number} is ready at the service but not here. {reason}", "yes", advice, entry.id)
 
 
-def too_dear(quote: Decimal, estimate: Decimal) -> KontextError:
+def price_rose(quote: Decimal, estimate: Decimal) -> KontextError:
     """The service asks more than the person agreed to."""
     happened = f"The service now asks {dollars(quote)} for this run; the estimate was {dollars(estimate)}."
     return KontextError(happened, "It was not sent. The price may have changed: look for an update of this app.")
@@ -126,7 +126,7 @@ def broken(record: Record, now: datetime) -> Record:
 
 
 def clean(text: str) -> str:
-    """Without half characters, which no database takes."""
+    """Without lone surrogates, which no database takes."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -18,7 +18,7 @@ from core.runs import outcomes
 from core.runs.journal import log_foreign
 from core.runs.live import Live, Stopped
 from core.runs.quotes import Quotes
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.runs.uploads import Uploads
 from core.service.account import Account
 
@@ -26,11 +26,11 @@ from core.service.account import Account
 class Preparer:
     """Uploads and asks for the quote side by side; nothing here costs anything."""
 
-    def __init__(self, uploads: Uploads, quotes: Quotes, *, clock: Callable[[], datetime], patience: Patience) -> None:
+    def __init__(self, uploads: Uploads, quotes: Quotes, *, clock: Callable[[], datetime], timeouts: Timeouts) -> None:
         self._uploads = uploads
         self._quotes = quotes
         self._clock = clock
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def prepare(self, live: Live, account: Account) -> bool:
         """Make the entries ready to be sent. False: nothing will be sent, and the run says why."""
@@ -39,7 +39,7 @@ class Preparer:
         asking = self._quotes.ask(account, entry.model_id, entry.payload)  # where the references lie tells no price
         try:
             urls = await self.urls(live, account)
-            await live.unless_stopped(asyncio.wait({asking}, timeout=self._patience.aside))
+            await live.unless_stopped(asyncio.wait({asking}, timeout=self._timeouts.optional_wait))
             entries = _priced(live, asking.result() if asking.done() else None)
         except Stopped:
             self._call_off(live, Trouble("This was stopped before it was sent.", "no", outcomes.AGAIN))
@@ -87,7 +87,7 @@ def _priced(live: Live, quote: Decimal | None) -> tuple[Entry, ...]:
     if quote is None:
         return entries
     if quote * len(entries) > estimate:
-        raise outcomes.too_dear(quote * len(entries), estimate)
+        raise outcomes.price_rose(quote * len(entries), estimate)
     return tuple(replace(entry, reserved=quote, source="quote") for entry in entries)
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from core.errors import KontextError
 from core.runs.journal import log_foreign
-from core.runs.single_flight import Shared
+from core.runs.single_flight import SingleFlight
 from core.service.account import Account
 
 REMEMBERED = timedelta(minutes=5)
 MOST = 256  # so that no stream of odd parameters fills the memory
-TELL_NO_PRICE = frozenset({"prompt", "images", "seed"})  # (D)
+PRICE_NEUTRAL = frozenset({"prompt", "images", "seed"})  # (D)
 
 Key = tuple[str, str, str]
 
@@ -28,11 +28,11 @@ class Quotes:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._known: dict[Key, tuple[Decimal, datetime]] = {}  # the oldest first
-        self._going: Shared[Key, Decimal | None] = Shared("a quote")
+        self._going: SingleFlight[Key, Decimal | None] = SingleFlight("a quote")
 
     def ask(self, account: Account, model_id: str, payload: Mapping[str, Any]) -> asyncio.Task[Decimal | None]:
         """Will hold USD for one submit, discounts included; None where that can't be known. It never fails."""
-        key = (account.id, model_id, _telling(payload))
+        key = (account.id, model_id, _price_key(payload))
         return self._going.begin(key, partial(self._quote, key, account, payload))
 
     async def aclose(self) -> None:
@@ -55,9 +55,9 @@ class Quotes:
             del self._known[next(iter(self._known))]
 
 
-def _telling(payload: Mapping[str, Any]) -> str:
+def _price_key(payload: Mapping[str, Any]) -> str:
     """What of a payload may tell its price."""
-    return json.dumps({name: payload[name] for name in payload.keys() - TELL_NO_PRICE}, sort_keys=True)
+    return json.dumps({name: payload[name] for name in payload.keys() - PRICE_NEUTRAL}, sort_keys=True)
 
 
 async def _answer(account: Account, model_id: str, payload: Mapping[str, Any]) -> Decimal | None:

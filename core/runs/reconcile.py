@@ -18,10 +18,10 @@ from core.errors import KontextError, LedgerError, ServiceError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
 from core.runs import outcomes
-from core.runs.journal import Notes
+from core.runs.journal import Journal
 from core.runs.live import Live
 from core.runs.submit import Claims
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.service.account import Account
 from core.service.client import Client
 from core.service.prediction import Prediction
@@ -95,27 +95,27 @@ def _aware(prediction: Prediction, since: datetime) -> bool:
     return created.replace(tzinfo=created.tzinfo or since.tzinfo) >= since
 
 
-class Search:
+class Reconciler:
     """Looks for the prediction of a submit that was never answered, for a while, and takes it over."""
 
     def __init__(
         self,
         ledger: Ledger,
-        notes: Notes,
+        journal: Journal,
         claims: Claims,
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> None:
         self._ledger = ledger
-        self._notes = notes
+        self._journal = journal
         self._claims = claims
         self._clock = clock
         self._sleep = sleep
-        self._patience = patience
+        self._timeouts = timeouts
 
-    async def find(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
+    async def find_lost(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
         """The prediction, taken over and recorded; or None, and the entry says how it ended.
 
         Raises:
@@ -129,7 +129,7 @@ class Search:
                 live.tell(number, "")
                 return found
             if (end := await self._end(live.entry(number), findings, until)) is not None:
-                await self._notes.after(live, end)
+                await self._journal.after(live, end)
                 return None
             await live.unless_stopped(self._sleep(pause))
         return None
@@ -143,7 +143,7 @@ class Search:
             findings = await look(account.client, entry.model_id, entry.payload, since)
         except ServiceError:
             return None
-        return None if self._claims.twin_flies(account.id, entry.payload) else findings
+        return None if self._claims.duplicate_in_flight(account.id, entry.payload) else findings
 
     async def _take_over(self, live: Live, number: int, findings: Findings) -> Prediction | None:
         for candidate in findings.ours:
@@ -170,7 +170,7 @@ class Search:
         now = self._clock()
         if findings is None:
             return outcomes.broken_off(entry, UNHEARD, LOOK_AGAIN, now) if now >= until else None
-        if now < entry.submitting_at + self._patience.search:
+        if now < entry.submitting_at + self._timeouts.search:
             return None
         if now > entry.submitting_at + KEPT:
             return outcomes.gone(entry, KontextError(TOO_LATE), now, charged="unknown")

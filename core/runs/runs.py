@@ -23,7 +23,7 @@ from core.runs import files, outcomes, recovery
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
 from core.runs.live import Live
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.service.account import Account, AccountKind
 from core.settings import AT_ONCE
 
@@ -75,7 +75,7 @@ class Runs:
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: randomness.Random | None = None,
-        patience: Patience = Patience(),  # noqa: B008 - frozen
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         at_once: int = AT_ONCE,
     ) -> None:
         self._ledger = ledger
@@ -91,7 +91,7 @@ class Runs:
             clock=clock,
             sleep=sleep,
             random=random or randomness.Random(),  # noqa: S311 - spreads retries, guards nothing
-            patience=patience,
+            timeouts=timeouts,
             at_once=at_once,
         )
 
@@ -113,7 +113,7 @@ class Runs:
         assert len(references) == inputs.reference_count
         run_id = uuid.uuid4().hex
         start = partial(self._start, run_id, visitor, account, inputs, references, roles, preset)
-        return await self._alone(run_id, start)
+        return await self._exclusive(run_id, start)
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Take the references to the service and ask for the quote now, so that the press need not wait for either.
@@ -146,9 +146,9 @@ class Runs:
         record = self._ledger.find(visitor, run_id)
         return None if record is None else self._read(record)
 
-    def of(self, visitor: str) -> list[Run]:
+    def list_for(self, visitor: str) -> list[Run]:
         """The visitor's runs, newest first."""
-        return [self._read(record) for record in self._ledger.of(visitor)]
+        return [self._read(record) for record in self._ledger.list_for(visitor)]
 
     def newest(self, visitor: str) -> Run | None:
         """The visitor's last run, as it stands."""
@@ -165,17 +165,17 @@ class Runs:
         if live is not None:
             live.stop()
 
-    async def take_up(self, visitor: str, account: Account, run_id: str) -> Run:
+    async def resume(self, visitor: str, account: Account, run_id: str) -> Run:
         """Go on with a run whose waiting ended, or whose pictures are not all here.
 
         Raises:
             KontextError: there is no such run of this visitor, or it was made with another key.
         """
-        return await self._alone(run_id, partial(self._take_up, visitor, account, run_id))
+        return await self._exclusive(run_id, partial(self._resume, visitor, account, run_id))
 
-    async def _take_up(self, visitor: str, account: Account, run_id: str) -> Run:
+    async def _resume(self, visitor: str, account: Account, run_id: str) -> Run:
         live = self._mine(visitor, run_id)
-        if live is not None and not live.snapshot().can_be_taken_up:
+        if live is not None and not live.snapshot().resumable:
             return live.snapshot()
         record = live.record if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
         if record is None:
@@ -194,20 +194,20 @@ class Runs:
         """
         prediction_id = recovery.checked(prediction_id)
         recover = partial(self._recover, visitor, account, prediction_id)
-        return await self._alone(f"prediction {prediction_id}", recover)
+        return await self._exclusive(f"prediction {prediction_id}", recover)
 
     async def _recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
         holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
         if holder is not None and holder[0] != visitor:
             raise recovery.unknown()
         if holder is not None and holder[1] is not None:
-            return await self.take_up(visitor, account, holder[1])
+            return await self.resume(visitor, account, holder[1])
         record = await recovery.find(account, visitor, prediction_id, self._clock(), uuid.uuid4().hex)
-        return await self._alone(record.facts.id, partial(self._adopt, record, account))
+        return await self._exclusive(record.facts.id, partial(self._adopt, record, account))
 
     async def _adopt(self, record: Record, account: Account) -> Run:
         await asyncio.to_thread(self._ledger.add, record)
-        return self._spawn(record, account, self._flow.take_up).snapshot()
+        return self._spawn(record, account, self._flow.resume).snapshot()
 
     async def delete(self, visitor: str, run_id: str) -> None:
         """Take a run out of the history, with its files; what it cost still counts.
@@ -215,7 +215,7 @@ class Runs:
         Raises:
             KontextError: it still goes on.
         """
-        await self._alone(run_id, partial(self._delete, visitor, run_id))
+        await self._exclusive(run_id, partial(self._delete, visitor, run_id))
 
     async def _delete(self, visitor: str, run_id: str) -> None:
         live = self._mine(visitor, run_id)
@@ -227,21 +227,21 @@ class Runs:
         self._live.pop(run_id, None)
         await asyncio.to_thread(files.remove, self._folder, run_id)
 
-    async def resume(self, account: Account) -> int:
+    async def resume_all(self, account: Account) -> int:
         """Take up every unfinished run of that account; says how many."""
         resumed = 0
         for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
             run_id = record.facts.id
             if run_id not in self._live and run_id not in self._changing:
-                resumed += await self._alone(run_id, partial(self._resume, record, account))
+                resumed += await self._exclusive(run_id, partial(self._resume_found, record, account))
         return resumed
 
-    async def _resume(self, record: Record, account: Account) -> bool:
+    async def _resume_found(self, record: Record, account: Account) -> bool:
         # It may have ended since it was found, or been taken out of the history.
         now = await asyncio.to_thread(self._ledger.find, record.facts.visitor, record.facts.id)
         if now is None or now.finished:
             return False
-        self._spawn(now, account, self._flow.take_up)
+        self._spawn(now, account, self._flow.resume)
         return True
 
     async def aclose(self) -> None:
@@ -258,7 +258,7 @@ class Runs:
 
     # inside
 
-    async def _alone(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _exclusive(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do that to a run while nobody does anything else to it.
 
         It is seen through, whoever stops waiting for it: a tab that closes in this moment must not leave a run behind
@@ -311,17 +311,17 @@ class Runs:
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
         record = replace(record, entries=entries, state="waiting", finished_at=None)
         await asyncio.to_thread(self._ledger.end, record)
-        return self._spawn(record, account, self._flow.take_up).snapshot()
+        return self._spawn(record, account, self._flow.resume).snapshot()
 
     def _spawn(
         self, record: Record, account: Account, way: Callable[[Live, Account], Coroutine[Any, Any, None]]
     ) -> Live:
         live = Live(record, self._clock)
         self._live[record.facts.id] = live
-        live.task = asyncio.create_task(self._see_off(live, way(live, account)))
+        live.task = asyncio.create_task(self._supervise(live, way(live, account)))
         return live
 
-    async def _see_off(self, live: Live, way: Coroutine[Any, Any, None]) -> None:
+    async def _supervise(self, live: Live, way: Coroutine[Any, Any, None]) -> None:
         try:
             await way
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever

@@ -12,7 +12,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Shared(Generic[K, T]):
+class SingleFlight(Generic[K, T]):
     """What is under way, by key. `what` it is, for the log: "an upload"."""
 
     def __init__(self, what: str) -> None:

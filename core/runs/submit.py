@@ -15,7 +15,7 @@ from core.errors import KontextError, RateLimited, SubmitUnknown
 from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.runs import outcomes
 from core.runs.collect import without_pictures
-from core.runs.journal import Notes, log_foreign
+from core.runs.journal import Journal, log_foreign
 from core.runs.live import Live, Stopped
 from core.service.account import Account
 from core.service.prediction import Prediction
@@ -29,20 +29,20 @@ class Claims:
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
-        self._flying: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
 
     @contextmanager
-    def flying(self, account_id: str, payload: Mapping[str, Any]) -> Iterator[None]:
+    def in_flight(self, account_id: str, payload: Mapping[str, Any]) -> Iterator[None]:
         key = _key(account_id, payload)
-        self._flying[key] += 1
+        self._in_flight[key] += 1
         try:
             yield
         finally:
-            self._flying[key] -= 1
-            self._flying += Counter()  # drops the zeros
+            self._in_flight[key] -= 1
+            self._in_flight += Counter()  # drops the zeros
 
-    def twin_flies(self, account_id: str, payload: Mapping[str, Any]) -> bool:
-        return self._flying[_key(account_id, payload)] > 0
+    def duplicate_in_flight(self, account_id: str, payload: Mapping[str, Any]) -> bool:
+        return self._in_flight[_key(account_id, payload)] > 0
 
     def claim(self, prediction_id: str) -> bool:
         """Whether it was free; from now on it is not."""
@@ -62,8 +62,8 @@ class Claims:
 class Submitter:
     """Sends submits, and hears their answers even where nobody waits for them any more."""
 
-    def __init__(self, notes: Notes, claims: Claims, *, clock: Callable[[], datetime]) -> None:
-        self._notes = notes
+    def __init__(self, journal: Journal, claims: Claims, *, clock: Callable[[], datetime]) -> None:
+        self._journal = journal
         self._claims = claims
         self._clock = clock
         self._posting: set[asyncio.Task[Prediction]] = set()
@@ -79,7 +79,7 @@ class Submitter:
         """
         live.at("submitting", number)
         entry = replace(live.entry(number), status=SUBMITTING, submitting_at=self._clock())
-        await self._notes.before(live, entry)
+        await self._journal.before(live, entry)
         if live.stopping:  # the last moment at which it costs nothing
             await self._not_sent(live, entry)
             raise Stopped
@@ -89,10 +89,10 @@ class Submitter:
         except (SubmitUnknown, RateLimited):
             raise
         except KontextError as error:
-            await self._notes.after(live, outcomes.refused(entry, error, self._clock()))
+            await self._journal.after(live, outcomes.refused(entry, error, self._clock()))
             return None
 
-    async def hear_out(self, seconds: float) -> None:
+    async def drain(self, seconds: float) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         if self._posting:
             await asyncio.wait(set(self._posting), timeout=seconds)
@@ -104,7 +104,7 @@ class Submitter:
         return posting
 
     async def _not_sent(self, live: Live, entry: Entry) -> None:
-        await self._notes.after(live, replace(entry, status=RESERVED, submitting_at=None))
+        await self._journal.after(live, replace(entry, status=RESERVED, submitting_at=None))
 
     def _over(self, posting: asyncio.Task[Prediction]) -> None:
         self._posting.discard(posting)
@@ -112,7 +112,7 @@ class Submitter:
             posting.exception()  # nobody may be waiting any more, and asyncio would complain
 
     async def _post(self, live: Live, account: Account, entry: Entry) -> Prediction:
-        with self._claims.flying(account.id, entry.payload):
+        with self._claims.in_flight(account.id, entry.payload):
             try:
                 prediction = await account.client.submit(entry.model_id, entry.payload)
             except RateLimited:
@@ -125,7 +125,7 @@ class Submitter:
                 raise SubmitUnknown("The request may have gone out.") from None
             self._claims.claim(prediction.id)
         kept = replace(entry, id=prediction.id, status=prediction.status, submitted_at=self._clock())
-        await self._notes.after(live, kept, without_pictures(prediction.answer))
+        await self._journal.after(live, kept, without_pictures(prediction.answer))
         return prediction
 
 

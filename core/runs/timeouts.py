@@ -7,18 +7,18 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """`run`: from the press, or from being taken up, to giving up. `search`: how long a submit that was never answered
     may take to show up in the history. `unknown`: how long after the submit "not found" may mean "not yet". `fetch`:
     how long a line that is down may keep a finished picture from here.
 
-    `aside`: seconds that something useful but not needed may hold a run up (quote, billing record). `closing`: seconds
-    that submits under way get to hear their answer when the app closes. Both in real time.
+    `optional_wait`: seconds that something useful but not needed may hold a run up (quote, billing record).
+    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. Both in real time.
     """
 
     run: timedelta = timedelta(minutes=30)
     search: timedelta = timedelta(minutes=2)
     unknown: timedelta = timedelta(minutes=1)
     fetch: timedelta = timedelta(minutes=30)
-    aside: float = 1.0
-    closing: float = 10.0
+    optional_wait: float = 1.0
+    shutdown_grace: float = 10.0

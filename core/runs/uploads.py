@@ -11,7 +11,7 @@ from functools import partial
 from core.errors import LedgerError
 from core.ledger.ledger import Ledger
 from core.pictures.reference import Reference
-from core.runs.single_flight import Shared
+from core.runs.single_flight import SingleFlight
 from core.service.account import Account
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Uploads:
         self._ledger = ledger
         self._clock = clock
         self._began = clock()
-        self._going: Shared[tuple[str, str], str] = Shared("an upload")
+        self._going: SingleFlight[tuple[str, str], str] = SingleFlight("an upload")
 
     async def urls(self, account: Account, references: Sequence[Reference]) -> list[str]:
         """A URL for each reference, in their order; what is not there yet is uploaded side by side."""

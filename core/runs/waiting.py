@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
 from core.ledger.record import Entry
 from core.runs import outcomes
-from core.runs.journal import Notes
+from core.runs.journal import Journal
 from core.runs.live import Live
 from core.runs.polling import next_look
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.runs.times import Times
 from core.service.account import Account
 from core.service.prediction import Prediction
@@ -29,17 +29,17 @@ class Waiter:
     def __init__(
         self,
         times: Times,
-        notes: Notes,
+        journal: Journal,
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> None:
         self._times = times
-        self._notes = notes
+        self._journal = journal
         self._clock = clock
         self._sleep = sleep
-        self._patience = patience
+        self._timeouts = timeouts
         self._waiting = 0
 
     async def wait(
@@ -71,7 +71,7 @@ class Waiter:
             try:
                 prediction = await live.unless_stopped(self._look(live, account, number))
             except _Gone as gone:
-                await self._notes.after(live, self._gone(live, account, number, gone.error))
+                await self._journal.after(live, self._gone(live, account, number, gone.error))
                 return None
             if prediction is not None and prediction.finished:
                 return prediction
@@ -104,7 +104,7 @@ class Waiter:
             if error.status != 404:
                 raise
             # A service of many machines may not know everywhere yet what it has just created.
-            if self._elapsed(entry) < self._patience.unknown.total_seconds():
+            if self._elapsed(entry) < self._timeouts.unknown.total_seconds():
                 return None
             raise _Gone(error) from None
         live.tell(number, "")

@@ -26,7 +26,7 @@ from core.pictures.output import Picture, open_picture
 from core.pictures.reference import Reference
 from core.service import answers, faults
 from core.service.prediction import Prediction, parse
-from core.service.rate_limit import Pace
+from core.service.rate_limit import RateLimiter
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class _Call(faults.Asked, Generic[T]):
     """One API request: what is sent, and how its answer is read.
 
     `read` makes what was asked for out of the envelope's data, and may stumble in any way over anything else.
-    `exact` reads numbers as Decimal, for money. `patient`: where there is a line, all others go first.
+    `exact` reads numbers as Decimal, for money. `low_priority`: where there is a line, all others go first.
     """
 
     read: Callable[[Any], T]
@@ -63,7 +63,7 @@ class _Call(faults.Asked, Generic[T]):
     files: Mapping[str, tuple[str, bytes, str]] | None = None
     timeout: httpx.Timeout = field(default_factory=lambda: ORDINARY)
     exact: bool = False
-    patient: bool = False
+    low_priority: bool = False
 
     @property
     def request(self) -> str:
@@ -73,8 +73,8 @@ class _Call(faults.Asked, Generic[T]):
 class Client:
     """The service's API for one key.
 
-    `attempts` is how often a free call is made at most; `clock` tells the UTC time; `pace`, if any, is shared by all
-    clients of a process. What can go wrong is always a ServiceError or one of its kinds.
+    `attempts` is how often a free call is made at most; `clock` tells the UTC time; `rate_limiter`, if any, is shared
+    by all clients of a process. What can go wrong is always a ServiceError or one of its kinds.
 
     Raises:
         KeyRejected: the key holds what no key can hold.
@@ -90,7 +90,7 @@ class Client:
         random: randomness.Random | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         attempts: int = 6,
-        pace: Pace | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         self._key = _checked_key(api_key)
         self._base_url = base_url.rstrip("/")
@@ -98,7 +98,7 @@ class Client:
         self._random = random or randomness.Random()  # noqa: S311 - spreads retries, guards nothing
         self._clock = clock
         self._attempts = attempts
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         # No header of the API is a default here: this client also speaks to storage hosts, which get no key.
         self._http = httpx.AsyncClient(
             transport=transport,
@@ -142,7 +142,7 @@ class Client:
         path = f"predictions/{quote(prediction_id, safe='')}/result"
         refusals = {**faults.REFUSALS, 404: faults.NO_PREDICTION}
         # What fails here is the question, not the task: that one was submitted, and may well be billed.
-        call = _Call("GET", path, parse, charged="unknown", refusals=refusals, patient=True)
+        call = _Call("GET", path, parse, charged="unknown", refusals=refusals, low_priority=True)
         return await self._repeat(self._request, call)
 
     async def history(
@@ -178,7 +178,9 @@ class Client:
             return {}
         read = partial(answers.billed, frozenset(prediction_ids))
         body = {"prediction_uuids": list(prediction_ids)}
-        return await self._repeat(self._request, _Call("POST", "billings/search", read, body, exact=True, patient=True))
+        return await self._repeat(
+            self._request, _Call("POST", "billings/search", read, body, exact=True, low_priority=True)
+        )
 
     async def download(self, url: str) -> Picture:
         """Fetch an output, whole: a cut one is fetched anew, and it counts once it opens as a picture.
@@ -192,7 +194,7 @@ class Client:
     async def _request(self, call: _Call[T]) -> T:
         """Send one API request, once: what was asked for, or one of our errors."""
         content = None if call.body is None else json.dumps(dict(call.body), allow_nan=False).encode()
-        await self._turn(patient=call.patient)
+        await self._acquire(low_priority=call.low_priority)
         outcome = await _outcome(
             self._http.request(
                 call.method,
@@ -207,9 +209,9 @@ class Client:
             raise faults.unanswered(outcome, call)
         return self._read(call, outcome)
 
-    async def _turn(self, *, patient: bool = False) -> None:
-        if self._pace is not None:
-            await self._pace.turn(patient=patient)
+    async def _acquire(self, *, low_priority: bool = False) -> None:
+        if self._rate_limiter is not None:
+            await self._rate_limiter.acquire(low_priority=low_priority)
 
     def _headers(self, content: bytes | None) -> dict[str, str]:
         kind = {} if content is None else {"Content-Type": "application/json"}
@@ -285,7 +287,7 @@ class Client:
     async def _send_bare(self, ticket: answers.Ticket, data: bytes) -> httpx.Response:
         # Made by hand, since the client would add headers of its own and the ticket's are to be sent as they are.
         extensions = {"timeout": UPLOAD.as_dict()}
-        await self._turn()
+        await self._acquire()
         request = httpx.Request(
             ticket.method, ticket.address, headers=ticket.headers, content=data, extensions=extensions
         )
@@ -301,7 +303,7 @@ class Client:
     async def _fetch(self, url: str, asked: faults.Asked) -> bytes:
         # Pictures don't shrink by compression, and without it the length that was announced can be checked.
         headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
-        await self._turn()
+        await self._acquire()
         async with self._http.stream("GET", url, headers=headers, follow_redirects=True) as response:
             if not response.is_success:
                 raise faults.storage_refused(asked, response, self._clock())

@@ -15,7 +15,7 @@ _WINDOWS = 10  # a second's worth is not let out in one go, or whoever comes nex
 SLACK = 1.1  # what leaves evenly arrives less evenly, and the limit is meant for where it arrives
 
 
-class Pace:
+class RateLimiter:
     """Lets requests out one after the other; those that somebody waits for before those that may as well be later."""
 
     def __init__(
@@ -34,13 +34,13 @@ class Pace:
         self._numbers = itertools.count()
         self._letting: asyncio.Task[None] | None = None
 
-    async def turn(self, *, patient: bool = False) -> None:
-        """Wait until a request may go out; a `patient` one lets all others pass."""
+    async def acquire(self, *, low_priority: bool = False) -> None:
+        """Wait until a request may go out; a `low_priority` one lets all others pass."""
         if not self._line and self._wait() <= 0:
             self._out.append(self._clock())
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._line, (patient, next(self._numbers), turn))
+        heapq.heappush(self._line, (low_priority, next(self._numbers), turn))
         if self._letting is None or self._letting.done():
             self._letting = asyncio.create_task(self._let_out())
         await turn

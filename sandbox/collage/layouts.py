@@ -61,7 +61,7 @@ Arrangement = Callable[[Stage], None]
 def spread(stage: Stage) -> None:
     """Prints with white borders, laid over one another a little askew."""
     prints = _several(stage, 3)
-    slots = _slots(stage, len(prints))
+    slots = _limits(stage, len(prints))
     for one, (x, y, side) in reversed(list(zip(prints, slots, strict=True))):
         angle = stage.dice.uniform(1.2, 5.0) * stage.dice.choice((-1, 1))
         ratio = min(max(one.ratio, 0.8), 1.25)
@@ -211,7 +211,7 @@ def _several(stage: Stage, least: int) -> list[Print]:
     return [*stage.prints, *extras[: max(0, least - len(stage.prints))]]
 
 
-def _slots(stage: Stage, count: int) -> list[tuple[float, float, float]]:
+def _limits(stage: Stage, count: int) -> list[tuple[float, float, float]]:
     """Centre and side for each of `count` prints, the first one largest and last to be laid down."""
     box = stage.box
     long, short = max(box.w, box.h), min(box.w, box.h)

@@ -25,13 +25,17 @@ from core.ledger.ledger import Ledger
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.service.account import Account
 from core.service.client import LIMITS, Client
 
 HASTE = 20  # a pause of the app is that many times shorter here
-PATIENCE = Patience(
-    search=timedelta(seconds=1.2), unknown=timedelta(seconds=1), fetch=timedelta(seconds=2), aside=1, closing=5
+PATIENCE = Timeouts(
+    search=timedelta(seconds=1.2),
+    unknown=timedelta(seconds=1),
+    fetch=timedelta(seconds=2),
+    optional_wait=1,
+    shutdown_grace=5,
 )
 SMALL = {"size": "256*256"}
 VISITOR = "ann"
@@ -76,11 +80,11 @@ class Lean:
         budget: Budget | None = None,
     ) -> None:
         self.folder = folder
-        self.ledger = Ledger(folder, patience=0.3)
+        self.ledger = Ledger(folder, timeouts=0.3)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Impatient(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
-        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), sleep=hurried, random=dice, patience=PATIENCE)
+        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), sleep=hurried, random=dice, timeouts=PATIENCE)
 
     async def press(self, press: Press, visitor: str = VISITOR) -> Run:
         values = {**press.values, "num_images": press.pictures}
@@ -118,7 +122,7 @@ def history(folder: Path, visitor: str = VISITOR) -> list[Run]:
     """The visitor's runs as a page would show them, read by nobody but us."""
     ledger = Ledger(folder)
     try:
-        return Runs(ledger, folder, budget=Budget()).of(visitor)
+        return Runs(ledger, folder, budget=Budget()).list_for(visitor)
     finally:
         ledger.close()
 
@@ -154,10 +158,10 @@ def live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Conn
 
 async def _live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Connection) -> None:
     lean = Lean(folder, url, seed=seed)
-    await lean.runs.resume(lean.account)
+    await lean.runs.resume_all(lean.account)
     if presses:
         told.send(len([await lean.press(press) for press in presses]))
-    for run in lean.runs.of(VISITOR):
+    for run in lean.runs.list_for(VISITOR):
         await lean.end_of(run)
     await lean.aclose()
     told.send("done")

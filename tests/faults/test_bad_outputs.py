@@ -52,13 +52,13 @@ async def test_bad_for_ever(lean: Lean, server: Server, fault: Fault) -> None:
     """Nothing half-written is ever shown or left under a picture's name; it was charged, and can be had later."""
     server.always["download"] = fault
     run = await lean.run(Press())
-    assert (run.state, run.outputs, run.can_be_taken_up) == ("failed", (), True)
+    assert (run.state, run.outputs, run.resumable) == ("failed", (), True)
     assert [t.charged for t in run.troubles] == ["yes"]
     assert not list(lean.folder.rglob("kontext-*"))
     check_ends([run])
     check_books([run], spent(lean.folder), server.books())
     server.clear()
-    run = await lean.end_of(await lean.runs.take_up(run.visitor, lean.account, run.id))
+    run = await lean.end_of(await lean.runs.resume(run.visitor, lean.account, run.id))
     assert (run.state, len(server.created)) == ("completed", 1)
     check_ends([run])
 
@@ -75,7 +75,7 @@ async def test_one_bad_among_four(lean: Lean, server: Server) -> None:
 
     server.plan = first_address
     run = await lean.run(FOUR)
-    assert (run.state, len(run.outputs), len(run.troubles), run.can_be_taken_up) == ("partial", 3, 1, True)
+    assert (run.state, len(run.outputs), len(run.troubles), run.resumable) == ("partial", 3, 1, True)
     missing = {1, 2, 3, 4} - {output.number for output in run.outputs}
     assert run.troubles[0].happened.startswith(f"Picture {missing.pop()} is ready at the service but not here.")
     check_ends([run])

@@ -115,11 +115,11 @@ class Life(RuleBasedStateMachine):
         """The process dies, and starts again; with the key at once, or without it for now."""
         self.do(self.house.kill())
         if back:
-            self.resume()
+            self.resume_all()
 
     @rule()
-    def resume(self) -> None:
-        self.do(self.house.runs.resume(self.house.account))
+    def resume_all(self) -> None:
+        self.do(self.house.runs.resume_all(self.house.account))
 
     @rule(which=st.integers(0, MOST_RUNS - 1))
     def stop_waiting(self, which: int) -> None:
@@ -128,9 +128,9 @@ class Life(RuleBasedStateMachine):
             self.go_on(3)
 
     @rule(which=st.integers(0, MOST_RUNS - 1))
-    def take_up(self, which: int) -> None:
+    def resume(self, which: int) -> None:
         if which < len(self.runs):
-            self.do(self.house.runs.take_up("ann", self.house.account, self.runs[which].id))
+            self.do(self.house.runs.resume("ann", self.house.account, self.runs[which].id))
 
     # what must hold
 
@@ -153,7 +153,7 @@ class Life(RuleBasedStateMachine):
             assert self.house.spent() >= self.do(self.house.billed())
 
     def _shown(self) -> list[Run]:
-        return self.house.runs.of("ann") if hasattr(self, "house") else []
+        return self.house.runs.list_for("ann") if hasattr(self, "house") else []
 
     def teardown(self) -> None:
         try:
@@ -170,11 +170,11 @@ class Life(RuleBasedStateMachine):
         """All faults are over, time passes, whatever can be taken up is taken up: then everything agrees exactly."""
         self.house.wire.faults.clear()
         self.house.time.going.set()
-        self.do(self.house.runs.resume(self.house.account))
+        self.do(self.house.runs.resume_all(self.house.account))
         for _ in range(2):
             for run in self._shown():
                 self.do(self.house.end_of(run))
-                self.do(self.house.runs.take_up("ann", self.house.account, run.id))
+                self.do(self.house.runs.resume("ann", self.house.account, run.id))
         runs = self._shown()
         assert {run.id for run in runs} == {run.id for run in self.runs}
         check_ends(runs)

@@ -23,7 +23,7 @@ from core.ledger.ledger import Ledger
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.service.account import Account, AccountKind
 from core.service.client import Client
 from core.service.prediction import Prediction
@@ -151,7 +151,7 @@ class House:
         self.time = Time()
         self.wire = Wire(create_app(seconds=2, clock=lambda: self.time.now.timestamp(), random=random.Random(1)))
         self.budget = budget or Budget()
-        self._settings = {"patience": Patience(aside=30, closing=5), **runs}
+        self._settings = {"timeouts": Timeouts(optional_wait=30, shutdown_grace=5), **runs}
         self.account = Account(kind, kind, self._client(self.wire))
         self._plain = self._client(self.wire._inner)
         self.reference = prepare(_picture(), 1, folder / "references")
@@ -164,7 +164,7 @@ class House:
     def open(self) -> None:
         self._threads = ThreadPoolExecutor()
         asyncio.get_running_loop().set_default_executor(self._threads)
-        self.ledger = Ledger(self.folder, patience=0.2)
+        self.ledger = Ledger(self.folder, timeouts=0.2)
         tools: dict[str, Any] = {"clock": self.time.clock, "sleep": self.time.sleep, "random": random.Random(3)}
         self.runs = Runs(self.ledger, self.folder, budget=self.budget, **{**tools, **self._settings})
 

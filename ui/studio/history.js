@@ -28,7 +28,7 @@ function entry(run) {
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
       run.troubles.map((text) => h("p", { class: "trouble" }, text)),
-      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Take the inputs back"), run.pictures.length > 0 && act("archive", "ZIP"), run.open && act("takeup", "Take it up again"), run.finished && drop)));
+      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Take the inputs back"), run.pictures.length > 0 && act("archive", "ZIP"), run.open && act("resume", "Take it up again"), run.finished && drop)));
 }
 
 function draw() {

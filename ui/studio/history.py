@@ -53,7 +53,7 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
         "prompt": run.prompt,
         "state": _state(run),
         "finished": run.finished,
-        "open": run.can_be_taken_up,
+        "open": run.resumable,
         "receipt": receipt(run) if run.finished else [REGISTRY[run.variant_id].name],
         "pictures": [served(output.path) for output in run.outputs],
         "troubles": list(dict.fromkeys(str(trouble) for trouble in run.troubles)),
@@ -61,6 +61,6 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
 
 
 def _state(run: Run) -> str:
-    if run.can_be_taken_up:
+    if run.resumable:
         return "Waiting ended"
     return {"completed": "Finished", "partial": "Finished in part", "failed": "Failed"}.get(run.state, "Running")

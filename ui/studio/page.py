@@ -137,8 +137,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, **LONG)
-        taken = history.takeup(runs.take_up, [visitor, own, payer], result, **LONG)
-        resumed = result.takeup(runs.take_up, [visitor, own, payer], result, **LONG)
+        taken = history.resume(runs.resume, [visitor, own, payer], result, **LONG)
+        resumed = result.resume(runs.resume, [visitor, own, payer], result, **LONG)
         run.then(None, None, generate, js="() => ({__type__: 'update', interactive: true})", **PRIVATE)
         for event in (arrive, run, again, opened, taken, resumed):
             event.then(**total)

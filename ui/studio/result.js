@@ -76,7 +76,7 @@ function receipt(run) {
   return h("div", { class: "receipt" },
     h("p", {}, run.receipt.map((part) => h("span", {}, part))),
     run.pictures.length > 0 && recipeSwitch(),
-    run.take_up && h("button", { type: "button", onclick: () => trigger("takeup", { run: run.id }) }, run.take_up),
+    run.resume && h("button", { type: "button", onclick: () => trigger("resume", { run: run.id }) }, run.resume),
     run.again && h("button", { type: "button", onclick: () => trigger("again", { run: run.id }) }, run.again));
 }
 

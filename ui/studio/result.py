@@ -83,7 +83,7 @@ def view_of(run: Run) -> dict[str, Any]:
         ],
         "troubles": _troubles(run.troubles, free=run.account_id == "sandbox"),
         "receipt": receipt(run),
-        "take_up": "Take it up again" if run.can_be_taken_up else "",
+        "resume": "Take it up again" if run.resumable else "",
         "again": f"Run again · {sum_in_words(variant, run.pictures)}",
     }
 
@@ -104,7 +104,7 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
         "pictures": [],
         "troubles": _troubles([Trouble(error.happened, error.charged, error.advice)]),
         "receipt": [],
-        "take_up": "",
+        "resume": "",
         "again": "",
     }
 

@@ -30,7 +30,7 @@ from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
 from ui.studio.result import view_of, view_of_refusal
-from ui.studio.subscriptions import View, Views
+from ui.studio.subscriptions import Subscription, Subscriptions
 
 Seen = dict[str, Any]  # what the page shows of a run
 
@@ -52,7 +52,7 @@ class RunHandlers:
         self._backend = backend
         self._runs = backend.runs
         self._inputs = inputs
-        self._views = Views()
+        self._subscriptions = Subscriptions()
         self._draw_seed = seed_drawer(random.SystemRandom())
 
     # The visitor --------------------------------------------------------------------------------
@@ -63,8 +63,8 @@ class RunHandlers:
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
         yield known, since, self.header(known, since), gr.skip()
         if run := await asyncio.to_thread(self._runs.newest, known):
-            with self._view(request) as view:
-                async for seen in self._watched(view, known, run.id):
+            with self._subscription(request) as subscription:
+                async for seen in self._watched(subscription, known, run.id):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
     def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
@@ -126,19 +126,19 @@ class RunHandlers:
             async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, old)):
                 yield seen
 
-    async def take_up(
+    async def resume(
         self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
         """Wait again for a run whose waiting had ended."""
         if run := self._run(visitor, event):
-            async for seen in self._shown(request, visitor, self._take_up(visitor, own, payer, run)):
+            async for seen in self._shown(request, visitor, self._resume(visitor, own, payer, run)):
                 yield seen
 
     async def open(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
         """Show a run of the history, and go on watching it if it has not finished."""
         if run := self._run(visitor, event):
-            with self._view(request) as view:
-                async for seen in self._watched(view, visitor, run.id):
+            with self._subscription(request) as subscription:
+                async for seen in self._watched(subscription, visitor, run.id):
                     yield seen
 
     async def stop(self, visitor: str, event: gr.EventData) -> None:
@@ -158,24 +158,24 @@ class RunHandlers:
             raise gr.Error(str(error), title="Not added", print_exception=False) from None
 
     async def _shown(self, request: gr.Request, visitor: str, starting: Awaitable[Run]) -> AsyncIterator[Seen]:
-        with self._view(request) as view:
+        with self._subscription(request) as subscription:
             try:
                 run = await starting
             except KontextError as error:
                 yield view_of_refusal(error)
                 return
-            async for seen in self._watched(view, visitor, run.id):
+            async for seen in self._watched(subscription, visitor, run.id):
                 yield seen
 
-    def _view(self, request: gr.Request) -> AbstractContextManager[View]:
-        return self._views.begin(request.session_hash or uuid.uuid4().hex)
+    def _subscription(self, request: gr.Request) -> AbstractContextManager[Subscription]:
+        return self._subscriptions.begin(request.session_hash or uuid.uuid4().hex)
 
-    async def _watched(self, view: View, visitor: str, run_id: str) -> AsyncIterator[Seen]:
+    async def _watched(self, subscription: Subscription, visitor: str, run_id: str) -> AsyncIterator[Seen]:
         """The run as it stands, and each time that it looks different."""
         shown: Seen = {}
-        async for state in view.of(self._runs.watch(visitor, run_id)):
+        async for state in subscription.of(self._runs.watch(visitor, run_id)):
             seen = await asyncio.to_thread(view_of, state)
-            if view.over:  # made for nothing: it would hide what has taken its place
+            if subscription.over:  # made for nothing: it would hide what has taken its place
                 return
             if shown != {**seen, "seconds": shown.get("seconds")}:
                 yield (shown := seen)
@@ -202,8 +202,8 @@ class RunHandlers:
         account = self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, roles, old.preset)
 
-    async def _take_up(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
-        return await self._runs.take_up(visitor, self._account(own, payer), run.id)
+    async def _resume(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
+        return await self._runs.resume(visitor, self._account(own, payer), run.id)
 
     async def _recover(self, visitor: str, own: Account | None, payer: str, prediction_id: str) -> Run:
         _insist(visitor)
@@ -226,7 +226,7 @@ class RunHandlers:
     def history(self, visitor: str) -> dict[str, Any]:
         """The visitor's runs, newest first."""
         names = {preset.id: preset.name for preset in self._backend.presets.values()}
-        return history_of(self._runs.of(visitor) if _is_id(visitor) else [], names)
+        return history_of(self._runs.list_for(visitor) if _is_id(visitor) else [], names)
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Take a run and its files out of the history."""
@@ -246,7 +246,7 @@ class RunHandlers:
 
     def receipts(self, visitor: str) -> Update:
         """Every receipt of the visitor as CSV, offered for download."""
-        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        runs = self._runs.list_for(visitor) if _is_id(visitor) else []
         return gr.update(offer=served_bytes(receipts_csv(runs).encode(), "kontext-receipts.csv"))
 
     async def recover(
@@ -266,7 +266,7 @@ class RunHandlers:
         recipe = from_json(str(event.recipe))
         if recipe is None:
             return nothing_filled(flat)
-        runs = self._runs.of(visitor) if _is_id(visitor) else []
+        runs = self._runs.list_for(visitor) if _is_id(visitor) else []
         return self._inputs.restored(recipe, runs, composed, *flat)
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class View:
+class Subscription:
     """What one page is shown, until it asks for something else."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class View:
         return self._over.is_set()
 
     async def of(self, states: AsyncGenerator[T, None]) -> AsyncIterator[T]:
-        """The states, as long as the view goes on."""
+        """The states, as long as the subscription goes on."""
         over = asyncio.ensure_future(self._over.wait())
         coming: asyncio.Future[T | None] = over.get_loop().create_future()
         try:
@@ -42,23 +42,23 @@ class View:
             await states.aclose()
 
 
-class Views:
-    """The view of each page, by its session.
+class Subscriptions:
+    """The subscription of each page, by its session.
 
     Gradio's own cancelling comes too late for this: the browser sends it when whatever was to take its place has ended.
     """
 
     def __init__(self) -> None:
-        self._latest: dict[str, View] = {}
+        self._latest: dict[str, Subscription] = {}
 
     @contextmanager
-    def begin(self, session: str) -> Iterator[View]:
-        """A new view for that page; the one before it ends."""
+    def begin(self, session: str) -> Iterator[Subscription]:
+        """A new subscription for that page; the one before it ends."""
         if (before := self._latest.get(session)) is not None:
             before.end()
-        view = self._latest[session] = View()
+        subscription = self._latest[session] = Subscription()
         try:
-            yield view
+            yield subscription
         finally:
-            if self._latest.get(session) is view:
+            if self._latest.get(session) is subscription:
                 del self._latest[session]

@@ -60,7 +60,7 @@ PRAGMA user_version = 1;
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path, patience=0.1)
+    ledger = Ledger(tmp_path, timeouts=0.1)
     yield ledger
     ledger.close()
 
@@ -136,7 +136,7 @@ def test_times_sort_wherever_they_were_taken(ledger: Ledger) -> None:
     tokyo = timezone(timedelta(hours=9))
     ledger.add(record("old", at=NOON))
     ledger.add(record("new", at=(NOON + timedelta(microseconds=1)).astimezone(tokyo)))
-    assert [r.facts.id for r in ledger.of("ann")] == ["new", "old"]
+    assert [r.facts.id for r in ledger.list_for("ann")] == ["new", "old"]
 
 
 def test_committed_means_on_the_disk(ledger: Ledger) -> None:
@@ -179,7 +179,7 @@ def test_a_refused_reservation_leaves_nothing(ledger: Ledger) -> None:
 
     with pytest.raises(BudgetError):
         ledger.reserve(record(), refuse)
-    assert ledger.of("ann") == []
+    assert ledger.list_for("ann") == []
 
 
 def test_what_counts_today(ledger: Ledger) -> None:
@@ -246,7 +246,7 @@ def test_holder_and_deletion(ledger: Ledger) -> None:
     assert ledger.holder("aa") == ("ann", "r")
     ledger.delete("r", NOON)
     assert (ledger.holder("aa"), ledger.holder("bb")) == (("ann", None), None)
-    assert (ledger.find("ann", "r"), ledger.of("ann"), ledger.unfinished("host")) == (None, [], [])
+    assert (ledger.find("ann", "r"), ledger.list_for("ann"), ledger.unfinished("host")) == (None, [], [])
     assert (ledger.spent("ann", NOON), ledger.taken(["aa", "bb"])) == (Decimal("0.04"), {"aa"})
     with closing(sqlite3.connect(ledger.home / "ledger.db")) as file:
         assert not [line for line in file.iterdump() if "private owl" in line]

@@ -13,7 +13,7 @@ import pytest
 from running import Fault, Held, House, answer, calm, html_502_before, rewritten
 
 from core.runs.quotes import MOST, Quotes
-from core.runs.timeouts import Patience
+from core.runs.timeouts import Timeouts
 from core.service.account import Account
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +120,7 @@ async def test_two_at_once_share_one_request(house: House, ask: Ask) -> None:
 
 async def test_a_late_answer_serves_the_next_run(tmp_path: Path) -> None:
     """A run goes without a quote that does not come in time; once it has come, the next run need not ask."""
-    house, held = House(tmp_path / "data", patience=Patience(aside=0, closing=5)), Held()
+    house, held = House(tmp_path / "data", timeouts=Timeouts(optional_wait=0, shutdown_grace=5)), Held()
     house.wire.always["billing"] = answer(404, "none")
     house.wire.faults["quote"].append(held)
     assert (await house.run()).charge_source == "estimate"

@@ -41,7 +41,7 @@ from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, KontextError, LedgerError
 from core.ledger.run import Run
-from core.runs.concurrency import Slots
+from core.runs.concurrency import ConcurrencyLimit
 from core.service.account import Account
 
 pytestmark = pytest.mark.anyio
@@ -116,13 +116,13 @@ async def test_runs_belong_to_their_visitor(house: House) -> None:
     """Another visitor sees nothing of a run: not in the list, not by its id, not by watching."""
     run = await house.press()
     assert house.runs.get("eve", run.id) is None
-    assert house.runs.of("eve") == []
+    assert house.runs.list_for("eve") == []
     assert [seen async for seen in house.runs.watch("eve", run.id)] == []
     await house.runs.stop_waiting("eve", run.id)
     assert (await house.end_of(run)).state == "completed"
     assert [seen async for seen in house.runs.watch("eve", run.id)] == []
     with pytest.raises(KontextError):
-        await house.runs.take_up("eve", house.account, run.id)
+        await house.runs.resume("eve", house.account, run.id)
 
 
 async def test_finished_runs_are_read_back(house: House) -> None:
@@ -131,7 +131,7 @@ async def test_finished_runs_are_read_back(house: House) -> None:
     await house.kill()
     assert house.runs.get("ann", run.id) == replace(run, expected_seconds=None)
     newer = await house.run()
-    assert [r.id for r in house.runs.of("ann")] == [newer.id, run.id]
+    assert [r.id for r in house.runs.list_for("ann")] == [newer.id, run.id]
     assert house.runs.newest("ann") == house.runs.get("ann", newer.id)
     await house.runs.delete("ann", newer.id)
     assert house.runs.newest("ann") == house.runs.get("ann", run.id)
@@ -144,7 +144,7 @@ async def test_a_run_outlives_whoever_started_it(house: House) -> None:
     await asyncio.sleep(0)
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
-    while not (runs := await asyncio.to_thread(house.runs.of, "ann")):
+    while not (runs := await asyncio.to_thread(house.runs.list_for, "ann")):
         pass
     assert (await house.end_of(runs[0])).state == "completed"
 
@@ -164,7 +164,7 @@ async def just_written(house: House) -> Run:
         await asyncio.sleep(0)
         until = time.monotonic() + 0.05
         while time.monotonic() < until:
-            if found := house.runs.of("ann"):
+            if found := house.runs.list_for("ann"):
                 return found[0]
 
 
@@ -329,7 +329,7 @@ async def test_not_created(house: House, fault: Any) -> None:
     assert (run.state, run.charge, house.spent()) == ("failed", 0, 0)
     assert (house.wire.seen["submit"], await house.created()) == (1, [])
     assert [(t.charged, "nothing was created" in t.happened) for t in run.troubles] == [("no", True)]
-    assert not run.can_be_taken_up
+    assert not run.resumable
 
 
 @pytest.mark.parametrize("fault", [lost_after, html_502_after, half_a_json])
@@ -400,10 +400,10 @@ async def test_an_unreachable_history_can_be_asked_later(house: House) -> None:
     house.wire.faults["submit"].append(lost_after)
     house.wire.always["history"] = lost_before
     run = await house.run()
-    assert (run.state, run.can_be_taken_up, house.spent()) == ("failed", True, Decimal("0.04"))
+    assert (run.state, run.resumable, house.spent()) == ("failed", True, Decimal("0.04"))
     assert [t.charged for t in run.troubles] == ["unknown"]
     del house.wire.always["history"]
-    run = await house.end_of(await house.runs.take_up("ann", house.account, run.id))
+    run = await house.end_of(await house.runs.resume("ann", house.account, run.id))
     assert (run.state, run.troubles, len(await house.created())) == ("completed", (), 1)
 
 
@@ -522,7 +522,7 @@ async def test_not_known_any_more(tmp_path: Path, kind: Any, charged: str, charg
     house = House(tmp_path / "data", kind=kind)
     house.wire.always["result"] = answer(404, "Prediction not found")
     run = await house.run()
-    assert (run.state, run.charge, run.can_be_taken_up) == ("failed", Decimal(charge), False)
+    assert (run.state, run.charge, run.resumable) == ("failed", Decimal(charge), False)
     assert [t.charged for t in run.troubles] == [charged]
     await house.aclose()
 
@@ -584,11 +584,11 @@ async def test_a_lost_download_can_be_fetched_later(house: House) -> None:
     """A picture that was made and can't be fetched was charged, and is fetched later without another task."""
     house.wire.always["download"] = half_a_body
     run = await house.run()
-    assert (run.state, run.charge, run.can_be_taken_up) == ("failed", Decimal("0.04"), True)
+    assert (run.state, run.charge, run.resumable) == ("failed", Decimal("0.04"), True)
     assert [t.charged for t in run.troubles] == ["yes"]
     assert not list(house.folder.rglob("kontext-*"))
     house.wire.always.clear()
-    run = await house.end_of(await house.runs.take_up("ann", house.account, run.id))
+    run = await house.end_of(await house.runs.resume("ann", house.account, run.id))
     assert (run.state, run.troubles, len(await house.created())) == ("completed", (), 1)
     assert house.spent() == Decimal("0.04")
 
@@ -603,9 +603,9 @@ async def test_a_bill_once_seen_stays(house: House) -> None:
     house.wire.always["billing"] = rewritten(less)
     house.wire.always["download"] = half_a_body
     run = await house.run()
-    assert (run.charge, run.charge_source, run.can_be_taken_up) == (Decimal("0.03"), "billing", True)
+    assert (run.charge, run.charge_source, run.resumable) == (Decimal("0.03"), "billing", True)
     house.wire.always = {"billing": answer(404, "none")}
-    run = await house.end_of(await house.runs.take_up("ann", house.account, run.id))
+    run = await house.end_of(await house.runs.resume("ann", house.account, run.id))
     assert (run.state, run.charge, run.charge_source) == ("completed", Decimal("0.03"), "billing")
     assert house.spent() == Decimal("0.03")
 
@@ -620,24 +620,24 @@ async def test_an_unwritable_output_says_so(house: House) -> None:
     folder.write_text("a file where the folder should be")
     house.time.going.set()
     run = await house.end_of(run)
-    assert (run.can_be_taken_up, [t.charged for t in run.troubles]) == (True, ["yes"])
+    assert (run.resumable, [t.charged for t in run.troubles]) == (True, ["yes"])
     assert "disk" in run.troubles[0].happened
 
 
 # stopping, deadlines, crashes
 
 
-async def test_stop_waiting_and_take_up(house: House) -> None:
+async def test_stop_waiting_and_resume(house: House) -> None:
     """Stopping only stops the waiting: the task goes on, stays counted, and its picture can be had later."""
     house.time.going.clear()
     run = await house.press()
     await house.until(run, submitted)
     await house.runs.stop_waiting("ann", run.id)
     run = await house.end_of(run)
-    assert (run.state, run.can_be_taken_up, house.spent()) == ("failed", True, Decimal("0.04"))
+    assert (run.state, run.resumable, house.spent()) == ("failed", True, Decimal("0.04"))
     assert [t.charged for t in run.troubles] == ["unknown"]
     house.time.going.set()
-    again = await asyncio.gather(*(house.runs.take_up("ann", house.account, run.id) for _ in range(3)))
+    again = await asyncio.gather(*(house.runs.resume("ann", house.account, run.id) for _ in range(3)))
     run = await house.end_of(again[0])
     assert (run.state, run.troubles, len(run.outputs), len(await house.created())) == ("completed", (), 1, 1)
 
@@ -706,7 +706,7 @@ async def test_what_was_left_is_not_sent_again(house: House) -> None:
     """A task that fails for want of an upload while nobody waits for it: taking it up shows that, and sends nothing."""
     run = await cut_off(house)
     house.wire.faults["result"].append(rewritten(unfetchable))
-    assert await house.runs.resume(house.account) == 1
+    assert await house.runs.resume_all(house.account) == 1
     run = await house.end_of(run)
     assert (run.state, run.charge, house.wire.seen["submit"]) == ("failed", 0, 1)
 
@@ -727,13 +727,13 @@ async def test_whoever_takes_it_up_may_leave(house: House) -> None:
     """Cancelled at any moment of taking it up, the run goes on, or stands as it stood."""
     run = await left(house)
     for turns in range(12):
-        taking = asyncio.create_task(house.runs.take_up("ann", house.account, run.id))
+        taking = asyncio.create_task(house.runs.resume("ann", house.account, run.id))
         for _ in range(turns):
             await asyncio.sleep(0)
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
         now = house.runs.get("ann", run.id)
-        assert now is not None and (now.can_be_taken_up or not now.notice.startswith("This run goes on once"))
+        assert now is not None and (now.resumable or not now.notice.startswith("This run goes on once"))
     house.time.going.set()
     run = await house.end_of(run)
     assert (run.state, len(run.outputs), house.wire.seen["submit"]) == ("completed", 1, 1)
@@ -743,7 +743,7 @@ async def test_deleted_and_taken_up_at_once(house: House) -> None:
     """Whichever comes first: it goes on and stays, or it is gone with its files and its words."""
     for first in ("take up", "delete"):
         run = await left(house)
-        take_up = house.runs.take_up("ann", house.account, run.id)
+        take_up = house.runs.resume("ann", house.account, run.id)
         delete = house.runs.delete("ann", run.id)
         both = (take_up, delete) if first == "take up" else (delete, take_up)
         ends = await asyncio.gather(*both, return_exceptions=True)
@@ -758,9 +758,9 @@ async def test_resumed_and_taken_up_at_once(house: House) -> None:
     """A key that comes back while the person takes the run up: it is seen to its end once."""
     run = await cut_off(house)
     await asyncio.gather(
-        house.runs.resume(house.account),
-        house.runs.take_up("ann", house.account, run.id),
-        house.runs.resume(house.account),
+        house.runs.resume_all(house.account),
+        house.runs.resume("ann", house.account, run.id),
+        house.runs.resume_all(house.account),
     )
     run = await house.end_of(run)
     assert (run.state, len(run.outputs), house.wire.seen["download"]) == ("completed", 1, 1)
@@ -776,7 +776,7 @@ async def test_the_deadline(house: House) -> None:
     began = house.time.now
     run = await house.run()
     assert timedelta(minutes=30) <= house.time.now - began < timedelta(minutes=31)
-    assert (run.state, run.can_be_taken_up, house.spent()) == ("failed", True, Decimal("0.04"))
+    assert (run.state, run.resumable, house.spent()) == ("failed", True, Decimal("0.04"))
     assert [t.prediction_id for t in run.troubles] == [run.predictions[0].id]
 
 
@@ -786,8 +786,8 @@ async def test_the_wrong_key_takes_nothing_up(house: House) -> None:
     run = await house.run()
     other = Account("own-1234", "own", house.account.client)
     with pytest.raises(KontextError, match="another key"):
-        await house.runs.take_up("ann", other, run.id)
-    assert await house.runs.resume(other) == 0
+        await house.runs.resume("ann", other, run.id)
+    assert await house.runs.resume_all(other) == 0
 
 
 def _first(*statuses: str) -> Any:
@@ -813,8 +813,8 @@ async def test_killed(house: House, variant: str, moment: Any) -> None:
     await house.until(run, moment)
     await house.kill()
     sent = house.wire.seen["submit"]
-    assert await house.runs.resume(house.account) == 1
-    assert await house.runs.resume(house.account) == 0
+    assert await house.runs.resume_all(house.account) == 1
+    assert await house.runs.resume_all(house.account) == 0
     run = await house.end_of(run)
     created = await house.created()
     assert house.wire.seen["submit"] == sent
@@ -841,7 +841,7 @@ async def test_closing_hears_the_answers_out(house: House) -> None:
     await closing
     house.ledger.close()
     house.open()
-    await house.runs.resume(house.account)
+    await house.runs.resume_all(house.account)
     run = await house.end_of(run)
     assert (run.state, house.wire.seen["history"], len(await house.created())) == ("completed", 0, 1)
 
@@ -957,7 +957,7 @@ async def test_a_locked_ledger_after_the_submit(house: House) -> None:
     assert house.runs.get("ann", run.id) == run
     other.close()
     await house.kill()
-    await house.runs.resume(house.account)
+    await house.runs.resume_all(house.account)
     assert ((await house.end_of(run)).state, len(await house.created())) == ("completed", 1)
 
 
@@ -973,7 +973,7 @@ async def test_a_foreign_exception_ends_honestly(tmp_path: Path, caplog: pytest.
     house = House(tmp_path / "data", sleep=broken_sleep)
     with caplog.at_level(logging.ERROR):
         run = await house.run()
-    assert (run.state, run.can_be_taken_up) == ("failed", True)
+    assert (run.state, run.resumable) == ("failed", True)
     assert [t.charged for t in run.troubles] == ["unknown"]
     assert "ZeroDivisionError" in caplog.text
     assert "secret value" not in caplog.text
@@ -1006,7 +1006,7 @@ async def test_recovered_twice_at_once(house: House) -> None:
     await house.kill()
     both = await asyncio.gather(*(house.runs.recover("bob", house.account, made.id) for _ in range(2)))
     assert both[0].id == both[1].id
-    assert len(house.runs.of("bob")) == 1
+    assert len(house.runs.list_for("bob")) == 1
 
 
 async def test_what_was_recovered_is_counted_once(house: House) -> None:
@@ -1018,7 +1018,7 @@ async def test_what_was_recovered_is_counted_once(house: House) -> None:
     recovered = await house.end_of(await house.runs.recover("ann", house.account, made.id))
     assert len(recovered.outputs) == 1
     for _ in range(2):
-        run = await house.end_of(await house.runs.take_up("ann", house.account, run.id))
+        run = await house.end_of(await house.runs.resume("ann", house.account, run.id))
         assert [t.charged for t in run.troubles] == ["unknown"]
         assert house.spent() == await house.billed() == Decimal("0.04")
         house.wire.always.clear()  # from now on the history tells the inputs, and that they are ours
@@ -1045,7 +1045,7 @@ async def test_recover_nothing(house: House, id: str) -> None:
     """An id that is none, or of nothing, is refused in a sentence, and leaves no run behind."""
     with pytest.raises(KontextError):
         await house.runs.recover("ann", house.account, id)
-    assert house.runs.of("ann") == []
+    assert house.runs.list_for("ann") == []
 
 
 async def test_delete(house: House) -> None:
@@ -1054,7 +1054,7 @@ async def test_delete(house: House) -> None:
     await house.runs.delete("eve", run.id)
     assert house.runs.get("ann", run.id) is not None
     await house.runs.delete("ann", run.id)
-    assert (house.runs.get("ann", run.id), house.runs.of("ann")) == (None, [])
+    assert (house.runs.get("ann", run.id), house.runs.list_for("ann")) == (None, [])
     assert not (house.folder / "outputs" / run.id).exists()
     assert house.spent() == Decimal("0.04")
     with sqlite3.connect(house.folder / "ledger.db") as file:
@@ -1089,23 +1089,23 @@ async def test_places_in_line(tmp_path: Path) -> None:
 
 async def test_slots_learn(house: House) -> None:
     """A 429 lowers the limit below what was in flight; successes raise it again, one a round."""
-    slots = Slots(8)
+    concurrency = ConcurrencyLimit(8)
     for _ in range(4):
-        await slots.enter(lambda place: None)
-    slots.refused()
-    assert slots.limit == 3
+        await concurrency.enter(lambda place: None)
+    concurrency.refused()
+    assert concurrency.limit == 3
     for _ in range(3):
-        slots.finished()
-    assert slots.limit == 4
+        concurrency.finished()
+    assert concurrency.limit == 4
 
 
 async def test_a_place_given_up_goes_to_the_next(house: House) -> None:
     """Whoever leaves the line, before or just after being let in, takes nobody's place away."""
-    slots, heard = Slots(1), []
-    await slots.enter(heard.append)
-    first, second = (asyncio.create_task(slots.enter(heard.append)) for _ in range(2))
+    concurrency, heard = ConcurrencyLimit(1), []
+    await concurrency.enter(heard.append)
+    first, second = (asyncio.create_task(concurrency.enter(heard.append)) for _ in range(2))
     await asyncio.sleep(0)
-    slots.leave()
+    concurrency.leave()
     first.cancel()
     await asyncio.wait_for(second, 1)
     assert heard[-1] == 0

@@ -14,7 +14,7 @@ from PIL import Image
 from core.catalog.variants import REGISTRY
 from core.pictures.reference import prepare
 from core.service.client import Client
-from core.service.rate_limit import SLACK, Pace
+from core.service.rate_limit import SLACK, RateLimiter
 from sandbox import create_app
 
 pytestmark = pytest.mark.anyio
@@ -39,22 +39,24 @@ def busiest(moments: Sequence[float], within: float) -> int:
     return max(sum(first <= moment < first + within - 1e-9 for moment in moments) for first in moments)
 
 
-async def sent(pace: Pace, time: Time, asking: Sequence[bool]) -> list[tuple[float, int]]:
-    """When each went out, and which it was; `asking` says of each whether it is patient."""
+async def sent(rate_limiter: RateLimiter, time: Time, asking: Sequence[bool]) -> list[tuple[float, int]]:
+    """When each went out, and which it was; `asking` says of each whether it is low_priority."""
     out: list[tuple[float, int]] = []
 
-    async def one(number: int, patient: bool) -> None:
-        await pace.turn(patient=patient)
+    async def one(number: int, low_priority: bool) -> None:
+        await rate_limiter.acquire(low_priority=low_priority)
         out.append((time.now, number))
 
-    await asyncio.gather(*(one(number, patient) for number, patient in enumerate(asking)))
+    await asyncio.gather(*(one(number, low_priority) for number, low_priority in enumerate(asking)))
     return out
 
 
 async def test_never_more_in_a_second() -> None:
     """Of many that ask at once no second sees more than the limit, and the limit is made use of."""
     time = Time()
-    moments = [moment for moment, _ in await sent(Pace(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)]
+    moments = [
+        moment for moment, _ in await sent(RateLimiter(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)
+    ]
     assert busiest(moments, 1) == 50
     assert moments[-1] == pytest.approx(230 / 50 * SLACK, abs=0.11)
 
@@ -62,7 +64,9 @@ async def test_never_more_in_a_second() -> None:
 async def test_late_ones_do_not_crowd_the_next() -> None:
     """Where some are held up on the way, a second at the other end still sees no more than the limit."""
     time = Time()
-    moments = [moment for moment, _ in await sent(Pace(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)]
+    moments = [
+        moment for moment, _ in await sent(RateLimiter(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)
+    ]
     arrived = sorted(moment + (0.09 if moment < 0.5 else 0) for moment in moments)
     assert busiest(arrived, 1) == 50
 
@@ -70,25 +74,25 @@ async def test_late_ones_do_not_crowd_the_next() -> None:
 async def test_a_few_go_at_once() -> None:
     """A tenth of a second's worth waits for nothing."""
     time = Time()
-    assert [moment for moment, _ in await sent(Pace(50, clock=time.clock, sleep=time.sleep), time, [False] * 5)] == [
-        0
-    ] * 5
+    assert [
+        moment for moment, _ in await sent(RateLimiter(50, clock=time.clock, sleep=time.sleep), time, [False] * 5)
+    ] == [0] * 5
 
 
-async def test_the_patient_let_others_pass() -> None:
-    """Whoever came later and is in a hurry goes out before all that are patient; among equals the first is first."""
+async def test_low_priority_lets_others_pass() -> None:
+    """Whoever came later and is in a hurry goes out before all of low priority; among equals the first is first."""
     time = Time()
-    out = await sent(Pace(20, clock=time.clock, sleep=time.sleep), time, [True] * 8 + [False] * 4)
+    out = await sent(RateLimiter(20, clock=time.clock, sleep=time.sleep), time, [True] * 8 + [False] * 4)
     assert [number for _, number in out] == [0, 1, 8, 9, 10, 11, 2, 3, 4, 5, 6, 7]
 
 
 async def test_one_that_gave_up_takes_no_turn() -> None:
     """A request that is no longer wanted holds nobody up."""
     time = Time()
-    pace = Pace(10, clock=time.clock, sleep=time.sleep)
-    await pace.turn()
-    leaving = asyncio.create_task(pace.turn())
-    staying = asyncio.create_task(pace.turn())
+    rate_limiter = RateLimiter(10, clock=time.clock, sleep=time.sleep)
+    await rate_limiter.acquire()
+    leaving = asyncio.create_task(rate_limiter.acquire())
+    staying = asyncio.create_task(rate_limiter.acquire())
     await asyncio.sleep(0)
     leaving.cancel()
     await staying
@@ -98,16 +102,16 @@ async def test_one_that_gave_up_takes_no_turn() -> None:
 async def test_a_rest_starts_it_anew() -> None:
     """After a line has emptied, the next one is served as well."""
     time = Time()
-    pace = Pace(10, clock=time.clock, sleep=time.sleep)
-    await sent(pace, time, [False] * 3)
+    rate_limiter = RateLimiter(10, clock=time.clock, sleep=time.sleep)
+    await sent(rate_limiter, time, [False] * 3)
     time.now += 5
-    first, second = await sent(pace, time, [False] * 2)
+    first, second = await sent(rate_limiter, time, [False] * 2)
     assert first[0] == pytest.approx(5 + 0.2 * SLACK)
     assert second[0] == pytest.approx(5 + 0.3 * SLACK)
 
 
 async def test_every_request_of_a_client_stands_in_line(tmp_path: Path) -> None:
-    """Uploads, submits, looks, bills and downloads all count, and looks and bills are the patient ones."""
+    """Uploads, submits, looks, bills and downloads all count, and looks and bills are the low_priority ones."""
     time, arrived = Time(), list[tuple[float, str]]()
     service = httpx.ASGITransport(app=create_app(seconds=0))
 
@@ -116,8 +120,10 @@ async def test_every_request_of_a_client_stands_in_line(tmp_path: Path) -> None:
         answer = await service.handle_async_request(request)
         return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
 
-    pace = Pace(20, clock=time.clock, sleep=time.sleep)
-    client = Client("wsk_paced", "http://service.invalid", transport=httpx.MockTransport(wire), pace=pace)
+    rate_limiter = RateLimiter(20, clock=time.clock, sleep=time.sleep)
+    client = Client(
+        "wsk_paced", "http://service.invalid", transport=httpx.MockTransport(wire), rate_limiter=rate_limiter
+    )
     picture = io.BytesIO()
     Image.new("RGB", (64, 48), "teal").save(picture, "PNG")
     url = await client.upload(prepare(picture.getvalue(), 1, tmp_path))

@@ -225,8 +225,8 @@ def test_a_trouble_in_the_sandbox_never_cost_anything() -> None:
 def test_a_run_that_can_be_taken_up_offers_it() -> None:
     """Only where something may still be had."""
     left = replace(RUN.predictions[0], open=True)
-    assert view_of(replace(RUN, state="failed", predictions=(left,)))["take_up"] == "Take it up again"
-    assert view_of(RUN)["take_up"] == ""
+    assert view_of(replace(RUN, state="failed", predictions=(left,)))["resume"] == "Take it up again"
+    assert view_of(RUN)["resume"] == ""
 
 
 def test_a_refusal_is_shown_like_a_run_that_ended() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ui.studio.subscriptions import Views
+from ui.studio.subscriptions import Subscriptions
 
 pytestmark = pytest.mark.anyio
 
@@ -27,9 +27,9 @@ class Source:
             self.left = True
 
 
-async def shown(views: Views, session: str, source: Source) -> list[int]:
-    with views.begin(session) as view:
-        return [state async for state in view.of(source.watch())]
+async def shown(subscriptions: Subscriptions, session: str, source: Source) -> list[int]:
+    with subscriptions.begin(session) as subscription:
+        return [state async for state in subscription.of(source.watch())]
 
 
 async def calm() -> None:
@@ -38,22 +38,22 @@ async def calm() -> None:
 
 
 async def test_states_come_to_their_end() -> None:
-    """A view that nothing takes the place of shows everything."""
+    """A subscription that nothing takes the place of shows everything."""
     source = Source()
     for state in (1, 2, None):
         source.states.put_nowait(state)
-    assert await shown(Views(), "a page", source) == [1, 2]
+    assert await shown(Subscriptions(), "a page", source) == [1, 2]
     assert source.left
 
 
 async def test_the_last_one_takes_the_place() -> None:
     """The one before it ends at once, although its run goes on and has more to show; other pages see theirs."""
-    views, first, second, other = Views(), Source(), Source(), Source()
-    watching = asyncio.create_task(shown(views, "a page", first))
-    elsewhere = asyncio.create_task(shown(views, "another page", other))
+    subscriptions, first, second, other = Subscriptions(), Source(), Source(), Source()
+    watching = asyncio.create_task(shown(subscriptions, "a page", first))
+    elsewhere = asyncio.create_task(shown(subscriptions, "another page", other))
     first.states.put_nowait(1)
     await calm()
-    newer = asyncio.create_task(shown(views, "a page", second))
+    newer = asyncio.create_task(shown(subscriptions, "a page", second))
     await calm()
     first.states.put_nowait(2)
     assert await watching == [1]
@@ -66,12 +66,12 @@ async def test_the_last_one_takes_the_place() -> None:
 
 async def test_whoever_leaves_listens_no_more() -> None:
     """A page that is closed leaves nothing behind, and a later one of the same session starts anew."""
-    views, source = Views(), Source()
-    watching = asyncio.create_task(shown(views, "a page", source))
+    subscriptions, source = Subscriptions(), Source()
+    watching = asyncio.create_task(shown(subscriptions, "a page", source))
     await calm()
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     assert source.left
     again = Source()
     again.states.put_nowait(None)
-    assert await shown(views, "a page", again) == []
+    assert await shown(subscriptions, "a page", again) == []
