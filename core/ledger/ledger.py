@@ -65,18 +65,18 @@ def midnight(now: datetime) -> datetime:
 
 
 class Ledger:
-    """The ledger in a folder, made or brought up to date on opening. `timeouts`: seconds to wait for a lock.
+    """The ledger in a folder, made or brought up to date on opening. `timeout`: seconds to wait for a lock.
 
     Raises:
         LedgerError: from every method, where the file can't be read or written.
     """
 
-    def __init__(self, folder: Path, *, timeouts: float = 5.0) -> None:
+    def __init__(self, folder: Path, *, timeout: float = 5.0) -> None:
         self.home = folder
         # One writer at a time is all that SQLite allows; here they queue instead of knocking again and again.
         self._writing = threading.Lock()
-        self._timeouts = timeouts
-        self._engine = sa.create_engine(f"sqlite:///{folder / FILE}", connect_args={"timeout": timeouts})
+        self._timeout = timeout
+        self._engine = sa.create_engine(f"sqlite:///{folder / FILE}", connect_args={"timeout": timeout})
         sa.event.listen(self._engine, "connect", _on_connect)
         sa.event.listen(self._engine, "begin", _on_begin)
         with _in_our_words():
@@ -256,7 +256,7 @@ class Ledger:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """One writer after another. A line that stands still for that long has a locked database at its head."""
-        if not self._writing.acquire(timeout=LINE * self._timeouts):
+        if not self._writing.acquire(timeout=LINE * self._timeout):
             raise LedgerError(*_FAULTS["SQLITE_BUSY"])
         try:
             yield

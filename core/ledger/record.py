@@ -10,8 +10,8 @@ from typing import Any
 
 from core.catalog.estimate import estimate
 from core.catalog.inputs import Inputs
-from core.ledger.run import FINISHED, ChargeSource, Output, Run, RunPrediction, RunReference, State, Trouble
-from core.service.account import Account, AccountKind
+from core.ledger.run import FINISHED, ChargeSource, Facts, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.service.account import Account
 
 # Our own words for a prediction that the service has not told us an id for; with an id, `status` is the service's.
 RESERVED = "reserved"
@@ -21,25 +21,6 @@ REFUSED = "refused"
 NOT_CREATED = "not created"
 
 _CERTAINTY: tuple[ChargeSource, ...] = ("estimate", "quote", "billing")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What stands from the press on and never changes."""
-
-    id: str
-    visitor: str
-    account_id: str
-    account_kind: AccountKind
-    created_at: datetime
-    variant_id: str
-    preset: str | None
-    prompt: str
-    values: Mapping[str, Any]
-    seed: int | None
-    pictures: int
-    references: tuple[RunReference, ...]
-    estimate: Decimal
 
 
 @dataclass(frozen=True)
@@ -126,22 +107,11 @@ def snapshot(
     expected_seconds: float | None = None,
 ) -> Run:
     """The run as a person sees it; `state` is where a live one stands just now."""
-    facts, entries = record.facts, record.current
+    entries = record.current
     troubles = (*record.troubles, *(trouble for entry in entries for trouble in entry.troubles))
     told = [entry.model_seconds for entry in entries if entry.model_seconds is not None]
     return Run(
-        id=facts.id,
-        visitor=facts.visitor,
-        account_id=facts.account_id,
-        created_at=facts.created_at,
-        variant_id=facts.variant_id,
-        preset=facts.preset,
-        prompt=facts.prompt,
-        values=facts.values,
-        seed=facts.seed,
-        pictures=facts.pictures,
-        references=facts.references,
-        estimate=facts.estimate,
+        **vars(record.facts),
         charge=_charge(record),
         charge_source=_charge_source(record),
         state=state or record.state,
@@ -149,7 +119,7 @@ def snapshot(
         outputs=tuple(sorted((o for entry in entries for o in entry.outputs), key=lambda output: output.number)),
         troubles=tuple(dict.fromkeys(troubles)),
         notice=notice,
-        seconds=max(0.0, ((record.finished_at or now) - facts.created_at).total_seconds()),
+        seconds=max(0.0, ((record.finished_at or now) - record.facts.created_at).total_seconds()),
         model_seconds=max(told, default=None),
         expected_seconds=expected_seconds,
     )

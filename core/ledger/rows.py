@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.ledger.record import Entry, Facts, Record
-from core.ledger.run import Output, RunReference, Trouble
+from core.ledger.record import Entry, Record
+from core.ledger.run import Facts, Output, RunReference, Trouble
 
 # Columns that are fields of the same name.
 _FACTS = (

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from core.errors import CHARGED_SENTENCES, Charged
 from core.pictures.recipe import Recipe
+from core.service.account import AccountKind
 
 State = Literal["preparing", "uploading", "submitting", "waiting", "downloading", "completed", "partial", "failed"]
 ChargeSource = Literal["estimate", "quote", "billing"]
@@ -74,16 +75,13 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One press of Generate. Money in USD, times UTC, `seconds` since the press and final once finished.
-
-    `charge` is None until the run has finished; `charge_source` says how sure it is, and is None where nothing was
-    charged. `notice` is "" or one sentence for the person: why the run waits just now.
-    """
+class Facts:
+    """What stands from the press on and never changes."""
 
     id: str
     visitor: str
     account_id: str
+    account_kind: AccountKind
     created_at: datetime
     variant_id: str
     preset: str | None
@@ -93,6 +91,17 @@ class Run:
     pictures: int
     references: tuple[RunReference, ...]
     estimate: Decimal
+
+
+@dataclass(frozen=True)
+class Run(Facts):
+    """One press of Generate and what has come of it. Money in USD, times UTC, `seconds` since the press and final once
+    finished.
+
+    `charge` is None until the run has finished; `charge_source` says how sure it is, and is None where nothing was
+    charged. `notice` is "" or one sentence for the person: why the run waits just now.
+    """
+
     charge: Decimal | None
     charge_source: ChargeSource | None
     state: State

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from core.errors import KontextError, Unreachable
-from core.ledger.record import Entry, Facts
-from core.ledger.run import Output, Trouble
+from core.ledger.record import Entry
+from core.ledger.run import Facts, Output, Trouble
 from core.pictures.output import Picture
 from core.runs import files, outcomes
 from core.runs.journal import Journal, log_foreign
-from core.runs.live import Live
-from core.runs.timeouts import Timeouts
+from core.runs.live import LivePrediction
+from core.runs.runtime import Runtime
 from core.service.account import Account
 from core.service.prediction import Prediction
 
@@ -32,57 +31,52 @@ class Collector:
         self,
         folder: Path,
         journal: Journal,
-        *,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], Awaitable[None]],
-        timeouts: Timeouts,
+        runtime: Runtime,
     ) -> None:
         self._folder = folder
         self._journal = journal
-        self._clock = clock
-        self._sleep = sleep
-        self._timeouts = timeouts
+        self._runtime = runtime
 
-    async def collect(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> None:
+    async def collect(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> None:
         """Bring what is not here yet, name what can't be had, settle the charge.
 
         Raises:
             Stopped: the person did not want to wait; what is here stays, the rest can be taken up.
         """
-        live.at("downloading", entry.number)
+        live.at("downloading")
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
         if entry.charge is None:
             entry = replace(entry, charge=entry.reserved or None)
-        saving = asyncio.create_task(self._journal.after(live, entry, without_pictures(prediction.answer)))
+        saving = asyncio.create_task(self._journal.after(live.run, entry, without_pictures(prediction.answer)))
         try:
-            entry = await self._bring(live, account, entry, prediction)
-            live.put(entry)  # the pictures are to be seen while the bill is asked for
-            entry = await self._with_bill(account, entry)
+            entry = await self._bring(live, entry, prediction)
+            live.run.put(entry)  # the pictures are to be seen while the bill is asked for
+            entry = await self._with_bill(live.account, entry)
         finally:
             await saving
-        await self._journal.after(live, entry)
+        await self._journal.after(live.run, entry)
 
-    async def _bring(self, live: Live, account: Account, entry: Entry, prediction: Prediction) -> Entry:
-        step = len(live.record.current)  # four predictions of one picture each number them as one of four does
+    async def _bring(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> Entry:
+        step = len(live.run.record.current)  # four predictions of one picture each number them as one of four does
         numbers = [entry.number + position * step for position in range(len(prediction.outputs))]
         flagged = [number for number, flag in zip(numbers, prediction.flagged, strict=False) if flag]
         here = {output.number for output in entry.outputs}
         wanted = {n: o for n, o in zip(numbers, prediction.outputs, strict=True) if n not in here and n not in flagged}
-        fetching = (self._fetch(live, account, entry, n, o) for n, o in wanted.items())
+        fetching = (self._fetch(live, entry, n, o) for n, o in wanted.items())
         brought = await live.unless_stopped(asyncio.gather(*fetching))
         got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
         lost = tuple(thing for thing in brought if isinstance(thing, Trouble))
         if not got and not lost:
-            return outcomes.empty(replace(entry, settled_at=self._clock()), flagged=bool(flagged))
+            return outcomes.empty(replace(entry, settled_at=self._runtime.clock()), flagged=bool(flagged))
         asked = pictures if isinstance(pictures := entry.payload.get("num_images"), int) else 1
         lacking = outcomes.lacking(entry, asked=asked, made=len(numbers), flagged=flagged)
-        settled_at = None if lost else self._clock()
+        settled_at = None if lost else self._runtime.clock()
         return replace(entry, outputs=got, troubles=(*lacking, *lost), settled_at=settled_at)
 
-    async def _fetch(self, live: Live, account: Account, entry: Entry, number: int, output: str) -> Output | Trouble:
-        facts = live.record.facts
+    async def _fetch(self, live: LivePrediction, entry: Entry, number: int, output: str) -> Output | Trouble:
+        facts = live.run.facts
         try:
-            picture = await self._picture(live, account, entry, output)
+            picture = await self._picture(live, output)
             return await self._write(facts, entry, number, picture)
         except KontextError as error:
             return outcomes.lost(entry, number, error.happened, outcomes.TAKE_UP)
@@ -93,19 +87,19 @@ class Collector:
             log_foreign(fault, f"run {facts.id}, picture {number}")
             return outcomes.lost(entry, number, "Something went wrong in the app itself.", outcomes.TAKE_UP)
 
-    async def _picture(self, live: Live, account: Account, entry: Entry, output: str) -> Picture:
+    async def _picture(self, live: LivePrediction, output: str) -> Picture:
         if not output.startswith(("https://", "http://")):
             return await asyncio.to_thread(files.decode, output)
-        until = self._clock() + self._timeouts.fetch
+        until = self._runtime.clock() + self._runtime.timeouts.fetch
         while True:
             try:
-                return await account.client.download(output)
+                return await live.account.client.download(output)
             except Unreachable:
                 # The picture is paid for and kept for days: a line that is down for minutes must not cost it.
-                if self._clock() >= until:
+                if self._runtime.clock() >= until:
                     raise
-            live.tell(entry.number, READY)
-            await self._sleep(RETRY_INTERVAL)
+            live.tell(READY)
+            await self._runtime.sleep(RETRY_INTERVAL)
 
     async def _write(self, facts: Facts, entry: Entry, number: int, picture: Picture) -> Output:
         assert entry.id is not None
@@ -118,7 +112,7 @@ class Collector:
         if entry.charge is None:  # nothing was reserved: a recovered one, which was paid for before
             return entry
         billing = asyncio.create_task(_billed(account, entry))
-        await asyncio.wait({billing}, timeout=self._timeouts.optional_wait)
+        await asyncio.wait({billing}, timeout=self._runtime.timeouts.optional_wait)
         amount = billing.result() if billing.done() else None
         billing.cancel()
         return entry if amount is None else replace(entry, charge=amount, source="billing")

@@ -142,7 +142,7 @@ def _charge_in_words(run: Run) -> str:
 
 
 def _in_sandbox(run: Run) -> bool:
-    return run.account_id == _SANDBOX
+    return run.account_kind == "sandbox"
 
 
 def _references(run: Run) -> list[str]:

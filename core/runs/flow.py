@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random as randomness
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from core.catalog.inputs import Inputs
@@ -21,12 +18,12 @@ from core.runs import outcomes
 from core.runs.collect import Collector, without_pictures
 from core.runs.concurrency import ConcurrencyLimit
 from core.runs.journal import Journal, log_foreign
-from core.runs.live import Live, Stopped
+from core.runs.live import LivePrediction, LiveRun, Stopped
 from core.runs.prepare import Preparer
 from core.runs.quotes import Quotes
 from core.runs.reconcile import Reconciler
+from core.runs.runtime import Runtime
 from core.runs.submit import Claims, Submitter
-from core.runs.timeouts import Timeouts
 from core.runs.times import Times
 from core.runs.uploads import Uploads
 from core.runs.waiting import Waiter
@@ -44,46 +41,36 @@ BUSY = "The service has no room for more from this account just now. Trying agai
 CROWDED = "The service had no room for this all the while, so it was not sent."
 
 
+Step = Callable[[LivePrediction], Awaitable[None]]
+
+
 class Flow:
     """The steps, and what all runs share on their way: uploads, places in line, claims on predictions."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        folder: Path,
-        *,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], Awaitable[None]],
-        random: randomness.Random,
-        timeouts: Timeouts,
-        at_once: int,
-    ) -> None:
+    def __init__(self, ledger: Ledger, folder: Path, runtime: Runtime, *, at_once: int) -> None:
         self._ledger = ledger
-        self._clock = clock
-        self._sleep = sleep
-        self._random = random
-        self._timeouts = timeouts
+        self._runtime = runtime
         self._at_once = at_once
         self._limits: dict[str, ConcurrencyLimit] = {}
         journal, claims = Journal(ledger), Claims()
         self._journal = journal
-        self._preparer = Preparer(Uploads(ledger, clock), Quotes(clock), clock=clock, timeouts=timeouts)
-        self._submitter = Submitter(journal, claims, clock=clock)
-        self._reconciler = Reconciler(ledger, journal, claims, clock=clock, sleep=sleep, timeouts=timeouts)
+        self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime)
+        self._submitter = Submitter(journal, claims, runtime)
+        self._reconciler = Reconciler(ledger, journal, claims, runtime)
         self._times = Times(ledger)
-        self._waiter = Waiter(self._times, journal, clock=clock, sleep=sleep, timeouts=timeouts)
-        self._collector = Collector(folder, journal, clock=clock, sleep=sleep, timeouts=timeouts)
+        self._waiter = Waiter(self._times, journal, runtime)
+        self._collector = Collector(folder, journal, runtime)
 
-    async def go(self, live: Live, account: Account) -> None:
+    async def go(self, run: LiveRun) -> None:
         """A new run, from its reservation to its end."""
-        if await self._preparer.prepare(live, account):
-            await self._side_by_side(live, account, self._run_prediction)
-        await self._finish(live)
+        if await self._preparer.prepare(run):
+            await self._side_by_side(run, self._run_prediction)
+        await self._finish(run)
 
-    async def resume(self, live: Live, account: Account) -> None:
+    async def resume(self, run: LiveRun) -> None:
         """A run that was left: nothing of it is sent that had not been sent."""
-        await self._side_by_side(live, account, self._again)
-        await self._finish(live)
+        await self._side_by_side(run, self._again)
+        await self._finish(run)
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Before the press: what costs nothing and a run of these inputs will need."""
@@ -92,169 +79,150 @@ class Flow:
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         await self._preparer.aclose()
-        await self._submitter.drain(self._timeouts.shutdown_grace)
+        await self._submitter.drain(self._runtime.timeouts.shutdown_grace)
 
     # each prediction for itself
 
-    async def _side_by_side(
-        self, live: Live, account: Account, step: Callable[[Live, Account, int, datetime], Awaitable[None]]
-    ) -> None:
-        until = self._clock() + self._timeouts.run
-        await self._times.recall(live.record.facts)
-        live.expectation = self._times.expectation(live.record.facts)
-        numbers = [entry.number for entry in live.record.current if not entry.settled]
-        await asyncio.gather(
-            *(self._guarded(live, number, partial(step, live, account, number, until)) for number in numbers)
-        )
+    async def _side_by_side(self, run: LiveRun, step: Step) -> None:
+        await self._times.recall(run.facts)
+        run.expectation = self._times.expectation(run.facts)
+        await asyncio.gather(*(self._guarded(live, step) for live in run.predictions))
 
-    async def _guarded(self, live: Live, number: int, step: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, live: LivePrediction, step: Step) -> None:
         """Whatever happens to one prediction ends as a trouble with its honest money, and stays with that one."""
         try:
-            await step()  # made here: cancelled before it comes to this, it leaves no coroutine behind
+            await step(live)  # made here: cancelled before it comes to this, it leaves no coroutine behind
         except Stopped:
-            await self._break_off(live, number, STOPPED_UNSENT, STOPPED, outcomes.AGAIN)
+            await self._break_off(live, STOPPED_UNSENT, STOPPED, outcomes.AGAIN)
         except KontextError as error:
-            await self._break_off(live, number, error.happened, error.happened, error.advice)
+            await self._break_off(live, error.happened, error.happened, error.advice)
         except Exception as fault:
-            log_foreign(fault, f"run {live.record.facts.id}, prediction {number}")
-            await self._break_off(live, number, outcomes.BROKEN, outcomes.BROKEN, outcomes.AGAIN)
+            log_foreign(fault, f"run {live.run.facts.id}, prediction {live.number}")
+            await self._break_off(live, outcomes.BROKEN, outcomes.BROKEN, outcomes.AGAIN)
         finally:
-            live.over(number)
+            live.run.over(live.number)
 
-    async def _break_off(self, live: Live, number: int, unsent: str, sent: str, advice: str) -> None:
-        entry = live.entry(number)
+    async def _break_off(self, live: LivePrediction, unsent: str, sent: str, advice: str) -> None:
+        entry = live.entry
         happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, outcomes.TAKE_UP)
-        await self._journal.after(live, outcomes.broken_off(entry, happened, advice, self._clock()))
+        await self._journal.after(live.run, outcomes.broken_off(entry, happened, advice, self._runtime.clock()))
 
-    async def _run_prediction(self, live: Live, account: Account, number: int, until: datetime) -> None:
+    async def _run_prediction(self, live: LivePrediction) -> None:
         """Send it, in its turn and as soon as the service has room, and stay with it to its end."""
-        live.at("submitting", number)
-        concurrency = self._limit_of(account)
+        live.at("submitting")
+        concurrency = self._limit_of(live.account)
         for refusals in itertools.count(1):
-            await live.unless_stopped(
-                concurrency.enter(lambda place: self._tell_place(live, number, place, concurrency))
-            )
+            await live.unless_stopped(concurrency.enter(lambda place: self._tell_place(live, place, concurrency)))
             try:
-                ended = await self._sent_and_ended(live, account, number, until)
+                ended = await self._sent_and_ended(live)
                 break
             except RateLimited as busy:
                 concurrency.refused()
                 pause = self._pause(busy, refusals)
             finally:
                 concurrency.leave()
-            await self._back_off(live, number, pause, until)
+            await self._back_off(live, pause)
         if ended:
             concurrency.finished()
-            await self._end(live, account, number, ended, until, resend=True)
+            await self._end(live, ended, resend=True)
 
-    async def _sent_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
+    async def _sent_and_ended(self, live: LivePrediction) -> Prediction | None:
         """The prediction once its task has ended; or None, and the entry says why there is none."""
         try:
-            sent = await self._submitter.send(live, account, number)
+            sent = await self._submitter.send(live)
         except SubmitUnknown:
-            return await self._found_and_ended(live, account, number, until)
-        return await self._waiter.wait(live, account, number, sent, until) if sent else None
+            return await self._found_and_ended(live)
+        return await self._waiter.wait(live, sent) if sent else None
 
-    async def _found_and_ended(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
-        if not live.entry(number).id and not await self._reconciler.find_lost(live, account, number, until):
+    async def _found_and_ended(self, live: LivePrediction) -> Prediction | None:
+        if not live.entry.id and not await self._reconciler.find_lost(live):
             return None
-        return await self._waiter.wait(live, account, number, None, until)
+        return await self._waiter.wait(live, None)
 
-    async def _again(self, live: Live, account: Account, number: int, until: datetime) -> None:
+    async def _again(self, live: LivePrediction) -> None:
         """Go on where it was left."""
-        entry = live.entry(number)
+        entry = live.entry
         if entry.status == RESERVED:
-            unsent = outcomes.not_sent(entry, self._clock(), Trouble(INTERRUPTED, "no", outcomes.AGAIN))
-            await self._journal.after(live, unsent)
+            unsent = outcomes.not_sent(entry, self._runtime.clock(), Trouble(INTERRUPTED, "no", outcomes.AGAIN))
+            await self._journal.after(live.run, unsent)
             return
-        concurrency = self._limit_of(account)
+        concurrency = self._limit_of(live.account)
         concurrency.take()
         try:
-            ended = await self._found_and_ended(live, account, number, until)
+            ended = await self._found_and_ended(live)
         finally:
             concurrency.leave()
         if ended:
-            await self._end(live, account, number, ended, until)
+            await self._end(live, ended)
 
     def _pause(self, busy: RateLimited, refusals: int) -> float:
         if busy.retry_after is not None:
-            return max(1.0, busy.retry_after) + self._random.random()
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(refusals, 6)) * self._random.uniform(0.5, 1)
+            return max(1.0, busy.retry_after) + self._runtime.random.random()
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(refusals, 6)) * self._runtime.random.uniform(0.5, 1)
 
-    async def _back_off(self, live: Live, number: int, pause: float, until: datetime) -> None:
-        if self._clock() >= until:
+    async def _back_off(self, live: LivePrediction, pause: float) -> None:
+        if self._runtime.clock() >= live.run.deadline:
             raise KontextError(CROWDED, outcomes.AGAIN)
-        live.tell(number, BUSY.format(seconds=pause))
-        await live.unless_stopped(self._sleep(pause))
-        live.tell(number, "")
+        live.tell(BUSY.format(seconds=pause))
+        await live.unless_stopped(self._runtime.sleep(pause))
+        live.tell("")
 
-    def _tell_place(self, live: Live, number: int, place: int, concurrency: ConcurrencyLimit) -> None:
-        live.tell(number, QUEUED.format(place=place, limit=concurrency.limit) if place else "")
+    def _tell_place(self, live: LivePrediction, place: int, concurrency: ConcurrencyLimit) -> None:
+        live.tell(QUEUED.format(place=place, limit=concurrency.limit) if place else "")
 
     def _limit_of(self, account: Account) -> ConcurrencyLimit:
         return self._limits.setdefault(account.id, ConcurrencyLimit(self._at_once))
 
     # ending
 
-    async def _end(
-        self,
-        live: Live,
-        account: Account,
-        number: int,
-        prediction: Prediction,
-        until: datetime,
-        *,
-        resend: bool = False,
-    ) -> None:
+    async def _end(self, live: LivePrediction, prediction: Prediction, *, resend: bool = False) -> None:
         """`resend`: it may be sent once more where the service could not fetch an upload; else that is a failure."""
-        entry = live.entry(number)
+        entry = live.entry
         entry = replace(entry, status=prediction.status, error=outcomes.clean(prediction.error), troubles=())
         entry = replace(entry, model_seconds=prediction.seconds)
         if prediction.seconds is not None:
-            self._times.learn(live.record.facts, prediction.seconds)
+            self._times.learn(live.run.facts, prediction.seconds)
         if prediction.completed:
-            await self._collector.collect(live, account, entry, prediction)
+            await self._collector.collect(live, entry, prediction)
         elif resend and prediction.code == MEDIA_NOT_FETCHED_CODE and self._may_upload_again(live, entry):
-            await self._upload_again(live, account, entry, prediction, until)
+            await self._upload_again(live, entry, prediction)
         else:
-            end = outcomes.failed(entry, prediction, self._clock())
-            await self._journal.after(live, end, without_pictures(prediction.answer))
+            end = outcomes.failed(entry, prediction, self._runtime.clock())
+            await self._journal.after(live.run, end, without_pictures(prediction.answer))
 
-    def _may_upload_again(self, live: Live, entry: Entry) -> bool:
+    def _may_upload_again(self, live: LivePrediction, entry: Entry) -> bool:
         """Once, and only soon after the press: the first task surely failed and is refunded (D), and the reservation
         passes to the second.
         """
-        facts = live.record.facts
-        soon = self._clock() < facts.created_at + self._timeouts.run
+        facts = live.run.facts
+        soon = self._runtime.clock() < facts.created_at + self._runtime.timeouts.run
         return entry.attempt == 1 and soon and bool(facts.references)
 
-    async def _upload_again(
-        self, live: Live, account: Account, entry: Entry, prediction: Prediction, until: datetime
-    ) -> None:
-        now = self._clock()
+    async def _upload_again(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> None:
+        now = self._runtime.clock()
         first = outcomes.failed(entry, prediction, now)
         try:
-            urls = await self._preparer.urls_anew(live, account, entry.payload)
+            urls = await self._preparer.urls_anew(live.run, entry.payload)
             payload = {**entry.payload, "images": urls}
             second = Entry(entry.number, entry.model_id, payload, entry.reserved, attempt=2, source=entry.source)
-            await self._journal.before(live, first, second)
+            await self._journal.before(live.run, first, second)
         except (Stopped, KontextError):
-            await self._journal.after(live, first, without_pictures(prediction.answer))
+            await self._journal.after(live.run, first, without_pictures(prediction.answer))
             return
-        await self._run_prediction(live, account, entry.number, until)
+        await self._run_prediction(live)
 
-    async def _finish(self, live: Live) -> None:
-        live.at("downloading")
-        record = live.record
-        record = replace(record, state=ending(record), finished_at=self._clock())
+    async def _finish(self, run: LiveRun) -> None:
+        run.at("downloading")
+        record = run.record
+        record = replace(record, state=ending(record), finished_at=self._runtime.clock())
         try:
             await asyncio.to_thread(self._ledger.end, record)
         except LedgerError as fault:
-            live.unwritten = True
+            run.unwritten = True
             if record.state != "failed":  # else its troubles have said so already
                 trouble = Trouble(NOT_KEPT, _charged(record.entries), f"{fault.happened} {fault.advice}")
                 record = replace(record, troubles=(*record.troubles, trouble))
-        live.rewrite(record)
+        run.rewrite(record)
 
 
 def _charged(entries: Sequence[Entry]) -> Charged:

@@ -10,7 +10,7 @@ from typing import Any
 from core.errors import LedgerError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
-from core.runs.live import Live
+from core.runs.live import LiveRun
 
 log = logging.getLogger(__name__)
 
@@ -21,24 +21,24 @@ class Journal:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def before(self, live: Live, *entries: Entry) -> None:
+    async def before(self, run: LiveRun, *entries: Entry) -> None:
         """Write down what is about to happen.
 
         Raises:
             LedgerError: it could not be written, so it must not happen.
         """
-        await asyncio.to_thread(self._ledger.announce, live.record.facts.id, *entries)
-        live.put(*entries)
+        await asyncio.to_thread(self._ledger.announce, run.facts.id, *entries)
+        run.put(*entries)
 
-    async def after(self, live: Live, entry: Entry, answer: Mapping[str, Any] | None = None) -> None:
+    async def after(self, run: LiveRun, entry: Entry, answer: Mapping[str, Any] | None = None) -> None:
         """Write down what has happened. A picture that was paid for is not given up because that fails: whatever is
         written next holds this as well, and after a crash the service's history tells it.
         """
-        live.put(entry)
+        run.put(entry)
         try:
-            await asyncio.to_thread(self._ledger.save, live.record.facts.id, entry, answer=answer)
+            await asyncio.to_thread(self._ledger.save, run.facts.id, entry, answer=answer)
         except LedgerError as fault:
-            log.warning("run %s, prediction %s: not recorded. %s", live.record.facts.id, entry.id, fault.happened)
+            log.warning("run %s, prediction %s: not recorded. %s", run.facts.id, entry.id, fault.happened)
 
 
 def log_foreign(fault: BaseException, where: str) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from core.ledger.record import Entry, Record, snapshot
-from core.ledger.run import Run, State
+from core.ledger.run import Facts, Run, State
 from core.runs.polling import Expectation
+from core.runs.runtime import Runtime
+from core.service.account import Account
 
 T = TypeVar("T")
 
@@ -21,15 +22,17 @@ class Stopped(Exception):
     """The person stopped waiting. The run's own affair: nobody outside of it sees this."""
 
 
-class Live:
-    """One run between press and end. All of it happens on one event loop."""
+class LiveRun:
+    """One run between press and end. All of it happens on one event loop; nobody waits for it beyond `deadline`."""
 
-    def __init__(self, record: Record, clock: Callable[[], datetime]) -> None:
+    def __init__(self, record: Record, account: Account, runtime: Runtime) -> None:
         self.record = record
+        self.account = account
+        self.deadline = runtime.clock() + runtime.timeouts.run
         self.expectation: Expectation | None = None
         self.unwritten = False  # its end could not be recorded
         self.task: asyncio.Task[None] | None = None
-        self._clock = clock
+        self._clock = runtime.clock
         self._stages: dict[int, State] = {}
         self._notices: dict[int, str] = {}
         self._stage: State = "preparing"
@@ -38,6 +41,15 @@ class Live:
         self._left = False
 
     # where it stands
+
+    @property
+    def facts(self) -> Facts:
+        return self.record.facts
+
+    @property
+    def predictions(self) -> tuple[LivePrediction, ...]:
+        """Those that have not settled yet, in order."""
+        return tuple(LivePrediction(self, entry.number) for entry in self.record.current if not entry.settled)
 
     def entry(self, number: int) -> Entry:
         """The latest attempt of that number."""
@@ -135,3 +147,32 @@ class Live:
             if not work.done():
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class LivePrediction:
+    """One prediction of a live run: what every step on its way works with."""
+
+    run: LiveRun
+    number: int
+
+    @property
+    def entry(self) -> Entry:
+        """Its latest attempt."""
+        return self.run.entry(self.number)
+
+    @property
+    def account(self) -> Account:
+        return self.run.account
+
+    def at(self, state: State) -> None:
+        """It has come to this step."""
+        self.run.at(state, self.number)
+
+    def tell(self, notice: str) -> None:
+        """Say in a sentence why it waits just now; "" once it goes on."""
+        self.run.tell(self.number, notice)
+
+    async def unless_stopped(self, going: Awaitable[T]) -> T:
+        """As `LiveRun.unless_stopped`."""
+        return await self.run.unless_stopped(going)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from core.catalog.inputs import Inputs
 from core.errors import KontextError
-from core.ledger.record import Entry, Facts
-from core.ledger.run import Trouble
+from core.ledger.record import Entry
+from core.ledger.run import Facts, Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
 from core.runs.journal import log_foreign
-from core.runs.live import Live, Stopped
+from core.runs.live import LiveRun, Stopped
 from core.runs.quotes import Quotes
-from core.runs.timeouts import Timeouts
+from core.runs.runtime import Runtime
 from core.runs.uploads import Uploads
 from core.service.account import Account
 
@@ -26,30 +25,29 @@ from core.service.account import Account
 class Preparer:
     """Uploads and asks for the quote side by side; nothing here costs anything."""
 
-    def __init__(self, uploads: Uploads, quotes: Quotes, *, clock: Callable[[], datetime], timeouts: Timeouts) -> None:
+    def __init__(self, uploads: Uploads, quotes: Quotes, runtime: Runtime) -> None:
         self._uploads = uploads
         self._quotes = quotes
-        self._clock = clock
-        self._timeouts = timeouts
+        self._runtime = runtime
 
-    async def prepare(self, live: Live, account: Account) -> bool:
+    async def prepare(self, run: LiveRun) -> bool:
         """Make the entries ready to be sent. False: nothing will be sent, and the run says why."""
-        live.at("uploading")
-        entry = live.record.entries[0]
-        asking = self._quotes.ask(account, entry.model_id, entry.payload)  # where the references lie tells no price
+        run.at("uploading")
+        entry = run.record.entries[0]
+        asking = self._quotes.ask(run.account, entry.model_id, entry.payload)  # where the references lie tells no price
         try:
-            urls = await self.urls(live, account)
-            await live.unless_stopped(asyncio.wait({asking}, timeout=self._timeouts.optional_wait))
-            entries = _priced(live, asking.result() if asking.done() else None)
+            urls = await self.urls(run)
+            await run.unless_stopped(asyncio.wait({asking}, timeout=self._runtime.timeouts.optional_wait))
+            entries = _priced(run, asking.result() if asking.done() else None)
         except Stopped:
-            self._call_off(live, Trouble("This was stopped before it was sent.", "no", outcomes.AGAIN))
+            self._call_off(run, Trouble("This was stopped before it was sent.", "no", outcomes.AGAIN))
         except KontextError as error:
-            self._call_off(live, Trouble(error.happened, "no", error.advice))
+            self._call_off(run, Trouble(error.happened, "no", error.advice))
         except Exception as fault:
-            log_foreign(fault, f"run {live.record.facts.id}, before sending")
-            self._call_off(live, Trouble(outcomes.BROKEN, "no", outcomes.AGAIN))
+            log_foreign(fault, f"run {run.facts.id}, before sending")
+            self._call_off(run, Trouble(outcomes.BROKEN, "no", outcomes.AGAIN))
         else:
-            live.put(*(replace(entry, payload={**entry.payload, "images": urls}) for entry in entries))
+            run.put(*(replace(entry, payload={**entry.payload, "images": urls}) for entry in entries))
             return True
         return False
 
@@ -63,27 +61,27 @@ class Preparer:
         await self._uploads.aclose()
         await self._quotes.aclose()
 
-    async def urls(self, live: Live, account: Account) -> list[str]:
+    async def urls(self, run: LiveRun) -> list[str]:
         """Where the service finds the run's references, in their order."""
-        return await live.unless_stopped(self._uploads.urls(account, _references(live.record.facts)))
+        return await run.unless_stopped(self._uploads.urls(run.account, _references(run.facts)))
 
-    async def urls_anew(self, live: Live, account: Account, payload: Mapping[str, Any]) -> list[str]:
+    async def urls_anew(self, run: LiveRun, payload: Mapping[str, Any]) -> list[str]:
         """The same after the service could not fetch those of the payload."""
-        await self._uploads.forget(account, payload["images"])
-        return await self.urls(live, account)
+        await self._uploads.forget(run.account, payload["images"])
+        return await self.urls(run)
 
-    def _call_off(self, live: Live, trouble: Trouble) -> None:
-        live.put(*(outcomes.not_sent(entry, self._clock()) for entry in live.record.current))
-        live.rewrite(replace(live.record, troubles=(trouble,)))
+    def _call_off(self, run: LiveRun, trouble: Trouble) -> None:
+        run.put(*(outcomes.not_sent(entry, self._runtime.clock()) for entry in run.record.current))
+        run.rewrite(replace(run.record, troubles=(trouble,)))
 
 
-def _priced(live: Live, quote: Decimal | None) -> tuple[Entry, ...]:
+def _priced(run: LiveRun, quote: Decimal | None) -> tuple[Entry, ...]:
     """The entries, with what the service asks reserved instead of what we expected.
 
     Raises:
         KontextError: it is more than the person agreed to.
     """
-    entries, estimate = live.record.current, live.record.facts.estimate
+    entries, estimate = run.record.current, run.facts.estimate
     if quote is None:
         return entries
     if quote * len(entries) > estimate:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,10 +19,9 @@ from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
 from core.runs import outcomes
 from core.runs.journal import Journal
-from core.runs.live import Live
+from core.runs.live import LivePrediction
+from core.runs.runtime import Runtime
 from core.runs.submit import Claims
-from core.runs.timeouts import Timeouts
-from core.service.account import Account
 from core.service.client import Client
 from core.service.prediction import Prediction
 
@@ -103,74 +102,70 @@ class Reconciler:
         ledger: Ledger,
         journal: Journal,
         claims: Claims,
-        *,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], Awaitable[None]],
-        timeouts: Timeouts,
+        runtime: Runtime,
     ) -> None:
         self._ledger = ledger
         self._journal = journal
         self._claims = claims
-        self._clock = clock
-        self._sleep = sleep
-        self._timeouts = timeouts
+        self._runtime = runtime
 
-    async def find_lost(self, live: Live, account: Account, number: int, until: datetime) -> Prediction | None:
+    async def find_lost(self, live: LivePrediction) -> Prediction | None:
         """The prediction, taken over and recorded; or None, and the entry says how it ended.
 
         Raises:
             Stopped: the person did not want to wait; it can be looked for again.
         """
-        live.at("submitting", number)
-        live.tell(number, "The service did not answer. Looking in its history whether it began; nothing is sent twice.")
+        live.at("submitting")
+        live.tell("The service did not answer. Looking in its history whether it began; nothing is sent twice.")
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
-            findings = await live.unless_stopped(self._look(live, account, number))
-            if findings is not None and (found := await self._take_over(live, number, findings)):
-                live.tell(number, "")
+            findings = await live.unless_stopped(self._look(live))
+            if findings is not None and (found := await self._take_over(live, findings)):
+                live.tell("")
                 return found
-            if (end := await self._end(live.entry(number), findings, until)) is not None:
-                await self._journal.after(live, end)
+            if (end := await self._end(live, findings)) is not None:
+                await self._journal.after(live.run, end)
                 return None
-            await live.unless_stopped(self._sleep(pause))
+            await live.unless_stopped(self._runtime.sleep(pause))
         return None
 
-    async def _look(self, live: Live, account: Account, number: int) -> Findings | None:
+    async def _look(self, live: LivePrediction) -> Findings | None:
         """None where nothing can be said just now: no answer, or a twin whose answer is still to come."""
-        entry = live.entry(number)
+        entry = live.entry
         assert entry.submitting_at is not None
         try:
-            since = min(entry.submitting_at, self._clock())  # the clock may have been set back meanwhile
-            findings = await look(account.client, entry.model_id, entry.payload, since)
+            since = min(entry.submitting_at, self._runtime.clock())  # the clock may have been set back meanwhile
+            findings = await look(live.account.client, entry.model_id, entry.payload, since)
         except ServiceError:
             return None
-        return None if self._claims.duplicate_in_flight(account.id, entry.payload) else findings
+        return None if self._claims.duplicate_in_flight(live.account.id, entry.payload) else findings
 
-    async def _take_over(self, live: Live, number: int, findings: Findings) -> Prediction | None:
+    async def _take_over(self, live: LivePrediction, findings: Findings) -> Prediction | None:
         for candidate in findings.ours:
-            entry = live.entry(number)
+            entry = live.entry
             ours = replace(entry, id=candidate.id, status=candidate.status, submitted_at=entry.submitting_at)
             if not self._claims.claim(candidate.id):
                 continue
             if await self._record(live, ours):
-                live.put(ours)
+                live.run.put(ours)
                 return candidate
             self._claims.release(candidate.id)
         return None
 
-    async def _record(self, live: Live, entry: Entry) -> bool:
+    async def _record(self, live: LivePrediction, entry: Entry) -> bool:
         try:
-            return await asyncio.to_thread(self._ledger.claim, live.record.facts.id, entry)
+            return await asyncio.to_thread(self._ledger.claim, live.run.facts.id, entry)
         except LedgerError as fault:
-            log.warning("run %s, prediction %s: not recorded. %s", live.record.facts.id, entry.id, fault.happened)
+            log.warning("run %s, prediction %s: not recorded. %s", live.run.facts.id, entry.id, fault.happened)
             return True
 
-    async def _end(self, entry: Entry, findings: Findings | None, until: datetime) -> Entry | None:
+    async def _end(self, live: LivePrediction, findings: Findings | None) -> Entry | None:
         """How the search ends, if it ends now."""
+        entry = live.entry
         assert entry.submitting_at is not None
-        now = self._clock()
+        now = self._runtime.clock()
         if findings is None:
-            return outcomes.broken_off(entry, UNHEARD, LOOK_AGAIN, now) if now >= until else None
-        if now < entry.submitting_at + self._timeouts.search:
+            return outcomes.broken_off(entry, UNHEARD, LOOK_AGAIN, now) if now >= live.run.deadline else None
+        if now < entry.submitting_at + self._runtime.timeouts.search:
             return None
         if now > entry.submitting_at + KEPT:
             return outcomes.gone(entry, KontextError(TOO_LATE), now, charged="unknown")

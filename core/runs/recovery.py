@@ -10,7 +10,8 @@ from typing import Any
 
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
 from core.errors import InputError, KontextError, Problem, ServiceError
-from core.ledger.record import Entry, Facts, Record
+from core.ledger.record import Entry, Record
+from core.ledger.run import Facts
 from core.service.account import Account
 from core.service.prediction import Prediction
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random as randomness
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -16,14 +15,14 @@ from typing import Any, Protocol, TypeVar
 from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger
-from core.ledger.record import Facts, Record, new_record, snapshot
-from core.ledger.run import FINISHED, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.ledger.record import Record, new_record, snapshot
+from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, RunReference, State, Trouble
 from core.pictures.reference import Reference
 from core.runs import files, outcomes, recovery
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
-from core.runs.live import Live
-from core.runs.timeouts import Timeouts
+from core.runs.live import LiveRun
+from core.runs.runtime import Runtime
 from core.service.account import Account, AccountKind
 from core.settings import AT_ONCE
 
@@ -56,10 +55,6 @@ class Budget(Protocol):
     def check(self, amount: Decimal, *, spent: Decimal, spent_by_visitor: Decimal, now: datetime) -> None: ...
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Runs:
     """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger.
 
@@ -72,28 +67,17 @@ class Runs:
         folder: Path,
         *,
         budget: Budget,
-        clock: Callable[[], datetime] = utc_now,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        random: randomness.Random | None = None,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        runtime: Runtime | None = None,
         at_once: int = AT_ONCE,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
         self._budget = budget
-        self._clock = clock
-        self._live: dict[str, Live] = {}
+        self._runtime = runtime or Runtime()
+        self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
         self._closed = False
-        self._flow = Flow(
-            ledger,
-            folder,
-            clock=clock,
-            sleep=sleep,
-            random=random or randomness.Random(),  # noqa: S311 - spreads retries, guards nothing
-            timeouts=timeouts,
-            at_once=at_once,
-        )
+        self._flow = Flow(ledger, folder, self._runtime, at_once=at_once)
 
     async def start(
         self,
@@ -202,7 +186,7 @@ class Runs:
             raise recovery.unknown()
         if holder is not None and holder[1] is not None:
             return await self.resume(visitor, account, holder[1])
-        record = await recovery.find(account, visitor, prediction_id, self._clock(), uuid.uuid4().hex)
+        record = await recovery.find(account, visitor, prediction_id, self._runtime.clock(), uuid.uuid4().hex)
         return await self._exclusive(record.facts.id, partial(self._adopt, record, account))
 
     async def _adopt(self, record: Record, account: Account) -> Run:
@@ -223,7 +207,7 @@ class Runs:
             raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
         if await asyncio.to_thread(self._ledger.find, visitor, run_id) is None:
             return
-        await asyncio.to_thread(self._ledger.delete, run_id, self._clock())
+        await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
         self._live.pop(run_id, None)
         await asyncio.to_thread(files.remove, self._folder, run_id)
 
@@ -293,7 +277,7 @@ class Runs:
     ) -> Run:
         folder = files.folder_of(self._folder, run_id)
         kept = await asyncio.to_thread(files.keep_references, references, roles, folder)
-        record = new_record(run_id, visitor, account, inputs, kept, preset, self._clock())
+        record = new_record(run_id, visitor, account, inputs, kept, preset, self._runtime.clock())
         await self._reserve(record)
         return self._spawn(record, account, self._flow.go).snapshot()
 
@@ -313,38 +297,36 @@ class Runs:
         await asyncio.to_thread(self._ledger.end, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
 
-    def _spawn(
-        self, record: Record, account: Account, way: Callable[[Live, Account], Coroutine[Any, Any, None]]
-    ) -> Live:
-        live = Live(record, self._clock)
+    def _spawn(self, record: Record, account: Account, way: Callable[[LiveRun], Coroutine[Any, Any, None]]) -> LiveRun:
+        live = LiveRun(record, account, self._runtime)
         self._live[record.facts.id] = live
-        live.task = asyncio.create_task(self._supervise(live, way(live, account)))
+        live.task = asyncio.create_task(self._supervise(live, way(live)))
         return live
 
-    async def _supervise(self, live: Live, way: Coroutine[Any, Any, None]) -> None:
+    async def _supervise(self, live: LiveRun, way: Coroutine[Any, Any, None]) -> None:
         try:
             await way
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
-            log_foreign(fault, f"run {live.record.facts.id}")
-            live.rewrite(outcomes.broken(live.record, self._clock()))
+            log_foreign(fault, f"run {live.facts.id}")
+            live.rewrite(outcomes.broken(live.record, self._runtime.clock()))
             live.unwritten = True
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
-            self._live.pop(live.record.facts.id, None)
+            self._live.pop(live.facts.id, None)
 
-    async def _standing(self, visitor: str, run_id: str) -> Live | None:
+    async def _standing(self, visitor: str, run_id: str) -> LiveRun | None:
         """The run, if it goes on; one that was just written down is about to."""
         if (coming := self._changing.get(run_id)) is not None:
             await asyncio.wait({coming})
         return self._mine(visitor, run_id)
 
-    def _mine(self, visitor: str, run_id: str) -> Live | None:
+    def _mine(self, visitor: str, run_id: str) -> LiveRun | None:
         live = self._live.get(run_id)
-        return live if live is not None and live.record.facts.visitor == visitor else None
+        return live if live is not None and live.facts.visitor == visitor else None
 
     def _read(self, record: Record) -> Run:
         live = self._live.get(record.facts.id)
         if live is not None:
             return live.snapshot()
         comes = record.finished or record.facts.id in self._changing
-        return snapshot(record, self._clock(), notice="" if comes else WAITS_FOR_KEY)
+        return snapshot(record, self._runtime.clock(), notice="" if comes else WAITS_FOR_KEY)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from core.errors import KontextError, RateLimited, SubmitUnknown
@@ -16,8 +15,8 @@ from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.runs import outcomes
 from core.runs.collect import without_pictures
 from core.runs.journal import Journal, log_foreign
-from core.runs.live import Live, Stopped
-from core.service.account import Account
+from core.runs.live import LivePrediction, Stopped
+from core.runs.runtime import Runtime
 from core.service.prediction import Prediction
 
 
@@ -62,13 +61,13 @@ class Claims:
 class Submitter:
     """Sends submits, and hears their answers even where nobody waits for them any more."""
 
-    def __init__(self, journal: Journal, claims: Claims, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, journal: Journal, claims: Claims, runtime: Runtime) -> None:
         self._journal = journal
         self._claims = claims
-        self._clock = clock
+        self._clock = runtime.clock
         self._posting: set[asyncio.Task[Prediction]] = set()
 
-    async def send(self, live: Live, account: Account, number: int) -> Prediction | None:
+    async def send(self, live: LivePrediction) -> Prediction | None:
         """Submit. None: the service refused, and the entry says so.
 
         Raises:
@@ -77,19 +76,19 @@ class Submitter:
             LedgerError: it can't be recorded, so it was not sent.
             Stopped: the person no longer wants it, so it was not sent.
         """
-        live.at("submitting", number)
-        entry = replace(live.entry(number), status=SUBMITTING, submitting_at=self._clock())
-        await self._journal.before(live, entry)
-        if live.stopping:  # the last moment at which it costs nothing
+        live.at("submitting")
+        entry = replace(live.entry, status=SUBMITTING, submitting_at=self._clock())
+        await self._journal.before(live.run, entry)
+        if live.run.stopping:  # the last moment at which it costs nothing
             await self._not_sent(live, entry)
             raise Stopped
         try:
             # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
-            return await asyncio.shield(self._begin(live, account, entry))
+            return await asyncio.shield(self._begin(live, entry))
         except (SubmitUnknown, RateLimited):
             raise
         except KontextError as error:
-            await self._journal.after(live, outcomes.refused(entry, error, self._clock()))
+            await self._journal.after(live.run, outcomes.refused(entry, error, self._clock()))
             return None
 
     async def drain(self, seconds: float) -> None:
@@ -97,35 +96,35 @@ class Submitter:
         if self._posting:
             await asyncio.wait(set(self._posting), timeout=seconds)
 
-    def _begin(self, live: Live, account: Account, entry: Entry) -> asyncio.Task[Prediction]:
-        posting = asyncio.create_task(self._post(live, account, entry))
+    def _begin(self, live: LivePrediction, entry: Entry) -> asyncio.Task[Prediction]:
+        posting = asyncio.create_task(self._post(live, entry))
         self._posting.add(posting)
         posting.add_done_callback(self._over)
         return posting
 
-    async def _not_sent(self, live: Live, entry: Entry) -> None:
-        await self._journal.after(live, replace(entry, status=RESERVED, submitting_at=None))
+    async def _not_sent(self, live: LivePrediction, entry: Entry) -> None:
+        await self._journal.after(live.run, replace(entry, status=RESERVED, submitting_at=None))
 
     def _over(self, posting: asyncio.Task[Prediction]) -> None:
         self._posting.discard(posting)
         if not posting.cancelled():
             posting.exception()  # nobody may be waiting any more, and asyncio would complain
 
-    async def _post(self, live: Live, account: Account, entry: Entry) -> Prediction:
-        with self._claims.in_flight(account.id, entry.payload):
+    async def _post(self, live: LivePrediction, entry: Entry) -> Prediction:
+        with self._claims.in_flight(live.account.id, entry.payload):
             try:
-                prediction = await account.client.submit(entry.model_id, entry.payload)
+                prediction = await live.account.client.submit(entry.model_id, entry.payload)
             except RateLimited:
                 await self._not_sent(live, entry)
                 raise
             except KontextError:
                 raise
             except Exception as fault:  # foreseen by nobody, so it may have gone out
-                log_foreign(fault, f"submit of run {live.record.facts.id}")
+                log_foreign(fault, f"submit of run {live.run.facts.id}")
                 raise SubmitUnknown("The request may have gone out.") from None
             self._claims.claim(prediction.id)
         kept = replace(entry, id=prediction.id, status=prediction.status, submitted_at=self._clock())
-        await self._journal.after(live, kept, without_pictures(prediction.answer))
+        await self._journal.after(live.run, kept, without_pictures(prediction.answer))
         return prediction
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from core.catalog.variants import REGISTRY
 from core.errors import LedgerError
 from core.ledger.ledger import Ledger
-from core.ledger.record import Facts
+from core.ledger.run import Facts
 from core.runs.polling import REMEMBERED, Expectation, expect
 
 _Kind = tuple[str, bool]  # the variant's id, and whether it is the sandbox: that is a world of its own

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
 from core.ledger.record import Entry
 from core.runs import outcomes
 from core.runs.journal import Journal
-from core.runs.live import Live
+from core.runs.live import LivePrediction
 from core.runs.polling import next_look
-from core.runs.timeouts import Timeouts
+from core.runs.runtime import Runtime
 from core.runs.times import Times
-from core.service.account import Account
 from core.service.prediction import Prediction
 
 CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
@@ -30,21 +28,14 @@ class Waiter:
         self,
         times: Times,
         journal: Journal,
-        *,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], Awaitable[None]],
-        timeouts: Timeouts,
+        runtime: Runtime,
     ) -> None:
         self._times = times
         self._journal = journal
-        self._clock = clock
-        self._sleep = sleep
-        self._timeouts = timeouts
+        self._runtime = runtime
         self._waiting = 0
 
-    async def wait(
-        self, live: Live, account: Account, number: int, sent: Prediction | None, until: datetime
-    ) -> Prediction | None:
+    async def wait(self, live: LivePrediction, sent: Prediction | None) -> Prediction | None:
         """Ask until the task has ended. `sent`: the answer to the submit; without one the first look is at once.
 
         None: the service does not know the task any more, and the entry says so.
@@ -53,73 +44,71 @@ class Waiter:
             WaitTimeout: the task goes on, and can be taken up again.
             Stopped: likewise.
         """
-        live.at("waiting", number)
+        live.at("waiting")
         if sent is not None and sent.finished:
             return sent
         self._waiting += 1
         try:
-            return await self._ended(live, account, number, until, at_once=sent is None)
+            return await self._ended(live, at_once=sent is None)
         finally:
             self._waiting -= 1
 
-    async def _ended(
-        self, live: Live, account: Account, number: int, until: datetime, *, at_once: bool
-    ) -> Prediction | None:
+    async def _ended(self, live: LivePrediction, *, at_once: bool) -> Prediction | None:
         if not at_once:
-            await self._pause(live, number)
+            await self._pause(live)
         while True:
             try:
-                prediction = await live.unless_stopped(self._look(live, account, number))
+                prediction = await live.unless_stopped(self._look(live))
             except _Gone as gone:
-                await self._journal.after(live, self._gone(live, account, number, gone.error))
+                await self._journal.after(live.run, self._gone(live, gone.error))
                 return None
             if prediction is not None and prediction.finished:
                 return prediction
-            if self._clock() >= until:
-                raise WaitTimeout(str(live.entry(number).id), LATE, outcomes.TAKE_UP)
-            await self._pause(live, number)
+            if self._runtime.clock() >= live.run.deadline:
+                raise WaitTimeout(str(live.entry.id), LATE, outcomes.TAKE_UP)
+            await self._pause(live)
 
-    async def _pause(self, live: Live, number: int) -> None:
+    async def _pause(self, live: LivePrediction) -> None:
         """Until the next look. Other tasks of the variant may end meanwhile, and tell when this one will."""
-        elapsed, slept = self._elapsed(live.entry(number)), 0.0
+        elapsed, slept = self._elapsed(live.entry), 0.0
         while True:
-            live.expectation = self._times.expectation(live.record.facts)
-            left = next_look(elapsed, live.expectation, max(1.0, self._waiting / CLOSELY)) - slept
+            live.run.expectation = self._times.expectation(live.run.facts)
+            left = next_look(elapsed, live.run.expectation, max(1.0, self._waiting / CLOSELY)) - slept
             if left <= 0:
                 return
             nap = min(left, NAP)
-            await live.unless_stopped(self._sleep(nap))
+            await live.unless_stopped(self._runtime.sleep(nap))
             slept += nap
 
-    async def _look(self, live: Live, account: Account, number: int) -> Prediction | None:
+    async def _look(self, live: LivePrediction) -> Prediction | None:
         """The prediction as it stands, or None where that can't be told just now."""
-        entry = live.entry(number)
+        entry = live.entry
         assert entry.id is not None
         try:
-            prediction = await account.client.result(entry.id)
+            prediction = await live.account.client.result(entry.id)
         except (Unreachable, ServiceBroken, RateLimited):
-            live.tell(number, ASKING)
+            live.tell(ASKING)
             return None
         except ServiceError as error:
             if error.status != 404:
                 raise
             # A service of many machines may not know everywhere yet what it has just created.
-            if self._elapsed(entry) < self._timeouts.unknown.total_seconds():
+            if self._elapsed(entry) < self._runtime.timeouts.unknown.total_seconds():
                 return None
             raise _Gone(error) from None
-        live.tell(number, "")
+        live.tell("")
         return prediction
 
     def _elapsed(self, entry: Entry) -> float:
         """Seconds since the service got it: somewhere between the sending and the answer."""
-        answered = entry.submitted_at or self._clock()
+        answered = entry.submitted_at or self._runtime.clock()
         since = answered - (answered - (entry.submitting_at or answered)) / 2
-        return max(timedelta(0), self._clock() - since).total_seconds()
+        return max(timedelta(0), self._runtime.clock() - since).total_seconds()
 
-    def _gone(self, live: Live, account: Account, number: int, error: ServiceError) -> Entry:
+    def _gone(self, live: LivePrediction, error: ServiceError) -> Entry:
         # The embedded sandbox forgets everything when the app closes, and never charged for any of it.
-        charged: Charged = "no" if account.kind == "sandbox" else "unknown"
-        return outcomes.gone(live.entry(number), error, self._clock(), charged=charged)
+        charged: Charged = "no" if live.account.kind == "sandbox" else "unknown"
+        return outcomes.gone(live.entry, error, self._runtime.clock(), charged=charged)
 
 
 class _Gone(Exception):

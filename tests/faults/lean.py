@@ -25,12 +25,12 @@ from core.ledger.ledger import Ledger
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
-from core.runs.timeouts import Timeouts
+from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account
 from core.service.client import LIMITS, Client
 
 HASTE = 20  # a pause of the app is that many times shorter here
-PATIENCE = Timeouts(
+TIMEOUTS = Timeouts(
     search=timedelta(seconds=1.2),
     unknown=timedelta(seconds=1),
     fetch=timedelta(seconds=2),
@@ -80,11 +80,12 @@ class Lean:
         budget: Budget | None = None,
     ) -> None:
         self.folder = folder
-        self.ledger = Ledger(folder, timeouts=0.3)
+        self.ledger = Ledger(folder, timeout=0.3)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Impatient(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
-        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), sleep=hurried, random=dice, timeouts=PATIENCE)
+        runtime = Runtime(sleep=hurried, random=dice, timeouts=TIMEOUTS)
+        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime)
 
     async def press(self, press: Press, visitor: str = VISITOR) -> Run:
         values = {**press.values, "num_images": press.pictures}

@@ -23,7 +23,7 @@ from core.ledger.ledger import Ledger
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
-from core.runs.timeouts import Timeouts
+from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account, AccountKind
 from core.service.client import Client
 from core.service.prediction import Prediction
@@ -146,12 +146,23 @@ def rewritten(change: Callable[[dict[str, Any]], None]) -> Fault:
 class House:
     """A whole application without a page: its ledger, its runs, and a sandbox for a service behind a wire."""
 
-    def __init__(self, folder: Path, *, kind: AccountKind = "host", budget: Budget | None = None, **runs: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        kind: AccountKind = "host",
+        budget: Budget | None = None,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+        timeouts: Timeouts = Timeouts(optional_wait=30, shutdown_grace=5),  # noqa: B008 - frozen
+        **runs: Any,
+    ) -> None:
         self.folder = folder
         self.time = Time()
         self.wire = Wire(create_app(seconds=2, clock=lambda: self.time.now.timestamp(), random=random.Random(1)))
         self.budget = budget or Budget()
-        self._settings = {"timeouts": Timeouts(optional_wait=30, shutdown_grace=5), **runs}
+        self._sleep = sleep or self.time.sleep
+        self._timeouts = timeouts
+        self._settings = runs
         self.account = Account(kind, kind, self._client(self.wire))
         self._plain = self._client(self.wire._inner)
         self.reference = prepare(_picture(), 1, folder / "references")
@@ -164,9 +175,9 @@ class House:
     def open(self) -> None:
         self._threads = ThreadPoolExecutor()
         asyncio.get_running_loop().set_default_executor(self._threads)
-        self.ledger = Ledger(self.folder, timeouts=0.2)
-        tools: dict[str, Any] = {"clock": self.time.clock, "sleep": self.time.sleep, "random": random.Random(3)}
-        self.runs = Runs(self.ledger, self.folder, budget=self.budget, **{**tools, **self._settings})
+        self.ledger = Ledger(self.folder, timeout=0.2)
+        runtime = Runtime(self.time.clock, self._sleep, random.Random(3), self._timeouts)
+        self.runs = Runs(self.ledger, self.folder, budget=self.budget, runtime=runtime, **self._settings)
 
     async def press(
         self,

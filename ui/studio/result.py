@@ -81,7 +81,7 @@ def view_of(run: Run) -> dict[str, Any]:
             }
             for output in run.outputs
         ],
-        "troubles": _troubles(run.troubles, free=run.account_id == "sandbox"),
+        "troubles": _troubles(run.troubles, free=run.account_kind == "sandbox"),
         "receipt": receipt(run),
         "resume": "Take it up again" if run.resumable else "",
         "again": f"Run again · {sum_in_words(variant, run.pictures)}",
@@ -120,7 +120,7 @@ def receipt(run: Run) -> list[str]:
 
 def _cost(run: Run) -> list[str]:
     charge = run.charge if run.charge is not None else Decimal(0)
-    if run.account_id == "sandbox":
+    if run.account_kind == "sandbox":
         return [f"would have cost {dollars(charge)}"]
     estimated = [] if charge == run.estimate else [f"estimated {dollars(run.estimate)}"]
     match run.charge_source:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from core.access.budget import Budget
 from core.errors import BudgetError, LedgerError
 from core.ledger.ledger import Ledger
-from core.ledger.record import Entry, Facts, Record
-from core.ledger.run import Output, RunReference, Trouble
+from core.ledger.record import Entry, Record
+from core.ledger.run import Facts, Output, RunReference, Trouble
 from core.ledger.schema import VERSION, predictions, runs, uploads
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -60,7 +60,7 @@ PRAGMA user_version = 1;
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path, timeouts=0.1)
+    ledger = Ledger(tmp_path, timeout=0.1)
     yield ledger
     ledger.close()
 

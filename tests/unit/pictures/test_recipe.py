@@ -38,6 +38,7 @@ def a_run() -> Run:
         id=SECRETS["run"],
         visitor=SECRETS["visitor"],
         account_id="own-" + SECRETS["account"],
+        account_kind="own",
         created_at=datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
         variant_id=RECIPE.variant_id,
         preset=RECIPE.preset,

@@ -28,6 +28,7 @@ RUN = Run(
     id="run-1",
     visitor="planted-visitor",
     account_id="own-planted-fingerprint",
+    account_kind="own",
     created_at=datetime(2026, 11, 21, 9, 30, 14, 123456, tzinfo=UTC),
     variant_id="pro",
     preset="dress-a-person",
@@ -149,7 +150,7 @@ def test_receipt_says_it_in_plain_words(run: Run) -> None:
         ({"charge_source": "estimate"}, "$0.076, by our estimate; the service has not told the amount"),
         ({"charge_source": None, "charge": Decimal(0), "state": "failed"}, "$0.00, nothing was charged"),
         ({"charge_source": None, "charge": None, "state": "waiting"}, "not known yet; the run goes on"),
-        ({"account_id": "sandbox"}, "nothing; this is a preview of the sandbox, and no model made it"),
+        ({"account_kind": "sandbox"}, "nothing; this is a preview of the sandbox, and no model made it"),
     ],
 )
 def test_receipt_says_how_the_charge_is_known(changes: dict[str, Any], said: str) -> None:
@@ -198,7 +199,7 @@ def test_csv_of_no_runs_is_its_header() -> None:
         ({"charge_source": None, "charge": Decimal(0), "state": "failed"}, "0", "none", "no"),
         ({"charge_source": None, "charge": None, "state": "failed"}, "0", "none", "no"),
         ({"charge_source": None, "charge": None, "state": "waiting"}, "", "", "no"),
-        ({"account_id": "sandbox"}, "0", "sandbox", "yes"),
+        ({"account_kind": "sandbox"}, "0", "sandbox", "yes"),
         ({"account_id": "host"}, str(RUN.charge), "billing", "no"),
     ],
 )

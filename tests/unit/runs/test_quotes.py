@@ -13,7 +13,7 @@ import pytest
 from running import Fault, Held, House, answer, calm, html_502_before, rewritten
 
 from core.runs.quotes import MOST, Quotes
-from core.runs.timeouts import Timeouts
+from core.runs.runtime import Timeouts
 from core.service.account import Account
 
 pytestmark = pytest.mark.anyio

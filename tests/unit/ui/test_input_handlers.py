@@ -441,6 +441,7 @@ async def an_old_run(backend: Backend, tmp_path: Path, **changes: Any) -> Run:
         id="r1",
         visitor="ann",
         account_id="host",
+        account_kind="host",
         created_at=datetime(2026, 11, 21, tzinfo=UTC),
         prompt="reference 1 beside reference 2",
         references=tuple(references),

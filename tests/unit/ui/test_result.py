@@ -24,6 +24,7 @@ RUN = Run(
     id="r1",
     visitor="ann",
     account_id="host",
+    account_kind="host",
     created_at=WHEN,
     variant_id="pro",
     preset="poster",
@@ -98,7 +99,7 @@ def test_a_receipt_without_a_seed_leaves_it_out() -> None:
 
 def test_a_sandbox_receipt_never_says_charged(outputs: Made) -> None:
     """What it would have cost, the same as the header counts: also where nobody waited for the picture."""
-    run = replace(RUN, account_id="sandbox", charge=Decimal("0.04"), outputs=outputs(1))
+    run = replace(RUN, account_id="sandbox", account_kind="sandbox", charge=Decimal("0.04"), outputs=outputs(1))
     assert receipt(run) == ["Pro", "would have cost $0.04", "17.3 s", "seed 4711"]
     assert receipt(replace(run, outputs=()))[1] == "would have cost $0.04"
     assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "would have cost $0.00"
@@ -217,7 +218,13 @@ def test_the_same_trouble_is_told_once() -> None:
 
 def test_a_trouble_in_the_sandbox_never_cost_anything() -> None:
     """It says so first, and then what would be true of the service."""
-    run = replace(RUN, account_id="sandbox", state="failed", troubles=(Trouble("It broke.", "unknown", ""),))
+    run = replace(
+        RUN,
+        account_id="sandbox",
+        account_kind="sandbox",
+        state="failed",
+        troubles=(Trouble("It broke.", "unknown", ""),),
+    )
     (trouble,) = view_of(run)["troubles"]
     assert trouble["charged"] == "Nothing, this is the sandbox. With a key: not known yet."
 

@@ -1,9 +1,12 @@
-"""How long a run waits for what, in one place, so that a test need not wait at all."""
+"""What runs take from the world around them: the time, a way to sleep, randomness, and how long they wait for what."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+import asyncio
+import random as randomness
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,17 @@ class Timeouts:
     fetch: timedelta = timedelta(minutes=30)
     optional_wait: float = 1.0
     shutdown_grace: float = 10.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One value in everybody's hand, so that a test need not wait at all. `clock` tells UTC, `sleep` takes seconds."""
+
+    clock: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: randomness.Random = field(default_factory=randomness.Random)  # spreads retries, guards nothing
+    timeouts: Timeouts = Timeouts()
