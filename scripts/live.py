@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,14 +49,13 @@ async def try_all(settings: Settings) -> list[Run]:
 
 
 async def _try(backend: Backend, variant: Variant) -> Run:
-    roles = list(REFERENCES)
     references = [
-        prepare(HOME / "examples" / file, number, backend.references)
-        for number, file in enumerate(REFERENCES.values(), start=1)
+        replace(prepare(HOME / "examples" / file, number, backend.references), role=role)
+        for number, (role, file) in enumerate(REFERENCES.items(), start=1)
     ]
-    prompt = compose(backend.presets[PRESET], roles, variant.noun)
+    prompt = compose(backend.presets[PRESET], list(REFERENCES), variant.noun)
     inputs = check(variant.id, prompt, len(references), {}, lambda: secrets.randbelow(int(SEED.maximum or 1)))
-    run = await backend.runs.start(VISITOR, backend.account, inputs, references, roles, PRESET)
+    run = await backend.runs.start(VISITOR, backend.account, inputs, references, PRESET)
     print(f"\n{variant.name} …", flush=True)
     async for state in backend.runs.watch(VISITOR, run.id):
         run = state

@@ -10,7 +10,8 @@ from typing import Any
 
 from core.catalog.estimate import estimate
 from core.catalog.inputs import Inputs
-from core.ledger.run import FINISHED, ChargeSource, Facts, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.ledger.run import FINISHED, ChargeSource, Facts, Output, Run, RunPrediction, State, Trouble
+from core.pictures.reference import Reference
 from core.service.account import Account
 
 # Our own words for a prediction that the service has not told us an id for; with an id, `status` is the service's.
@@ -153,7 +154,7 @@ def new_record(
     visitor: str,
     account: Account,
     inputs: Inputs,
-    references: tuple[RunReference, ...],
+    references: tuple[Reference, ...],
     preset: str | None,
     now: datetime,
 ) -> Record:

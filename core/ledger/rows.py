@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.ledger.record import Entry, Record
-from core.ledger.run import Facts, Output, RunReference, Trouble
+from core.ledger.run import Facts, Output, Trouble
+from core.pictures.reference import Reference
 
 # Columns that are fields of the same name.
 _FACTS = (
@@ -61,7 +62,7 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
 
 
 def _facts(row: Mapping[Any, Any], home: Path) -> Facts:
-    references = tuple(RunReference(**_with_path(given, home)) for given in row["refs"])
+    references = tuple(_reference(given, home) for given in row["refs"])
     return Facts(**{name: row[name] for name in _FACTS}, values=row["parameters"], references=references)
 
 
@@ -78,9 +79,21 @@ def _troubles(row: Mapping[Any, Any]) -> tuple[Trouble, ...]:
     return tuple(Trouble(**given) for given in row["troubles"])
 
 
-def _with_relative_path(thing: RunReference | Output, home: Path) -> dict[str, Any]:
-    path = thing.path
-    return {**asdict(thing), "path": str(path.relative_to(home) if path.is_relative_to(home) else path)}
+def _reference(given: Mapping[str, Any], home: Path) -> Reference:
+    # Older rows number them; the order says it.
+    fields = {name: value for name, value in given.items() if name != "number"}
+    card = fields.get("card")
+    return Reference(**{**_with_path(fields, home), "card": home / card if card else None})
+
+
+def _with_relative_path(thing: Reference | Output, home: Path) -> dict[str, Any]:
+    row = asdict(thing)
+    paths = {name: _relative(value, home) for name, value in row.items() if isinstance(value, Path)}
+    return {**row, **paths}
+
+
+def _relative(path: Path, home: Path) -> str:
+    return str(path.relative_to(home) if path.is_relative_to(home) else path)
 
 
 def _with_path(given: Mapping[Any, Any], home: Path) -> dict[str, Any]:

@@ -11,25 +11,13 @@ from typing import Any, Literal
 
 from core.errors import CHARGED_SENTENCES, Charged
 from core.pictures.recipe import Recipe
+from core.pictures.reference import Reference
 from core.service.account import AccountKind
 
 State = Literal["preparing", "uploading", "submitting", "waiting", "downloading", "completed", "partial", "failed"]
 ChargeSource = Literal["estimate", "quote", "billing"]
 
 FINISHED: frozenset[State] = frozenset({"completed", "partial", "failed"})
-
-
-@dataclass(frozen=True)
-class RunReference:
-    """A reference of a run. `number` counts from 1 in the order that was sent; `path` is a file of ours."""
-
-    number: int
-    role: str | None
-    sha256: str
-    path: Path
-    media_type: str
-    width: int = 0
-    height: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +77,7 @@ class Facts:
     values: Mapping[str, Any]
     seed: int | None
     pictures: int
-    references: tuple[RunReference, ...]
+    references: tuple[Reference, ...]
     estimate: Decimal
 
 

@@ -67,13 +67,19 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class Reference:
-    """A prepared picture on disk, ready to be sent. `sha256` is of the prepared bytes; width and height in px."""
+    """A prepared picture on disk, ready to be sent. `sha256` is of its bytes; width and height in px.
+
+    The same thing from the card to the upload: a run holds it by a file of its own. `role` is what it is for, where a
+    person has said so; `card` is the file that the page showed it by, and goes when the run is deleted.
+    """
 
     path: Path
     sha256: str
     media_type: str
     width: int
     height: int
+    role: str | None = None
+    card: Path | None = None
 
     def read(self) -> bytes:
         """The prepared bytes. Raises KontextError where the file is gone."""

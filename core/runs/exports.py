@@ -146,7 +146,7 @@ def _in_sandbox(run: Run) -> bool:
 
 
 def _references(run: Run) -> list[str]:
-    return [f"{given.number}. {given.role or 'no role'}, sha256 {given.sha256}" for given in run.references]
+    return [f"{n}. {held.role or 'no role'}, sha256 {held.sha256}" for n, held in enumerate(run.references, start=1)]
 
 
 def _prediction_in_words(prediction: RunPrediction) -> str:

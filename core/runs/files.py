@@ -7,12 +7,11 @@ import binascii
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from itertools import zip_longest
 from pathlib import Path
 
 from core.errors import LedgerError, ServiceBroken
-from core.ledger.run import RunReference
 from core.pictures.output import Picture, open_picture
 from core.pictures.reference import Reference
 
@@ -77,10 +76,8 @@ def keep_reference(reference: Reference, folder: Path, number: int) -> Path:
     return path
 
 
-def keep_references(
-    references: Sequence[Reference], roles: Sequence[str | None], folder: Path
-) -> tuple[RunReference, ...]:
-    """The references of a run in `folder`, numbered from 1, with their roles as far as there are any.
+def keep_references(references: Sequence[Reference], folder: Path) -> tuple[Reference, ...]:
+    """The references of a run, each by a file of its own in `folder`.
 
     Raises:
         LedgerError: one is gone, or the disk can't be written to; then none is left there.
@@ -91,11 +88,7 @@ def keep_references(
         shutil.rmtree(folder, ignore_errors=True)
         happened = "The references can't be kept: the app's disk is full or can't be written to, or one is gone."
         raise LedgerError(happened, "Free some space or add the references again.") from None
-    kept = zip_longest(references, paths, roles[: len(paths)])
-    return tuple(
-        RunReference(number, role, r.sha256, path, r.media_type, r.width, r.height)
-        for number, (r, path, role) in enumerate(kept, 1)
-    )
+    return tuple(replace(reference, path=path) for reference, path in zip(references, paths, strict=True))
 
 
 def remove(folder: Path, run_id: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.record import Entry
-from core.ledger.run import Facts, Trouble
+from core.ledger.run import Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
 from core.runs.journal import log_foreign
@@ -63,7 +63,7 @@ class Preparer:
 
     async def urls(self, run: LiveRun) -> list[str]:
         """Where the service finds the run's references, in their order."""
-        return await run.unless_stopped(self._uploads.urls(run.account, _references(run.facts)))
+        return await run.unless_stopped(self._uploads.urls(run.account, run.facts.references))
 
     async def urls_anew(self, run: LiveRun, payload: Mapping[str, Any]) -> list[str]:
         """The same after the service could not fetch those of the payload."""
@@ -87,7 +87,3 @@ def _priced(run: LiveRun, quote: Decimal | None) -> tuple[Entry, ...]:
     if quote * len(entries) > estimate:
         raise outcomes.price_rose(quote * len(entries), estimate)
     return tuple(replace(entry, reserved=quote, source="quote") for entry in entries)
-
-
-def _references(facts: Facts) -> list[Reference]:
-    return [Reference(r.path, r.sha256, r.media_type, r.width, r.height) for r in facts.references]

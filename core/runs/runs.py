@@ -16,7 +16,7 @@ from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Record, new_record, snapshot
-from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, RunReference, State, Trouble
+from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, State, Trouble
 from core.pictures.reference import Reference
 from core.runs import files, outcomes, recovery
 from core.runs.flow import Flow
@@ -33,7 +33,6 @@ __all__ = [
     "Output",
     "Run",
     "RunPrediction",
-    "RunReference",
     "Runs",
     "State",
     "Trouble",
@@ -85,7 +84,6 @@ class Runs:
         account: Account,
         inputs: Inputs,
         references: Sequence[Reference],
-        roles: Sequence[str | None] = (),
         preset: str | None = None,
     ) -> Run:
         """Reserve the estimate and set the run going; it goes on by itself, whoever watches.
@@ -96,7 +94,7 @@ class Runs:
         """
         assert len(references) == inputs.reference_count
         run_id = uuid.uuid4().hex
-        start = partial(self._start, run_id, visitor, account, inputs, references, roles, preset)
+        start = partial(self._start, run_id, visitor, account, inputs, references, preset)
         return await self._exclusive(run_id, start)
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
@@ -272,11 +270,10 @@ class Runs:
         account: Account,
         inputs: Inputs,
         references: Sequence[Reference],
-        roles: Sequence[str | None],
         preset: str | None,
     ) -> Run:
         folder = files.folder_of(self._folder, run_id)
-        kept = await asyncio.to_thread(files.keep_references, references, roles, folder)
+        kept = await asyncio.to_thread(files.keep_references, references, folder)
         record = new_record(run_id, visitor, account, inputs, kept, preset, self._runtime.clock())
         await self._reserve(record)
         return self._spawn(record, account, self._flow.go).snapshot()

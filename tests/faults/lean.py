@@ -90,7 +90,7 @@ class Lean:
     async def press(self, press: Press, visitor: str = VISITOR) -> Run:
         values = {**press.values, "num_images": press.pictures}
         inputs = check(press.variant, press.prompt, 1, values, lambda: 4711)
-        return await self.runs.start(visitor, self.account, inputs, [a_reference(self.folder)], ["person"])
+        return await self.runs.start(visitor, self.account, inputs, [a_reference(self.folder)])
 
     async def end_of(self, run: Run) -> Run:
         async with asyncio.timeout(60):

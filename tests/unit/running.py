@@ -190,7 +190,7 @@ class House:
     ) -> Run:
         references = [self.reference] if references is None else references
         inputs = check(variant, prompt, len(references), {"num_images": pictures, **values}, lambda: 4711)
-        return await self.runs.start(visitor, self.account, inputs, references, ["person"])
+        return await self.runs.start(visitor, self.account, inputs, references)
 
     async def end_of(self, run: Run) -> Run:
         """The last snapshot that a watcher sees."""

@@ -67,13 +67,14 @@ class InputHandlers:
         # Hashes travel in recipes, so a hash alone must open nothing: the card's own file has to be there.
         shown = [uploaded(card.image.path) for card in cards]
         found = [find(self._folder, path.stem) if path else None for path in shown]
-        return [_there(reference, number) for number, reference in enumerate(found, start=1)]
+        here = [_there(reference, number) for number, reference in enumerate(found, start=1)]
+        return [replace(reference, role=card.role or None) for reference, card in zip(here, cards, strict=True)]
 
     def references_of(self, run: Run) -> list[Reference]:
         """The references of an earlier run, to be sent again. Raises ReferenceRejected for one that is gone."""
         return [
-            _there(adopt(reference.path, reference.sha256, self._folder), reference.number)
-            for reference in run.references
+            _there(reference if reference.path.is_file() else None, number)
+            for number, reference in enumerate(run.references, start=1)
         ]
 
     async def use(self, picture: Path, cards: list[Card]) -> list[Card]:

@@ -186,7 +186,7 @@ class RunHandlers:
         _insist(visitor)
         inputs, references = self._asked(form)
         account = self._account(own, payer)
-        return await self._runs.start(visitor, account, inputs, references, form.roles, form.preset)
+        return await self._runs.start(visitor, account, inputs, references, form.preset)
 
     def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
         variant = REGISTRY.get(form.variant_id)
@@ -198,9 +198,8 @@ class RunHandlers:
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = self._inputs.references_of(old)
-        roles = [r.role for r in old.references]
         account = self._account(own, payer)
-        return await self._runs.start(visitor, account, inputs, references, roles, old.preset)
+        return await self._runs.start(visitor, account, inputs, references, old.preset)
 
     async def _resume(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
         return await self._runs.resume(visitor, self._account(own, payer), run.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,9 @@ from core.access.budget import Budget
 from core.errors import BudgetError, LedgerError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry, Record
-from core.ledger.run import Facts, Output, RunReference, Trouble
+from core.ledger.run import Facts, Output, Trouble
 from core.ledger.schema import VERSION, predictions, runs, uploads
+from core.pictures.reference import Reference
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -90,7 +92,8 @@ def passes(spent: Decimal, by_visitor: Decimal) -> None:
 
 def test_a_record_comes_back_as_it_was(ledger: Ledger, tmp_path: Path) -> None:
     """Every field of a run, its entries, outputs, references and troubles survives, exactly; a folder can be moved."""
-    reference = RunReference(1, "person", "ab" * 32, tmp_path / "outputs/r/references/1.jpg", "image/jpeg", 64, 48)
+    held = tmp_path / "outputs/r/references/1.jpg"
+    reference = Reference(held, "ab" * 32, "image/jpeg", 64, 48, "identity", tmp_path / "served/cards/x.jpg")
     output = Output(1, tmp_path / "outputs/r/kontext-pro-1.png", 64, 48, 7, "aa")
     trouble = Trouble("It rained.", "unknown", "Wait.", "aa")
     full = record("r", references=(reference,), values={"guidance_scale": 3.5, "size": "1024*768"}, preset="dress")
@@ -115,6 +118,20 @@ def test_a_record_comes_back_as_it_was(ledger: Ledger, tmp_path: Path) -> None:
     assert found is not None
     assert found.entries[0].outputs[0].path == moved / "outputs/r/kontext-pro-1.png"
     moved.rename(tmp_path)
+
+
+def test_references_of_an_older_ledger_are_read(ledger: Ledger, tmp_path: Path) -> None:
+    """Rows of 0.1.0 number them, and know nothing of a card."""
+    ledger.add(record("r"))
+    row = {"number": 1, "role": "identity", "sha256": "ab" * 32, "path": "outputs/r/references/1.jpg"}
+    row |= {"media_type": "image/jpeg", "width": 64, "height": 48}
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as file:
+        file.execute("UPDATE runs SET refs = ?", [json.dumps([row])])
+        file.commit()
+    found = ledger.find("ann", "r")
+    held = tmp_path / "outputs/r/references/1.jpg"
+    assert found is not None
+    assert found.facts.references == (Reference(held, "ab" * 32, "image/jpeg", 64, 48, "identity"),)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)

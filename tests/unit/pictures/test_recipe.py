@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from core.ledger.run import Output, Run, RunPrediction, RunReference, Trouble
+from core.ledger.run import Output, Run, RunPrediction, Trouble
 from core.pictures.recipe import LIMIT, Recipe, embed, extract, from_json, to_json
+from core.pictures.reference import Reference
 
 SECRETS = {
     name: f"planted-{name}" for name in ("key", "visitor", "account", "run", "prediction", "path", "trouble", "notice")
@@ -47,8 +48,8 @@ def a_run() -> Run:
         seed=RECIPE.seed,
         pictures=RECIPE.pictures,
         references=tuple(
-            RunReference(number, role, sha256, Path(SECRETS["path"]), "image/jpeg")
-            for number, (sha256, role) in enumerate(RECIPE.references, start=1)
+            Reference(Path(SECRETS["path"]), sha256, "image/jpeg", 8, 8, role, Path(SECRETS["path"]))
+            for sha256, role in RECIPE.references
         ),
         estimate=Decimal("0.06"),
         charge=Decimal("0.06"),

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ledger.run import Output, Run, RunPrediction, RunReference, Trouble
+from core.ledger.run import Output, Run, RunPrediction, Trouble
 from core.pictures.recipe import from_json
+from core.pictures.reference import Reference
 from core.runs.exports import COLUMNS, archive, receipts_csv
 
 PICTURES = {
@@ -37,8 +38,8 @@ RUN = Run(
     seed=4711,
     pictures=2,
     references=(
-        RunReference(1, "identity", "a1" * 32, Path("/planted-path/1.jpg"), "image/jpeg"),
-        RunReference(2, None, "b2" * 32, Path("/planted-path/2.jpg"), "image/jpeg"),
+        Reference(Path("/planted-path/1.jpg"), "a1" * 32, "image/jpeg", 4, 3, "identity"),
+        Reference(Path("/planted-path/2.jpg"), "b2" * 32, "image/jpeg", 4, 3),
     ),
     estimate=Decimal("0.08"),
     charge=Decimal("0.07600000000000000000000000001"),

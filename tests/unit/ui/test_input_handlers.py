@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from PIL import Image
 from core.backend import Backend
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError, ReferenceRejected
-from core.ledger.run import Run, RunReference
+from core.ledger.run import Run
 from core.prompts.compose import compose
 from core.settings import read
 from ui.studio.examples import load_examples
@@ -427,9 +428,7 @@ async def an_old_run(backend: Backend, tmp_path: Path, **changes: Any) -> Run:
         source = tmp_path / f"{colour}.png"
         Image.new("RGB", (96, 64), colour).save(source)
         held = await backend.prepare(source, number)
-        references.append(
-            RunReference(number, "identity" if number == 1 else None, held.sha256, held.path, held.media_type)
-        )
+        references.append(replace(held, role="identity" if number == 1 else None))
     whole: dict[str, Any] = {
         "variant_id": "dev",
         "preset": "dress-a-person",

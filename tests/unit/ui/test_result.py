@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from core.errors import InputError, Problem, SubmitUnknown
-from core.ledger.run import Output, Run, RunPrediction, RunReference, Trouble
+from core.ledger.run import Output, Run, RunPrediction, Trouble
 from core.pictures.recipe import extract
+from core.pictures.reference import Reference
 from ui.studio.history import history_of
 from ui.studio.result import receipt, view_of, view_of_refusal
 
@@ -175,10 +176,7 @@ def test_a_place_is_kept_for_what_is_to_come(outputs: Made, state: Any, made: in
 )
 def test_the_place_has_the_shape_that_is_awaited(values: Any, references: Any, shape: str) -> None:
     """As asked for, else like the first reference whose size is known."""
-    held = tuple(
-        RunReference(number, None, "c" * 64, Path("c.jpg"), "image/jpeg", *size)
-        for number, size in enumerate(references, start=1)
-    )
+    held = tuple(Reference(Path("c.jpg"), "c" * 64, "image/jpeg", *size) for size in references)
     assert view_of(replace(RUN, values=values, references=held))["shape"] == shape
 
 
