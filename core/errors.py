@@ -10,8 +10,6 @@ KontextError
  ├ ServiceError             what the service said: status, code, request
  │   ├ KeyRejected · NoCredit · RateLimited · Unreachable · ServiceBroken
  │   └ SubmitUnknown        sent, unanswered: may have been created
- ├ PredictionFailed         carries the prediction
- │   └ Moderated
  └ WaitTimeout              carries the id; still running, can be resumed
 """
 
@@ -21,10 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from core.service.prediction import Prediction
+from typing import Literal
 
 Charged = Literal["no", "yes", "unknown"]
 
@@ -173,25 +168,6 @@ class ServiceBroken(ServiceError):
 
 class SubmitUnknown(ServiceError):
     """The paid submit went out and no readable answer came: the task may exist and be billed."""
-
-    charged: Charged = "unknown"
-
-
-class PredictionFailed(KontextError):
-    """The task ended without pictures."""
-
-    def __init__(
-        self, prediction: Prediction, happened: str, advice: str = "", *, charged: Charged | None = None
-    ) -> None:
-        self.prediction = prediction
-        super().__init__(happened, advice, charged=charged)
-
-
-class Moderated(PredictionFailed):
-    """The service's moderation stopped it (task code 1200, or every output flagged).
-
-    Whether a moderated task is refunded is not said anywhere (D).
-    """
 
     charged: Charged = "unknown"
 
