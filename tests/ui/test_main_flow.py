@@ -7,10 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, expect
-from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
+from studio import CAT, COFFEE, GRASS, HOME, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
 
 from core.catalog.estimate import dollars, sum_in_words
 from core.catalog.variants import REGISTRY, Variant
+from core.prompts.presets import load_presets
 
 # Markup in the three ways in which a page could mistake a text for its own.
 HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} ${value}"
@@ -326,3 +327,13 @@ def test_inputs_taken_back_show_no_dead_fields(visit: Visit) -> None:
         if words is None:
             title.fill("ANOTHER")
             expect(visit.prompt).to_have_value(re.compile("ANOTHER"))
+
+
+def test_a_preset_says_what_it_is_good_for(visit: Visit) -> None:
+    """Its line stands under the list while it is chosen, and goes with it."""
+    summary = visit.page.locator("#preset-summary")
+    expect(summary).to_be_hidden()
+    visit.choose_preset("Line drawing")
+    expect(summary).to_have_text(load_presets(HOME / "presets")["line-drawing"].summary)
+    visit.choose_preset("Poster with a title")
+    expect(summary).to_have_text(load_presets(HOME / "presets")["poster"].summary)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -216,6 +218,8 @@ def _inputs(
     gallery = ReferenceGallery(inputs.prepare_reference, limit=first.reference_limit, elem_id="references")
     choices = [(f"{FAMILIES[p.family]} · {p.name}", p.id) for p in presets.values()]
     preset = gr.Dropdown(choices, value=None, label="Preset", info=_PRESET, elem_id="preset", container=True)
+    summary = gr.HTML("", elem_id="preset-summary")
+    preset.change(None, preset, summary, js=_summaries(presets), **PRIVATE)
     with gr.Row(elem_id="fields"):
         most = max(len(p.fields) for p in presets.values())
         fields = [gr.Textbox(visible=False, max_lines=1, elem_id=f"field-{i}") for i in range(1, most + 1)]
@@ -237,6 +241,12 @@ def _inputs(
         generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
     form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
     return form, note, hints, back, own_size, estimate, generate
+
+
+def _summaries(presets: Mapping[str, Preset]) -> str:
+    """Script: a preset's id -> what it is good for, as text of a page."""
+    summaries = json.dumps({preset.id: f"<p>{escape(preset.summary)}</p>" for preset in presets.values()})
+    return f"(id) => ({summaries})[id] ?? ''"
 
 
 _PRESET = "Optional: it writes a prompt, for you to change."
