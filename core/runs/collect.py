@@ -15,12 +15,13 @@ from core.ledger.run import Facts, Output, Trouble
 from core.pictures.output import Picture
 from core.runs import files, outcomes
 from core.runs.journal import Journal, log_foreign
-from core.runs.live import LivePrediction
+from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
 from core.service.account import Account
 from core.service.prediction import Prediction
 
 READY = "The picture is ready at the service, but can't be fetched just now; trying again."
+STOPPED = "You stopped waiting for it."
 RETRY_INTERVAL = 15.0  # seconds
 
 
@@ -40,8 +41,7 @@ class Collector:
     async def collect(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> None:
         """Bring what is not here yet, name what can't be had, settle the charge.
 
-        Raises:
-            Stopped: the person did not want to wait; what is here stays, the rest can be taken up.
+        Whoever stops it keeps what is here by then; the rest can be taken up.
         """
         live.at("downloading")
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
@@ -63,7 +63,7 @@ class Collector:
         here = {output.number for output in entry.outputs}
         wanted = {n: o for n, o in zip(numbers, prediction.outputs, strict=True) if n not in here and n not in flagged}
         fetching = (self._fetch(live, entry, n, o) for n, o in wanted.items())
-        brought = await live.unless_stopped(asyncio.gather(*fetching))
+        brought = await asyncio.gather(*fetching)
         got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
         lost = tuple(thing for thing in brought if isinstance(thing, Trouble))
         if not got and not lost:
@@ -76,8 +76,10 @@ class Collector:
     async def _fetch(self, live: LivePrediction, entry: Entry, number: int, output: str) -> Output | Trouble:
         facts = live.run.facts
         try:
-            picture = await self._picture(live, output)
+            picture = await live.unless_stopped(self._picture(live, output))
             return await self._write(facts, entry, number, picture)
+        except Stopped:
+            return outcomes.lost(entry, number, STOPPED, outcomes.TAKE_UP)
         except KontextError as error:
             return outcomes.lost(entry, number, error.happened, outcomes.TAKE_UP)
         except OSError:

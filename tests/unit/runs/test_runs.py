@@ -580,6 +580,32 @@ async def _as_it_is(request: httpx.Request, forward: Forward) -> httpx.Response:
     return await forward(request)
 
 
+async def test_stopped_while_downloading(house: House) -> None:
+    """What has been fetched stays, the rest is said to be ready, paid and still to be had, and is had later."""
+    held, stuck = Held(), asyncio.Event()
+
+    async def all_but_the_first(request: httpx.Request, forward: Forward) -> httpx.Response:
+        if house.wire.seen["download"] > 1:
+            stuck.set()
+            return await held(request, forward)
+        return await forward(request)
+
+    house.wire.always["download"] = all_but_the_first
+    run = await house.press("dev", 3)
+    await stuck.wait()
+    await calm_but(held)
+    await house.runs.stop_waiting("ann", run.id)
+    run = await house.end_of(run)
+    assert (run.state, run.resumable, run.charge, len(run.outputs)) == ("partial", True, Decimal("0.09"), 1)
+    assert run.outputs[0].path.is_file()
+    assert [t.charged for t in run.troubles] == ["yes", "yes"]
+    assert not any("task goes on" in t.happened for t in run.troubles)
+    held.go.set()
+    run = await house.end_of(await house.runs.resume("ann", house.account, run.id))
+    assert (run.state, run.troubles, len(run.outputs)) == ("completed", (), 3)
+    assert (house.spent(), house.wire.seen["submit"]) == (Decimal("0.09"), 1)
+
+
 async def test_a_lost_download_can_be_fetched_later(house: House) -> None:
     """A picture that was made and can't be fetched was charged, and is fetched later without another task."""
     house.wire.always["download"] = half_a_body
