@@ -51,8 +51,9 @@ class ConcurrencyLimit:
         self._limit = max(1.0, min(self._limit, self._busy - 1))
 
     def finished(self) -> None:
-        """One went through. After a round of those, one more is tried."""
+        """One went through. After a round of those, one more is tried, and whoever is next goes in."""
         self._limit = min(self._most, self._limit + 1 / self.limit)
+        self._let_in()
 
     def _step_out(self, turn: asyncio.Future[None], tell: Tell) -> None:
         if (turn, tell) in self._line:

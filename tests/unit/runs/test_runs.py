@@ -1125,6 +1125,20 @@ async def test_slots_learn(house: House) -> None:
     assert concurrency.limit == 4
 
 
+async def test_a_limit_that_rises_lets_the_next_one_in() -> None:
+    """Whoever waits goes in at the moment at which there is room for one more, not when somebody leaves."""
+    concurrency = ConcurrencyLimit(2)
+    for _ in range(2):
+        await concurrency.enter(lambda place: None)
+    concurrency.refused()
+    concurrency.leave()
+    waiting = asyncio.create_task(concurrency.enter(lambda place: None))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    concurrency.finished()
+    await asyncio.wait_for(waiting, 1)
+
+
 async def test_a_place_given_up_goes_to_the_next(house: House) -> None:
     """Whoever leaves the line, before or just after being let in, takes nobody's place away."""
     concurrency, heard = ConcurrencyLimit(1), []
