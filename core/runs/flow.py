@@ -53,7 +53,7 @@ class Flow:
         self._at_once = at_once
         self._limits: dict[str, ConcurrencyLimit] = {}
         journal, claims = Journal(ledger), Claims()
-        self._journal = journal
+        self._journal, self._claims = journal, claims
         self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime)
         self._submitter = Submitter(journal, claims, runtime)
         self._reconciler = Reconciler(ledger, journal, claims, runtime)
@@ -217,6 +217,7 @@ class Flow:
         record = replace(record, state=ending(record), finished_at=self._runtime.clock())
         try:
             await asyncio.to_thread(self._ledger.end, record)
+            self._claims.release(*(entry.id for entry in record.entries))
         except LedgerError as fault:
             run.unwritten = True
             if record.state != "failed":  # else its troubles have said so already

@@ -21,9 +21,10 @@ from core.service.prediction import Prediction
 
 
 class Claims:
-    """Which predictions are spoken for, and which submits are in the air, in this process.
+    """Which predictions of runs under way are spoken for, and which submits are in the air, in this process.
 
-    A prediction whose answer is still on its way must not be taken over by a twin of its submit.
+    A prediction whose answer is still on its way must not be taken over by a twin of its submit. Once a run is in the
+    ledger to its end, the ledger tells whose its predictions are, and they are released here.
     """
 
     def __init__(self) -> None:
@@ -50,12 +51,16 @@ class Claims:
         self._ids.add(prediction_id)
         return True
 
-    def release(self, prediction_id: str) -> None:
-        """It turned out to be another's."""
-        self._ids.discard(prediction_id)
+    def release(self, *prediction_ids: str | None) -> None:
+        """They turned out to be another's, or the ledger tells whose they are."""
+        self._ids.difference_update(prediction_ids)
 
     def has(self, prediction_id: str) -> bool:
         return prediction_id in self._ids
+
+    def __len__(self) -> int:
+        """How many predictions are spoken for here."""
+        return len(self._ids)
 
 
 class Submitter:

@@ -1096,6 +1096,18 @@ async def test_a_running_run_is_not_deleted(house: House) -> None:
         await house.runs.delete("ann", run.id)
 
 
+async def test_claims_are_of_what_is_under_way(house: House) -> None:
+    """A run that has ended holds no claim, and its prediction is not taken for a later twin's lost one all the same."""
+    ended = await house.run("max", 2)
+    assert len(house.runs._flow._claims) == 0
+    house.wire.faults["submit"].append(lost_before)
+    twin = await house.run("max")
+    assert (twin.state, twin.charge) == ("failed", 0)
+    assert [p.id for p in twin.predictions] == [None]
+    assert len({p.id for p in ended.predictions}) == len(await house.created()) == 2
+    assert len(house.runs._flow._claims) == 0
+
+
 # places in line
 
 
