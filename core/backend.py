@@ -42,7 +42,9 @@ class Backend:
         self._preparing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare")
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
-        self.runs = Runs(self.ledger, settings.data_dir, budget=budget, at_once=settings.at_once)
+        self.runs = Runs(
+            self.ledger, settings.data_dir, budget=budget, at_once=settings.at_once, hosted=settings.hosted
+        )
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
 

@@ -85,6 +85,11 @@ class Record:
         latest = {entry.number: entry for entry in sorted(self.entries, key=lambda entry: entry.attempt)}
         return tuple(latest[number] for number in sorted(latest))
 
+    @property
+    def reserved(self) -> Decimal:
+        """What counts against budgets before anything is known of the charge."""
+        return sum((entry.reserved for entry in self.entries), Decimal(0))
+
     def with_entry(self, entry: Entry) -> Record:
         """This record with the entry put in the place of its older self, or added."""
         others = tuple(e for e in self.entries if (e.number, e.attempt) != (entry.number, entry.attempt))

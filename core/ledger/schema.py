@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
@@ -14,13 +14,16 @@ _MICRO = Decimal("0.000001")
 
 
 class Money(TypeDecorator[Decimal]):
-    """USD as a whole number of millionths: exact, finer than any discounted price, and the database can add it up."""
+    """USD as a whole number of millionths: finer than any discounted price, and the database can add it up.
+
+    What is finer still is rounded up: nothing that costs something is written down as free.
+    """
 
     impl = sa.Integer
     cache_ok = True
 
     def process_bind_param(self, value: Decimal | None, _dialect: sa.Dialect) -> int | None:
-        return None if value is None else int((value / _MICRO).to_integral_value())
+        return None if value is None else int((value / _MICRO).to_integral_value(ROUND_CEILING))
 
     def process_result_value(self, value: int | None, _dialect: sa.Dialect) -> Decimal | None:
         if value is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.catalog.inputs import Inputs
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
 from core.ledger.ledger import Ledger
-from core.ledger.record import RESERVED, Entry, ending
+from core.ledger.record import RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
@@ -47,14 +47,14 @@ Step = Callable[[LivePrediction], Awaitable[None]]
 class Flow:
     """The steps, and what all runs share on their way: uploads, places in line, claims on predictions."""
 
-    def __init__(self, ledger: Ledger, folder: Path, runtime: Runtime, *, at_once: int) -> None:
+    def __init__(self, ledger: Ledger, folder: Path, runtime: Runtime, *, at_once: int, hosted: bool) -> None:
         self._ledger = ledger
         self._runtime = runtime
         self._at_once = at_once
         self._limits: dict[str, ConcurrencyLimit] = {}
         journal, claims = Journal(ledger), Claims()
         self._journal, self._claims = journal, claims
-        self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime)
+        self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime, hosted=hosted)
         self._submitter = Submitter(journal, claims, runtime)
         self._reconciler = Reconciler(ledger, journal, claims, runtime)
         self._times = Times(ledger)
@@ -75,6 +75,10 @@ class Flow:
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Before the press: what costs nothing and a run of these inputs will need."""
         self._preparer.ahead(account, inputs, references)
+
+    def at_known_price(self, record: Record, account: Account) -> Record:
+        """A record that is about to be reserved, at the account's own price where that is known already."""
+        return self._preparer.known(record, account)
 
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""

@@ -10,25 +10,31 @@ from typing import Any
 
 from core.catalog.inputs import Inputs
 from core.errors import KontextError
-from core.ledger.record import Entry
+from core.ledger.record import Entry, Record
 from core.ledger.run import Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
 from core.runs.journal import log_foreign
 from core.runs.live import LiveRun, Stopped
-from core.runs.quotes import Quotes
+from core.runs.quotes import Quotes, priced
 from core.runs.runtime import Runtime
 from core.runs.uploads import Uploads
 from core.service.account import Account
 
+UNCONFIRMED = "The price can't be confirmed just now."
+
 
 class Preparer:
-    """Uploads and asks for the quote side by side; nothing here costs anything."""
+    """Uploads and asks for the quote side by side; nothing here costs anything.
 
-    def __init__(self, uploads: Uploads, quotes: Quotes, runtime: Runtime) -> None:
+    `hosted`: a budget holds for strangers, so nothing is sent on the host's key at a price that nobody confirmed.
+    """
+
+    def __init__(self, uploads: Uploads, quotes: Quotes, runtime: Runtime, *, hosted: bool) -> None:
         self._uploads = uploads
         self._quotes = quotes
         self._runtime = runtime
+        self._hosted = hosted
 
     async def prepare(self, run: LiveRun) -> bool:
         """Make the entries ready to be sent. False: nothing will be sent, and the run says why."""
@@ -37,8 +43,9 @@ class Preparer:
         asking = self._quotes.ask(run.account, entry.model_id, entry.payload)  # where the references lie tells no price
         try:
             urls = await self.urls(run)
-            await run.unless_stopped(asyncio.wait({asking}, timeout=self._runtime.timeouts.optional_wait))
-            entries = _priced(run, asking.result() if asking.done() else None)
+            # What was known at the press stands: the caps were asked about that very amount.
+            quote = entry.reserved if entry.source == "quote" else await self._quote(run, asking)
+            entries = _agreed(run, quote)
         except Stopped:
             self._call_off(run, Trouble("This was stopped before it was sent.", "no", outcomes.AGAIN))
         except KontextError as error:
@@ -50,6 +57,12 @@ class Preparer:
             run.put(*(replace(entry, payload={**entry.payload, "images": urls}) for entry in entries))
             return True
         return False
+
+    def known(self, record: Record, account: Account) -> Record:
+        """A record that is about to be reserved, at the account's own price where that is known already."""
+        entry = record.entries[0]
+        quote = self._quotes.known(account, entry.model_id, entry.payload)
+        return record if quote is None else priced(record, quote)
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Begin on what the next run of these inputs will need; whatever fails here, that run does again."""
@@ -70,13 +83,27 @@ class Preparer:
         await self._uploads.forget(run.account, payload["images"])
         return await self.urls(run)
 
+    async def _quote(self, run: LiveRun, asking: asyncio.Task[Decimal | None]) -> Decimal | None:
+        """What the service asks for each submit; None: not known, and the list price will do.
+
+        Raises:
+            KontextError: not known, and it has to be.
+        """
+        insist = self._hosted and run.account.kind == "host"
+        timeouts = self._runtime.timeouts
+        await run.unless_stopped(asyncio.wait({asking}, timeout=timeouts.quote if insist else timeouts.optional_wait))
+        quote = asking.result() if asking.done() else None
+        if quote is None and insist:
+            raise KontextError(UNCONFIRMED, "It was not sent. Try again in a minute.")
+        return quote
+
     def _call_off(self, run: LiveRun, trouble: Trouble) -> None:
         run.put(*(outcomes.not_sent(entry, self._runtime.clock()) for entry in run.record.current))
         run.rewrite(replace(run.record, troubles=(trouble,)))
 
 
-def _priced(run: LiveRun, quote: Decimal | None) -> tuple[Entry, ...]:
-    """The entries, with what the service asks reserved instead of what we expected.
+def _agreed(run: LiveRun, quote: Decimal | None) -> tuple[Entry, ...]:
+    """The entries at the price that the service asks, where it is known.
 
     Raises:
         KontextError: it is more than the person agreed to.
@@ -86,4 +113,4 @@ def _priced(run: LiveRun, quote: Decimal | None) -> tuple[Entry, ...]:
         return entries
     if quote * len(entries) > estimate:
         raise outcomes.price_rose(quote * len(entries), estimate)
-    return tuple(replace(entry, reserved=quote, source="quote") for entry in entries)
+    return priced(run.record, quote).current

@@ -16,7 +16,7 @@ from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Record, new_record, snapshot
-from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, State, Trouble
+from core.ledger.run import FINISHED, Output, Run, RunPrediction, State, Trouble
 from core.pictures.reference import Reference
 from core.runs import files, outcomes, recovery
 from core.runs.flow import Flow
@@ -57,7 +57,8 @@ class Budget(Protocol):
 class Runs:
     """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger.
 
-    `at_once`: the most predictions that one account has at the service at once.
+    `at_once`: the most predictions that one account has at the service at once. `hosted`: on the host's key nothing is
+    sent at a price that the service has not confirmed.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Runs:
         budget: Budget,
         runtime: Runtime | None = None,
         at_once: int = AT_ONCE,
+        hosted: bool = False,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
@@ -76,7 +78,7 @@ class Runs:
         self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
         self._closed = False
-        self._flow = Flow(ledger, folder, self._runtime, at_once=at_once)
+        self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted)
 
     async def start(
         self,
@@ -275,18 +277,20 @@ class Runs:
         folder = files.folder_of(self._folder, run_id)
         kept = await asyncio.to_thread(files.keep_references, references, folder)
         record = new_record(run_id, visitor, account, inputs, kept, preset, self._runtime.clock())
+        record = self._flow.at_known_price(record, account)
         await self._reserve(record)
         return self._spawn(record, account, self._flow.go).snapshot()
 
     async def _reserve(self, record: Record) -> None:
         try:
-            await asyncio.to_thread(self._ledger.reserve, record, partial(self._check, record.facts))
+            await asyncio.to_thread(self._ledger.reserve, record, partial(self._check, record))
         except KontextError:
             await asyncio.to_thread(files.remove, self._folder, record.facts.id)
             raise
 
-    def _check(self, facts: Facts, spent: Decimal, spent_by_visitor: Decimal) -> None:
-        self._budget.check(facts.estimate, spent=spent, spent_by_visitor=spent_by_visitor, now=facts.created_at)
+    def _check(self, record: Record, spent: Decimal, spent_by_visitor: Decimal) -> None:
+        now = record.facts.created_at
+        self._budget.check(record.reserved, spent=spent, spent_by_visitor=spent_by_visitor, now=now)
 
     async def _reopen(self, record: Record, account: Account) -> Run:
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)

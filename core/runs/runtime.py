@@ -15,14 +15,17 @@ class Timeouts:
     may take to show up in the history. `unknown`: how long after the submit "not found" may mean "not yet". `fetch`:
     how long a line that is down may keep a finished picture from here.
 
+    `quote`: seconds that a run which must not go without a quote waits for it, all of its tries together.
     `optional_wait`: seconds that something useful but not needed may hold a run up (quote, billing record).
-    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. Both in real time.
+    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. All three in real
+    time.
     """
 
     run: timedelta = timedelta(minutes=30)
     search: timedelta = timedelta(minutes=2)
     unknown: timedelta = timedelta(minutes=1)
     fetch: timedelta = timedelta(minutes=30)
+    quote: float = 20.0
     optional_wait: float = 1.0
     shutdown_grace: float = 10.0
 

@@ -391,3 +391,9 @@ def test_half_a_character(ledger: Ledger) -> None:
     """Half a character, which a browser can send, is refused before anything is spent."""
     with pytest.raises(LedgerError, match="character"):
         ledger.reserve(record(prompt="an owl \ud83e"), passes)
+
+
+def test_what_costs_something_is_never_written_down_as_free(ledger: Ledger) -> None:
+    """An amount finer than the ledger keeps is rounded up, so that no cap can be passed in steps of nothing."""
+    ledger.add(record("tiny", cost="0.0000001"))
+    assert ledger.spent("ann", NOON) == Decimal("0.000001")

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from running import (
     KEY,
+    Fault,
     Forward,
     Held,
     House,
@@ -42,6 +43,7 @@ from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, KontextError, LedgerError
 from core.ledger.run import Run
 from core.runs.concurrency import ConcurrencyLimit
+from core.runs.runtime import Timeouts
 from core.service.account import Account
 
 pytestmark = pytest.mark.anyio
@@ -900,6 +902,103 @@ async def test_a_discount_is_what_counts(house: House) -> None:
     house.wire.always["quote"] = rewritten(lambda data: data.update(discounted_price=0.0355))
     run = await house.run("pro", 2)
     assert (run.charge, run.charge_source, house.spent()) == (Decimal("0.071"), "quote", Decimal("0.071"))
+
+
+def quoted(price: float) -> Fault:
+    """A quote of that much for each submit."""
+    return rewritten(lambda data: data.update(price=price, discounted_price=price))
+
+
+@pytest.mark.parametrize(
+    "fault", [html_502_before, lost_before, answer(404, "none"), quoted(0), rewritten(lambda data: data.clear())]
+)
+async def test_hosted_no_answer_about_the_price_is_no_run(tmp_path: Path, fault: Fault) -> None:
+    """Where strangers spend the host's money, nothing goes at a price that the service has not confirmed."""
+    house = House(tmp_path / "data", hosted=True, budget=Budget(visitor=Decimal("0.20")))
+    house.wire.always["quote"] = fault
+    run = await house.run()
+    assert (run.state, run.charge, house.spent(), house.wire.seen["submit"]) == ("failed", 0, 0, 0)
+    assert str(run.troubles[0]).startswith("The price can't be confirmed just now. Nothing was charged.")
+    await house.aclose()
+
+
+async def test_hosted_an_endless_answer_about_the_price_is_no_run(tmp_path: Path) -> None:
+    """A service that keeps everybody waiting for the price has an end, too."""
+    house, held = House(tmp_path / "data", hosted=True, timeouts=Timeouts(quote=0)), Held()
+    house.wire.faults["quote"].append(held)
+    run = await house.run()
+    assert (run.state, house.wire.seen["submit"]) == ("failed", 0)
+    held.go.set()
+    await house.aclose()
+
+
+async def test_hosted_the_price_is_asked_for_more_than_once(tmp_path: Path) -> None:
+    """A passing fault of the free question costs nobody their run."""
+    house = House(tmp_path / "data", hosted=True)
+    house.wire.faults["quote"].extend([html_502_before, lost_before])
+    run = await house.run()
+    assert (run.state, house.wire.seen["quote"], house.wire.seen["submit"]) == ("completed", 3, 1)
+    await house.aclose()
+
+
+@pytest.mark.parametrize(("hosted", "kind"), [(False, "host"), (True, "own")])
+async def test_without_a_cap_the_list_price_will_do(tmp_path: Path, hosted: bool, kind: Any) -> None:
+    """On one's own computer, or with one's own key, a run goes at the published price where no other is told."""
+    house = House(tmp_path / "data", hosted=hosted, kind=kind)
+    house.wire.always["quote"] = answer(404, "none")
+    assert (await house.run()).state == "completed"
+    await house.aclose()
+
+
+@pytest.mark.parametrize("price", [0.0000001, 0.0039])
+@pytest.mark.parametrize("hosted", [True, False])
+async def test_a_quote_far_too_low_reserves_the_list_price(tmp_path: Path, price: float, hosted: bool) -> None:
+    """Less than a tenth of the list price is a fault of the service: it lets nobody past the cap."""
+    house = House(tmp_path / "data", hosted=hosted, budget=Budget(visitor=Decimal("0.08")))
+    house.wire.always = {"quote": quoted(price), "billing": answer(404, "none")}
+    for _ in range(2):
+        assert (await house.run()).charge_source == "estimate"
+    assert house.spent() == Decimal("0.08")
+    with pytest.raises(BudgetError):
+        await house.press()
+    await house.aclose()
+
+
+async def test_a_tenth_of_the_list_price_is_a_discount(house: House) -> None:
+    """Down to a tenth the service is believed."""
+    house.wire.always = {"quote": quoted(0.004), "billing": answer(404, "none")}
+    run = await house.run()
+    assert (run.charge, run.charge_source) == (Decimal("0.004"), "quote")
+
+
+@pytest.mark.parametrize(("price", "passes"), [(0.04, 2), (0.02, 4)])
+async def test_a_quote_known_before_the_press_is_what_the_cap_counts(tmp_path: Path, price: float, passes: int) -> None:
+    """A price that the service has told is reserved at the press, so the caps hold for it and not for the list's."""
+    house = House(tmp_path / "data", hosted=True, budget=Budget(visitor=Decimal("0.08")))
+    house.wire.always = {"quote": quoted(price), "billing": answer(404, "none")}
+    house.runs.ahead(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
+    await calm()
+    house.time.going.clear()  # none of them gets to its end, so what is counted is what was reserved
+    for _ in range(passes):
+        await house.press()
+    with pytest.raises(BudgetError):
+        await house.press()
+    house.time.going.set()
+    await calm()
+    assert house.spent() == Decimal("0.08")
+    await house.aclose()
+
+
+async def test_a_dearer_price_known_before_the_press_meets_the_cap(tmp_path: Path) -> None:
+    """Five times the list price, told by the service, is what the cap is asked about."""
+    house = House(tmp_path / "data", hosted=True, budget=Budget(visitor=Decimal("0.10")))
+    house.wire.always["quote"] = quoted(0.20)
+    house.runs.ahead(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
+    await calm()
+    with pytest.raises(BudgetError, match=r"\$0.20"):
+        await house.press()
+    assert house.wire.seen["submit"] == 0
+    await house.aclose()
 
 
 async def test_a_hundred_presses_against_a_budget_for_seven(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ async def test_every_request_says_who_asks() -> None:
     assert str(wire.asked[0].url) == f"{HOST}/api/v3/balance"
     assert wire.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
     assert wire.asked[0].headers["X-Client-Name"] == "kontext-studio"
-    newest = re.search(r"^## (\S+)", CHANGELOG.read_text("utf-8"), re.MULTILINE)
+    newest = re.search(r"^## (\d\S+)", CHANGELOG.read_text("utf-8"), re.MULTILINE)
     assert newest and wire.asked[0].headers["X-Client-Version"] == newest[1]
 
 
