@@ -5,6 +5,9 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python;
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
+# How many tests run at once; each worker that comes to the browser tests has an app and a Chromium of its own.
+WORKERS ?= 2
+
 # Looked for anew at each use, since the recipe for `browser` may just have brought it.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
 export CHROMIUM
@@ -15,7 +18,7 @@ apt = { command -v apt-get >/dev/null && \
 	$$as_root apt-get update && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1); }
 
-.PHONY: help run test check format screenshots readme live bench browser
+.PHONY: help run test soak check format screenshots readme live bench browser
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -24,7 +27,10 @@ run: .venv/run.stamp  ## Serve the app on this computer
 	$(BIN)/python app.py
 
 test: check browser  ## The gate: format, lint, strict types, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+soak: .venv/dev.stamp  ## The long tests: every moment to be killed at, and far more drawn inputs
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'soak or hypothesis' --hypothesis-profile soak
 
 check: .venv/dev.stamp  ## The quick part of the gate: format, lint, strict types
 	$(BIN)/ruff format --check .

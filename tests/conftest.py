@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The gate draws the same inputs each time, so that it fails for a change and never by chance; a soak looks further.
+settings.register_profile("gate", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("soak", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile("gate")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -43,11 +44,15 @@ class Moment:
         return killing
 
 
-def draw_moment(dice: random.Random) -> Moment:
-    kinds = ["upload", "put", *["submit"] * 6, *["result"] * 4, *["download"] * 4, "billing"]
-    kind = dice.choice(kinds)
+# The first rounds meet each kind of moment once, before and after the service has done it.
+EACH = list(product(["upload", "put", "submit", "result", "download", "billing"], [False, True]))
+OFTEN = [*["submit"] * 6, *["result"] * 4, *["download"] * 4, "billing", "upload", "put"]
+
+
+def draw_moment(seed: int, dice: random.Random) -> Moment:
+    kind, done = EACH[seed] if seed < len(EACH) else (dice.choice(OFTEN), dice.random() < 0.5)
     nth = 1 if kind in ("upload", "put") else dice.randint(1, RUNS)
-    return Moment(kind, nth, dice.random() < 0.5, dice.choice([0, 0, 0.002, 0.01, 0.03]))
+    return Moment(kind, nth, done, dice.choice([0, 0, 0.002, 0.01, 0.03]))
 
 
 def draw_presses(dice: random.Random) -> list[Press]:
@@ -95,13 +100,15 @@ def spend_a_life(server: Server, folder: Path, seed: int, presses: Sequence[Pres
     return ended
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(
+    "seed", [*range(len(EACH)), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(len(EACH), 25))]
+)
 def test_killed_and_started_again(server: Server, tmp_path: Path, seed: int) -> None:
     """Each task has its pictures in the history, what was never created says so, and the totals agree."""
     dice, folder = random.Random(seed), tmp_path / "data"
     server.renew(seconds=0.3, seed=seed)
     server.next["submit"].extend(dice.choices([plainly, after(reset), half_a_json, html(502)], [9, 1, 1, 1], k=3))
-    spend_a_life(server, folder, seed, draw_presses(dice), draw_moment(dice))
+    spend_a_life(server, folder, seed, draw_presses(dice), draw_moment(seed, dice))
     sent = server.seen["submit"]
     if seed % 5 == 0:  # once more, while it takes things up
         kind = dice.choice(["result", "download"])

@@ -189,11 +189,7 @@ class Life(RuleBasedStateMachine):
 # A crash may come before a task has taken its first step, and what it would have run is thrown away.
 TestLife = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")(Life.TestCase)
 TestLife.settings = settings(
-    max_examples=45,
     stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
     phases=[Phase.generate],  # making a failure smaller takes minutes
     suppress_health_check=list(HealthCheck),
 )

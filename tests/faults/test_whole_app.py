@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 RUNS = 20
 VISITOR = "api"  # programs are one visitor
+KINDS = ("upload", "submit", "result", "download")  # of the request that the app dies at
 
 
 @pytest.fixture
@@ -59,12 +60,14 @@ def draw_trap(seed: int) -> tuple[str, Trap]:
     A submit that the service never got would be searched for during two real minutes; the lean process dies there.
     """
     dice = random.Random(seed)
-    kind = ("upload", "submit", "result", "download")[seed % 4]
+    kind = KINDS[seed % len(KINDS)]
     nth = 1 if kind == "upload" else dice.randint(1, RUNS)
     return kind, Trap(nth, done=kind == "submit" or dice.random() < 0.5)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(
+    "seed", [*range(len(KINDS)), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(len(KINDS), 25))]
+)
 async def test_killed_and_started_again(slow: Server, tmp_path: Path, seed: int) -> None:
     """Twenty calls of /generate, SIGKILL, and another start: what was created has its picture, the totals agree."""
     folder = tmp_path / "data"

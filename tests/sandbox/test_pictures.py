@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 from worlds import picture
@@ -115,7 +115,6 @@ def test_without_a_ratio_the_first_reference_decides(first: tuple[int, int], wan
     assert width / height == pytest.approx(wanted, rel=0.03)
 
 
-@settings(max_examples=15, deadline=None)
 @given(
     width=st.integers(256, 700), height=st.integers(256, 700), seed=st.integers(0, 2**31 - 1), count=st.integers(0, 5)
 )
@@ -254,7 +253,6 @@ def test_roles_are_read_out_of_the_prompt(prompt: str, roles: dict[int, str]) ->
     assert reading.roles(prompt) == roles
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_reading_never_stumbles(prompt: str) -> None:
     """Any text can be read; numbers are those of references."""

@@ -21,6 +21,7 @@ ARGUMENTS = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Playwright's loop stays on the thread once it runs, and the async tests need one of their own: so these come last.
+    # They do so in each worker as well, since `--dist load` hands tests out in the order of this list.
     items.sort(key=lambda item: HERE in item.path.parents)
     for item in items:
         if HERE in item.path.parents:

@@ -334,7 +334,6 @@ def test_nothing_is_sent_but_the_picture(
     assert set(opened(made).info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "progressive", "progression"}
 
 
-@settings(max_examples=40, deadline=None)
 @given(width=st.integers(16, 4000), height=st.integers(16, 4000), kind=st.sampled_from(["PNG", "JPEG"]))
 def test_any_size_is_fitted_and_never_enlarged(
     width: int, height: int, kind: str, tmp_path_factory: pytest.TempPathFactory
@@ -498,7 +497,7 @@ def test_a_file_cut_in_the_middle_is_refused(kind: str, tmp_path: Path) -> None:
         assert "damaged" in rejected(data[: int(len(data) * part)], tmp_path).reason
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
 def test_broken_files_raise_nothing_but_a_refusal(
     kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

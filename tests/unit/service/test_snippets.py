@@ -136,7 +136,7 @@ def test_the_python_code_sends_any_prompt(reader: Served, prompt: str) -> None:
 
 
 @given(st.text().filter(str.strip))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_python_code_sends_whatever_was_typed(reader: Served, prompt: str) -> None:
     """Any text at all."""
     inputs = inputs_for("max", prompt=prompt, count=1)
