@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blocking import KNOWN, Watch
 from hypothesis import settings
 
 # The gate draws the same inputs each time, so that it fails for a change and never by chance; a soak looks further.
@@ -17,6 +18,22 @@ settings.load_profile("gate")
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def watch() -> Watch:
+    watch = Watch()
+    watch.begin()
+    return watch
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks_the_loop(watch: Watch) -> Iterator[None]:
+    """No coroutine of ours touches disk or database without a thread."""
+    yield
+    blocked, watch.found = watch.found, set()
+    unknown = sorted(line for line in blocked if line.split(": ")[0] not in KNOWN)
+    assert not unknown, f"on the event loop, without a thread: {unknown}"
 
 
 @pytest.fixture(autouse=True)
