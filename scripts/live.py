@@ -85,7 +85,7 @@ def main(environment: Mapping[str, str], ask: Callable[[str], str] = input) -> N
         if not settings.api_key:
             sys.exit(NO_KEY)
         lines, total = bill()
-        print(f"One picture with each variant, paid with your key at {settings.base_url}:\n{lines}")
+        print(f"One picture with each variant, billed to your key at {settings.base_url}:\n{lines}")
         if ask(f'Type "yes" to spend up to {dollars(total)}: ').strip().lower() != "yes":
             sys.exit(NOT_AGREED)
         runs = asyncio.run(try_all(settings))

@@ -108,7 +108,7 @@ SIZE = Parameter(
 STEPS = Parameter(
     "num_inference_steps",
     "integer",
-    "How much work goes into the picture",
+    "Steps (quality)",
     "More steps can bring out detail and take longer; the price stays the same.",
     minimum=1,
     maximum=50,

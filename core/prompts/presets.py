@@ -43,7 +43,7 @@ class Role:
 _ROLES = (
     Role(
         "subject",
-        "Main picture",
+        "Picture to edit",
         "The picture to change. What it shows and how it is arranged are kept.",
         "the main subject of {subject}",
         single=True,
@@ -56,8 +56,8 @@ _ROLES = (
     ),
     Role(
         "companion",
-        "Companion",
-        "A second person, or an animal, beside the first.",
+        "Second person or pet",
+        "Somebody, or an animal, beside the first person.",
         "the companion from {companion}",
     ),
     Role(

@@ -142,14 +142,13 @@ def _over_limit(count: int, limit: int, variant_name: str) -> Iterator[Hint]:
 
 def _beyond(mentioned: set[int], count: int, noun: str) -> Iterator[Hint]:
     if 0 in mentioned:
-        yield Hint(f"The prompt speaks of {noun} 0, but references are numbered from 1.", "beyond")
+        yield Hint(f"Your prompt mentions {noun} 0. Pictures are numbered from 1.", "beyond")
     beyond = sorted(number for number in mentioned if number > count)
     if beyond:
-        loaded = {0: "no reference is loaded", 1: "only 1 reference is loaded"}
-        tally = loaded.get(count, f"only {count} references are loaded")
         more = " and more" if len(beyond) > 3 else ""
         spoken = f"{noun}s {', '.join(map(str, beyond[:3]))}{more}" if more else numbered(noun, beyond)
-        yield Hint(f"The prompt speaks of {spoken}, but {tally}.", "beyond")
+        add = "Add that picture" if len(beyond) == 1 else "Add those pictures"
+        yield Hint(f"Your prompt mentions {spoken}. {add}.", "beyond")
 
 
 def _unmentioned(mentioned: set[int], roles: Sequence[str | None], noun: str) -> Iterator[Hint]:

@@ -14,7 +14,7 @@ from core.ledger.run import Trouble
 from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Prediction
 
 AGAIN = "Press Generate to try again."
-TAKE_UP = "Take it up again from the history: the service keeps it for 7 days."
+TAKE_UP = "Check again from the history: the service keeps it for 7 days."
 BROKEN = "Something went wrong in the app itself."
 _NOTHING = Decimal(0)
 
@@ -76,7 +76,7 @@ def failed(entry: Entry, prediction: Prediction, now: datetime) -> Entry:
     """The task ended without pictures. Failures and time-outs are refunded (D); of the rest nobody says so."""
     entry = replace(entry, status=prediction.status, error=clean(prediction.error), settled_at=now)
     if prediction.moderated:
-        return _moderated(entry, "The service's moderation stopped this: it took the prompt or a reference for unsafe.")
+        return _moderated(entry, "Blocked by the safety filter.")
     if prediction.status in ("cancelled", "deleted"):
         trouble = Trouble(f"The task was {prediction.status} at the service.", "unknown", AGAIN, entry.id)
         return replace(entry, charge=entry.reserved, source="estimate", troubles=(trouble,))
@@ -132,7 +132,7 @@ def clean(text: str) -> str:
 
 def _moderated(entry: Entry, happened: str) -> Entry:
     # Whether these are refunded is not said (D), so the estimate stays counted, and is marked as one.
-    advice = "Change the prompt or the references, then press Generate again."
+    advice = "Try a different prompt or picture."
     trouble = Trouble(happened, "unknown", advice, entry.id)
     return replace(entry, charge=entry.reserved, source="estimate", troubles=(trouble,))
 

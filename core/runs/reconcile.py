@@ -35,7 +35,7 @@ MOST_PAGES = 10
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; the last one is repeated
 
 UNHEARD = "The request was sent but never answered, and the service's history can't be reached to look for it."
-LOOK_AGAIN = "Take it up again from the history to look once more. Sending it anew could be charged twice."
+LOOK_AGAIN = "Check again from the history to look once more. Sending it anew could be charged twice."
 TOO_LATE = "The request was sent but never answered, and the service's history no longer reaches back that far."
 
 

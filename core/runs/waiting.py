@@ -18,7 +18,7 @@ CLOSELY = 40  # so many predictions can be looked after as closely as it gets; m
 NAP = 0.5  # seconds at most before thinking again about when to look
 
 LATE = "The picture was not ready in time. The task goes on at the service."
-ASKING = "The service can't be reached just now. The task goes on there; asking again."
+ASKING = "The service can't be reached just now. It's still running there. Retrying…"
 
 
 class Waiter:

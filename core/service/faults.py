@@ -132,7 +132,7 @@ FOREIGN: tuple[tuple[tuple[type[Exception], ...], _Refusal], ...] = (
     ),
     (
         (httpx.NetworkError, httpx.ProxyError, OSError),
-        _Refusal(Unreachable, "There is no connection to the service, or it broke.", _CONNECTION_ADVICE),
+        _Refusal(Unreachable, "Can't reach WaveSpeedAI.", _CONNECTION_ADVICE),
     ),
     ((Exception,), _BROKEN),
 )

@@ -42,7 +42,7 @@ def test_reordered_by_keyboard_the_request_follows(visit: Visit) -> None:
 def test_every_way_in_and_out(visit: Visit) -> None:
     """Chosen, pasted, dropped; dragged, moved and removed by button and key; five are the most."""
     with visit.page.expect_file_chooser() as waiting:
-        visit.references.get_by_role("button", name="Drop, paste or choose pictures").click()
+        visit.references.get_by_role("button", name="Choose photos").click()
     waiting.value.set_files([CAT, BRICK])
     visit.expect_cards(CAT, BRICK)
     visit.paste(GRASS)
@@ -60,11 +60,13 @@ def test_every_way_in_and_out(visit: Visit) -> None:
 
     visit.drop(COFFEE, LAUNCH, PORTRAIT)
     visit.expect_cards(GRAVEL, CAT, GRASS, BRICK, COFFEE)
-    expect(visit.references.get_by_role("alert")).to_contain_text("5 references are the most; 2 left out")
+    expect(visit.references.get_by_role("alert")).to_contain_text(
+        "Up to 5 pictures. Not added: launch.jpg, portrait.jpg"
+    )
     expect(visit.references.get_by_role("button", name="Add")).to_have_count(0)
 
     visit.choose_variant("Dev")
-    expect(visit.references).to_contain_text("5 of 4")
+    expect(visit.references).to_contain_text("1 too many for Dev")
     expect(visit.page.locator("#hints")).to_contain_text("4")
     visit.prompt.fill("Too many")
     visit.generate()

@@ -60,7 +60,7 @@ def test_the_history_gives_everything_back(visit: Visit) -> None:
     history.get_by_role("searchbox").fill("marmalade")
     expect(history.get_by_role("listitem")).to_have_count(1)
 
-    name, data = downloaded(visit, "ZIP")
+    name, data = downloaded(visit, "Download all")
     assert name.endswith(".zip")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         (picture,) = [name for name in archive.namelist() if name.startswith("kontext-pro-")]
@@ -74,7 +74,7 @@ def test_the_history_gives_everything_back(visit: Visit) -> None:
     sent = visit.studio.sent("A marmalade cat beside image 2, unlike image 1")
     visit.page.reload()
     visit.open()
-    visit.tab("History").get_by_role("button", name="Take the inputs back").click()
+    visit.tab("History").get_by_role("button", name="Reuse these settings").click()
     expect(visit.cards).to_have_count(2)
     expect(visit.prompt).to_have_value("A marmalade cat beside image 2, unlike image 1")
     visit.tab("Result")
@@ -86,7 +86,7 @@ def test_the_history_gives_everything_back(visit: Visit) -> None:
     history = visit.tab("History")
     expect(history.get_by_role("listitem")).to_have_count(2)
     history.get_by_role("button", name="Delete").first.click()
-    history.get_by_role("button", name="Delete for good?").click()
+    history.get_by_role("button", name="Delete permanently?").click()
     expect(history.get_by_role("listitem")).to_have_count(1)
 
 
@@ -107,7 +107,7 @@ def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Pat
 
     visit.drop(file)
     expect(visit.cards).to_have_count(3)
-    expect(visit.references).to_contain_text("This picture carries its recipe.")
+    expect(visit.references).to_contain_text("This picture has its settings inside.")
 
 
 def test_a_picture_is_recovered_by_its_id(visit: Visit) -> None:
@@ -118,7 +118,7 @@ def test_a_picture_is_recovered_by_its_id(visit: Visit) -> None:
     )
     history = visit.tab("History")
     history.get_by_role("button", name="Delete").first.click()
-    history.get_by_role("button", name="Delete for good?").click()
+    history.get_by_role("button", name="Delete permanently?").click()
     expect(history).to_contain_text("Your runs will be listed here")
     history.get_by_text("Recover by prediction id").click()
     history.get_by_role("textbox", name="Prediction id").fill(row["prediction_id"])

@@ -33,5 +33,5 @@ def test_the_estimate_follows_by_itself(browser: Browser, studio: Studio) -> Non
             asked = len(unanswered)
             for pictures in reversed(COUNTS):
                 visit.choose_pictures(pictures)
-                expect(visit.estimate.locator(".sum")).to_have_text(sum_in_words(variant, pictures))
+                expect(visit.estimate.locator("small")).to_have_text(f"{sum_in_words(variant, pictures)} with a key")
             assert len(unanswered) == asked

@@ -54,7 +54,7 @@ def test_three_photographs_become_pictures(visit: Visit) -> None:
     prompt = visit.prompt.input_value()
     visit.generate()
     visit.expect_pictures(2)
-    for said in ("Pro", "would have cost $0.08", "seed 4711"):
+    for said in ("Pro", "Free · $0.08 with a key", "seed 4711"):
         expect(visit.receipt).to_contain_text(said)
     expect(visit.total).to_contain_text("$0.08")
 
@@ -80,7 +80,7 @@ def test_three_photographs_become_pictures(visit: Visit) -> None:
 
 def check_download(visit: Visit, index: int, name: str) -> None:
     """The download has a good name and every pixel that was made; without the recipe it is the very same file."""
-    with_recipe = visit.result.get_by_role("checkbox", name="Downloads carry their recipe")
+    with_recipe = visit.result.get_by_role("checkbox", name="Save settings in the file")
     expect(with_recipe).to_be_checked()
     for box_is_ticked in (True, False):
         with_recipe.set_checked(box_is_ticked)
@@ -104,9 +104,9 @@ def test_every_variant_makes_a_picture(visit: Visit) -> None:
         expect(visit.estimate).to_contain_text(sum_in_words(variant, 1))
         visit.prompt.fill(f"A calm cat by {variant.name}")
         visit.generate()
-        expect(visit.receipt).to_contain_text(re.compile(f"{variant.name}.*would have cost"))
+        expect(visit.receipt).to_contain_text(re.compile(f"{variant.name}.*with a key"))
         visit.expect_pictures(1)
-        expect(visit.receipt).to_contain_text(f"would have cost {dollars(variant.price)}")
+        expect(visit.receipt).to_contain_text(f"Free · {dollars(variant.price)} with a key")
         seed = r"-seed\d+" if variant.parameter("seed") else ""
         check_download(visit, 0, rf"kontext-{variant.id}-20\d{{6}}{seed}-1\.(jpg|png)")
 
@@ -139,7 +139,7 @@ def test_own_words_survive(visit: Visit) -> None:
     own = "Put the woman from image 1 on the meadow of image 2, my way."
     visit.prompt.fill(own)
     visit.choose_preset("Dress a person")
-    back = visit.page.get_by_role("button", name="Bring my own text back")
+    back = visit.page.get_by_role("button", name="Restore my text")
     expect(back).to_be_visible()
     expect(visit.prompt).not_to_have_value(own)
     back.click()
@@ -172,9 +172,9 @@ def test_failures_say_three_things(visit: Visit) -> None:
     visit.drop(CAT)
     visit.expect_cards(CAT)
     for marker, happened, charged, advice in (
-        ("failed", "failed", "nothing was charged", "try again"),
-        ("moderated", "moderation", "not known", "Change the prompt"),
-        ("no-credit", "credit", "nothing was charged", "op up"),
+        ("failed", "failed", "wouldn.t be charged", "try again"),
+        ("moderated", "safety filter", "isn't known", "Try a different prompt"),
+        ("no-credit", "credit", "wouldn.t be charged", "op up"),
     ):
         visit.prompt.fill(f"A cat [sandbox:{marker}]")
         visit.generate()
@@ -289,7 +289,7 @@ def test_a_size_that_is_none_is_said_and_stops_nothing(visit: Visit) -> None:
     parameters = visit.open_parameters()
     visit.choose_variant("Dev")
     parameters.get_by_role("combobox", name="Shape").click()
-    visit.page.get_by_role("option", name="Width and height of my own").click()
+    visit.page.get_by_role("option", name="Custom size").click()
     parameters.get_by_role("spinbutton", name="Width").fill("100")
     visit.generate()
     alert = visit.result.get_by_role("alert")
@@ -321,7 +321,7 @@ def test_inputs_taken_back_show_no_dead_fields(visit: Visit) -> None:
         visit.expect_pictures(1)
         expect(visit.pictures).to_have_attribute("alt", re.compile(re.escape(prompt[:60])))
         visit.choose_preset("Line drawing")
-        visit.tab("History").get_by_role("button", name="Take the inputs back").first.click()
+        visit.tab("History").get_by_role("button", name="Reuse these settings").first.click()
         expect(visit.prompt).to_have_value(prompt)
         expect(title).to_be_hidden() if words else expect(title).to_be_visible()
         if words is None:

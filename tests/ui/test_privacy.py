@@ -69,7 +69,7 @@ def test_the_host_s_key_stays_with_the_host(browser: Browser, live: Studio, capl
     with Visit(browser, live) as visit:
         witness = Witness(visit)
         visit.open()
-        expect(visit.page.get_by_text("Live · paid by this app's host")).to_be_visible()
+        expect(visit.page.get_by_text("Live · billed to this app's account")).to_be_visible()
         make_a_picture(visit, "A cat for the host")
         expect(visit.receipt).to_contain_text("$0.04")
         expect(visit.total).to_contain_text("this session $0.04")
@@ -101,12 +101,12 @@ def test_a_key_of_one_s_own_leaves_no_trace(browser: Browser, live: Studio, capl
         expect(words).to_contain_text(re.compile("key.*not|not.*key", re.IGNORECASE))
         expect(words).not_to_contain_text("wsk_invalid")
         expect(box).to_have_value("")
-        expect(visit.page.get_by_text("Live · paid by this app's host")).to_be_visible()
+        expect(visit.page.get_by_text("Live · billed to this app's account")).to_be_visible()
 
         bring_key(visit, OWN)
         expect(words).to_contain_text("$10.00")
         expect(box).to_have_value("")
-        expect(visit.page.get_by_text("paid with your own key")).to_be_visible()
+        expect(visit.page.get_by_text("billed to your key")).to_be_visible()
         expect(visit.estimate).to_contain_text("from your own key")
         make_a_picture(visit, "A cat of my own")
         expect(visit.total).to_contain_text("this session $0.04")
@@ -114,9 +114,9 @@ def test_a_key_of_one_s_own_leaves_no_trace(browser: Browser, live: Studio, capl
         assert row["account_id"].startswith("own-")
         assert OWN not in row["account_id"]
 
-        visit.page.get_by_role("button", name="Forget the key").click()
-        expect(visit.page.get_by_text("Live · paid by this app's host")).to_be_visible()
-        expect(visit.page.get_by_role("button", name="Forget the key")).to_be_hidden()
+        visit.page.get_by_role("button", name="Remove key").click()
+        expect(visit.page.get_by_text("Live · billed to this app's account")).to_be_visible()
+        expect(visit.page.get_by_role("button", name="Remove key")).to_be_hidden()
         expect(visit.total).to_contain_text("this session $0.00")
         assert witness.heard(OWN) == []
         assert OWN not in visit.page.content()
@@ -168,7 +168,7 @@ def call_with_run(visit: Visit, run_id: str) -> list[str]:
         route.continue_(post_data=body)
 
     visit.page.route(re.compile("gradio_api/(run/predict|queue/join)"), forge)
-    for label in ("Open", "Take the inputs back", "ZIP", "Delete"):
+    for label in ("Open", "Reuse these settings", "Download all", "Delete"):
         button = visit.tab("History").get_by_role("button", name=label, exact=True)
         with visit.page.expect_response(re.compile("gradio_api/(run/predict|queue/join)")):
             button.click(click_count=2 if label == "Delete" else 1)

@@ -15,7 +15,7 @@ function draw() {
   const choices = languages.map((name) =>
     h("button", { type: "button", "aria-pressed": String(name === language), onclick: () => { language = name; draw(); } }, name));
   root.replaceChildren(
-    h("p", { class: "note" }, "What Generate would send, as code of your own."),
+    h("p", { class: "note" }, "Run this from your own code."),
     h("div", { class: "bar", role: "group", "aria-label": "Language" }, choices,
       h("button", { type: "button", class: "copy", onclick: (event) => copy(event, code[language]) }, "Copy")),
     h("pre", { tabindex: "0", role: "region", "aria-label": `${language} code` }, h("code", {}, code[language])));

@@ -17,7 +17,7 @@ function entry(run) {
       // A second press confirms: a deleted run can't be had back.
       if (event.target.dataset.sure) trigger("discard", { run: run.id });
       event.target.dataset.sure = "yes";
-      event.target.textContent = "Delete for good?";
+      event.target.textContent = "Delete permanently?";
     },
   }, "Delete");
   return h("li", {},
@@ -28,7 +28,7 @@ function entry(run) {
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
       run.troubles.map((text) => h("p", { class: "trouble" }, text)),
-      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Take the inputs back"), run.pictures.length > 0 && act("archive", "ZIP"), run.open && act("resume", "Take it up again"), run.finished && drop)));
+      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Reuse these settings"), run.pictures.length > 0 && act("archive", "Download all"), run.open && act("resume", "Check again"), run.finished && drop)));
 }
 
 function draw() {
@@ -40,7 +40,7 @@ function draw() {
     list.replaceChildren(...found.map(entry));
     if (!found.length) list.append(h("li", { class: "empty" }, "No run matches."));
   };
-  const search = h("input", { type: "search", placeholder: "Find by words", "aria-label": "Find runs by words", value: words, oninput: (event) => { words = event.target.value; fill(); } });
+  const search = h("input", { type: "search", placeholder: "Search prompts", "aria-label": "Search your prompts", value: words, oninput: (event) => { words = event.target.value; fill(); } });
   const choose = h("select", { "aria-label": "Variant", onchange: (event) => { variant = event.target.value; fill(); } },
     h("option", { value: "" }, "All variants"),
     Object.entries(props.variants).map(([id, name]) => h("option", { value: id, selected: id === variant }, name)));

@@ -62,5 +62,5 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
 
 def _state(run: Run) -> str:
     if run.resumable:
-        return "Waiting ended"
-    return {"completed": "Finished", "partial": "Finished in part", "failed": "Failed"}.get(run.state, "Running")
+        return "Still running at the service"
+    return {"completed": "Done", "partial": "Partly done", "failed": "Failed"}.get(run.state, "Running")

@@ -145,7 +145,7 @@ class InputHandlers:
             written if follows else gr.skip(),
             new.id,
             gr.update(value=note, visible=bool(note)),
-            gr.update(limit=new.reference_limit),
+            gr.update(limit=new.reference_limit, variant=new.name),
             _unless_it_is(form.shape, gr.update(choices=shapes(new), value=shape)),
             *[
                 _unless_it_is(value, _shown(name, _carried(name, value, old), new))
@@ -202,7 +202,7 @@ class InputHandlers:
         shape, width, height = _shape_of(values)
         own = form.prompt.strip() and form.prompt != composed
         return [
-            gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit),
+            gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit, variant=variant.name),
             preset.id if preset else None,
             *_boxes(preset if follows else None, len(form.fields)),
             recipe.prompt,
@@ -242,7 +242,7 @@ def shapes(variant: Variant) -> list[tuple[str, str]]:
     labels = [
         (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized else ratio, ratio) for ratio in ASPECT_RATIOS
     ]
-    return [("As the model decides", AUTO), *labels, *([("Width and height of my own", OWN)] if sized else [])]
+    return [("Auto", AUTO), *labels, *([("Custom size", OWN)] if sized else [])]
 
 
 def recipe_in(file: Path) -> Recipe | None:

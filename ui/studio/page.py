@@ -169,8 +169,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
 
 _ESTIMATE = """(variant, pictures, payer) => {
-  const words = {sandbox: 'if it were real', own: 'from your own key', host: 'for this run'}[payer];
-  return `<div class="sum">${sumInWords(variant, Number(pictures))}</div><small>${words}</small>`;
+  const sum = sumInWords(variant, Number(pictures));
+  if (payer === 'sandbox') return `<div class="sum">Free now</div><small>${sum} with a key</small>`;
+  return `<div class="sum">${sum}</div><small>${{own: 'from your own key', host: 'for this run'}[payer]}</small>`;
 }"""
 
 _PRESSED = """() => [
@@ -187,7 +188,7 @@ _TOGGLE = """() => {
 def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
     free = backend.account.kind == "sandbox"
     now = (
-        "This is the <b>sandbox</b>: everything works, no model runs, nothing is charged."
+        "This is <b>practice mode</b>: everything works, no model runs, and it's free."
         if free
         else "Runs are paid by this app's host, within a daily budget."
     )
@@ -201,21 +202,23 @@ def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HT
     with gr.Row():
         key = gr.Textbox(label="Your WaveSpeedAI key", type="password", placeholder="wsk_…", scale=4, elem_id="key")
         use_key = gr.Button("Use this key", scale=0, min_width=140, size="md")
-        forget = gr.Button("Forget the key", scale=0, min_width=140, size="md", visible=False)
+        forget = gr.Button("Remove key", scale=0, min_width=140, size="md", visible=False)
     words = gr.HTML("", elem_id="key-words")
     return key, use_key, forget, words
 
 
 _TRY = (
-    "In the sandbox, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a prompt "
-    "to see what each looks like."
+    "In practice mode, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a "
+    "prompt to see what each looks like."
 )
 
 
 def _inputs(
     inputs: InputHandlers, presets: Mapping[str, Preset], first: Variant
 ) -> tuple[Form, gr.HTML, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
-    gallery = ReferenceGallery(inputs.prepare_reference, limit=first.reference_limit, elem_id="references")
+    gallery = ReferenceGallery(
+        inputs.prepare_reference, limit=first.reference_limit, variant=first.name, elem_id="references"
+    )
     choices = [(f"{FAMILIES[p.family]} · {p.name}", p.id) for p in presets.values()]
     preset = gr.Dropdown(choices, value=None, label="Preset", info=_PRESET, elem_id="preset", container=True)
     summary = gr.HTML("", elem_id="preset-summary")
@@ -224,7 +227,7 @@ def _inputs(
         most = max(len(p.fields) for p in presets.values())
         fields = [gr.Textbox(visible=False, max_lines=1, elem_id=f"field-{i}") for i in range(1, most + 1)]
     prompt = gr.Textbox(label=PROMPT.label, lines=4, max_lines=10, elem_id="prompt", placeholder=_PLACEHOLDER)
-    back = gr.Button("Bring my own text back", size="sm", visible=False, elem_id="bring-back")
+    back = gr.Button("Restore my text", size="sm", visible=False, elem_id="bring-back")
     hints = gr.HTML("", elem_id="hints")
     cards = [(variant_card(row), row.id) for row in REGISTRY.values()]
     variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
@@ -249,14 +252,15 @@ def _summaries(presets: Mapping[str, Preset]) -> str:
     return f"(id) => ({summaries})[id] ?? ''"
 
 
-_PRESET = "Optional: it writes a prompt, for you to change."
+_PRESET = "Optional. Fills in a prompt you can edit."
 _PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
 
 
 def variant_card(row: Variant) -> str:
     """Name, price, limit and published time of a variant, a line each."""
-    time = f"about {row.published_seconds:.0f} s" if row.published_seconds else "time not published"
-    return f"{row.name}\n{dollars(row.price)} a picture\nup to {row.reference_limit} references\n{time}"
+    lines = [row.name, f"{dollars(row.price)} a picture", f"up to {row.reference_limit} references"]
+    lines += [f"about {row.published_seconds:.0f} s"] if row.published_seconds else []
+    return "\n".join(lines)
 
 
 def _edge(name: str) -> gr.Number:

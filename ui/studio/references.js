@@ -65,8 +65,8 @@ async function add(files) {
   const pictures = [...files];
   const room = props.most - cards().length - waiting.length;
   if (pictures.length > room) {
-    note(`${props.most} references are the most; ${pictures.length - Math.max(room, 0)} left out.`);
-    pictures.length = Math.max(room, 0);
+    const out = pictures.splice(Math.max(room, 0)).map((file) => file.name || "pasted picture");
+    note(`Up to ${props.most} pictures. Not added: ${out.join(", ")}`);
   }
   const arrivals = pictures.map((file) => ({ name: file.name || "pasted picture", file, preview: URL.createObjectURL(file) }));
   waiting.push(...arrivals);
@@ -81,10 +81,10 @@ async function add(files) {
     if (answer.recipe && cards().length === 0) {
       // Onto an empty table: the file brings all its inputs back.
       trigger("input", { recipe: answer.recipe });
-      offer("The inputs of this picture are back.", "Use it as a reference instead", () => commit([card(answer, arrivals[at].name)]));
+      offer("Settings restored from this picture.", "Use it as a reference instead", () => commit([card(answer, arrivals[at].name)]));
     } else if (answer.image) {
       commit([...cards(), card(answer, arrivals[at].name)], `${arrivals[at].name} added as reference ${cards().length + 1}.`);
-      if (answer.recipe) offer("This picture carries its recipe.", "Take its inputs back", () => trigger("input", { recipe: answer.recipe }));
+      if (answer.recipe) offer("This picture has its settings inside.", "Reuse these settings", () => trigger("input", { recipe: answer.recipe }));
     } else {
       note(answer.refused, "refused");
       draw();
@@ -148,8 +148,8 @@ function drawAdd() {
   return h("li", { class: empty ? "add wide" : "add" },
     h("button", { type: "button", onclick: () => picker.click() },
       h("span", { class: "plus", "aria-hidden": "true" }, "+"),
-      h("span", {}, empty ? "Drop, paste or choose pictures" : "Add"),
-      empty && h("small", {}, `Up to ${props.most}. Photos from phones are welcome as they are.`)),
+      h("span", {}, empty ? "Choose photos" : "Add"),
+      empty && h("small", {}, `Up to ${props.most}. iPhone photos (HEIC) work too.`)),
     h("button", { type: "button", class: "snap", onclick: () => camera.click() }, "Take a photo"));
 }
 
@@ -157,7 +157,7 @@ function draw() {
   const limit = props.limit;
   list.replaceChildren(...cards().map(drawCard), ...waiting.map(drawWaiting));
   if (cards().length + waiting.length < props.most) list.append(drawAdd());
-  count.textContent = `${cards().length} of ${limit}`;
+  count.textContent = cards().length > limit ? `${cards().length - limit} too many for ${props.variant}` : `${cards().length} of ${limit}`;
   count.classList.toggle("over", cards().length > limit);
 }
 
@@ -182,5 +182,5 @@ document.addEventListener("paste", (event) => {
   add(pictures);
 });
 
-watch(["value", "limit", "deal"], draw);
+watch(["value", "limit", "variant", "deal"], draw);
 draw();

@@ -37,7 +37,7 @@ class ReferenceGallery(gr.HTML):
     """Cards whose place is the number in the prompt and in the request.
 
     `prepare({path, number, name})` is called by the page for each picture that arrives and answers
-    `{image}`, or `{refused: sentence}`. `limit` is how many the chosen variant takes; `deal` the roles that new
+    `{image}`, or `{refused: sentence}`. `limit` is how many the `variant` of that name takes; `deal` the roles that new
     cards are given, in order.
     """
 
@@ -48,6 +48,7 @@ class ReferenceGallery(gr.HTML):
         prepare: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = None,
         *,
         limit: int = REFERENCE_LIMIT,
+        variant: str = "",
         deal: Sequence[str] = (),
         **rest: Any,
     ) -> None:
@@ -64,6 +65,7 @@ class ReferenceGallery(gr.HTML):
             apply_default_css=False,
             server_functions=[prepare_reference] if prepare else None,
             limit=limit,
+            variant=variant,
             deal=list(deal),
             most=REFERENCE_LIMIT,
             largest=MAX_BYTES,
@@ -71,7 +73,7 @@ class ReferenceGallery(gr.HTML):
             **rest,
         )
         # Else Gradio takes the names for events, since the script mentions them.
-        self.limit, self.deal = limit, list(deal)
+        self.limit, self.variant, self.deal = limit, variant, list(deal)
 
     def preprocess(self, payload: Cards | None) -> list[Card]:
         return payload.root if payload else []

@@ -68,8 +68,8 @@ function copy(event, text) {
 function recipeSwitch() {
   const box = h("input", { type: "checkbox", onchange: (event) => { recipes = event.target.checked; draw(); } });
   box.checked = recipes;
-  return h("label", { class: "recipes", title: "Drop such a file into the page and its inputs come back. Off: the bytes as the service sent them." },
-    box, "Downloads carry their recipe");
+  return h("label", { class: "recipes", title: "Drop such a file into this page and its settings come back. Off: the file exactly as the service sent it." },
+    box, "Save settings in the file");
 }
 
 function receipt(run) {
@@ -85,7 +85,7 @@ function welcome() {
     h("h2", {}, "Your pictures appear here"),
     h("ol", {},
       h("li", {}, h("b", {}, "Add references. "), "Up to five pictures: a person, an outfit, a place, a style."),
-      h("li", {}, h("b", {}, "Say what should happen. "), "Choose a preset, or write it in your own words."),
+      h("li", {}, h("b", {}, "Describe the picture you want. "), "Choose a preset, or write it in your own words."),
       h("li", {}, h("b", {}, "Check the price, then Generate. "), "Nothing is spent before that.")),
     h("p", { class: "or" }, "Or start from a ready example:"),
     h("div", { class: "examples" }, props.examples.map((example) =>

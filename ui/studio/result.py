@@ -21,9 +21,14 @@ from ui.files import served, served_bytes
 _HERE = Path(__file__).parent
 
 _CHARGED: dict[Charged, str] = {
-    "no": "no, nothing was charged.",
-    "yes": "yes, it was charged.",
-    "unknown": "not known yet.",
+    "no": "No, nothing was charged.",
+    "yes": "Yes, it was charged.",
+    "unknown": "Not known yet.",
+}
+_FREE: dict[Charged, str] = {
+    "no": "Free (practice). A real run wouldn't be charged either.",
+    "yes": "Free (practice). A real run would be charged.",
+    "unknown": "Free (practice). Whether a real run would be charged isn't known.",
 }
 
 # What the person sees of the states on the way.
@@ -83,7 +88,7 @@ def view_of(run: Run) -> dict[str, Any]:
         ],
         "troubles": _troubles(run.troubles, free=run.account_kind == "sandbox"),
         "receipt": receipt(run),
-        "resume": "Take it up again" if run.resumable else "",
+        "resume": "Check again" if run.resumable else "",
         "again": f"Run again · {sum_in_words(variant, run.pictures)}",
     }
 
@@ -121,17 +126,17 @@ def receipt(run: Run) -> list[str]:
 def _cost(run: Run) -> list[str]:
     charge = run.charge if run.charge is not None else Decimal(0)
     if run.account_kind == "sandbox":
-        return [f"would have cost {dollars(charge)}"]
+        return [f"Free · {dollars(charge)} with a key"]
     estimated = [] if charge == run.estimate else [f"estimated {dollars(run.estimate)}"]
     match run.charge_source:
         case "billing":
-            return [*estimated, f"charged {dollars(charge)}"]
+            return [*estimated, f"Charged {dollars(charge)}"]
         case "quote":
-            return [*estimated, f"{dollars(charge)} as quoted"]
+            return [*estimated, f"Charged {dollars(charge)} (quoted price)"]
         case "estimate":
-            return [f"{dollars(charge)} by our estimate"]
+            return [f"Charged {dollars(charge)} (our estimate)"]
         case None:
-            return [*estimated, "nothing charged"]
+            return [*estimated, "Nothing charged"]
 
 
 def _stages(run: Run) -> list[dict[str, str]]:
@@ -152,20 +157,15 @@ def _shape(run: Run) -> str:
 
 def _troubles(troubles: Sequence[Trouble], *, free: bool = False) -> list[dict[str, Any]]:
     """The same facts are said once, with every prediction that they are true of."""
-    prefix = "Nothing, this is the sandbox. With a key: " if free else ""
     ids: dict[Trouble, list[str]] = {}
     for trouble in troubles:
         ids.setdefault(replace(trouble, prediction_id=None), []).extend(filter(None, [trouble.prediction_id]))
     return [
         {
             "happened": t.happened,
-            "charged": _sentence(prefix + _CHARGED[t.charged]),
+            "charged": (_FREE if free else _CHARGED)[t.charged],
             "advice": t.advice,
             "prediction_ids": found,
         }
         for t, found in ids.items()
     ]
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

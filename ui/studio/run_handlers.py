@@ -37,9 +37,9 @@ Seen = dict[str, Any]  # what the page shows of a run
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
 
 _MODES = {
-    "sandbox": "<b>Sandbox</b> · no key, nothing is charged",
-    "host": "<b>Live</b> · paid by this app's host",
-    "own": "<b>Live</b> · paid with your own key",
+    "sandbox": "<b>Practice mode</b> · free",
+    "host": "<b>Live</b> · billed to this app's account",
+    "own": "<b>Live</b> · billed to your key",
 }
 
 _NO_WORDS_YET = "-"  # a person's words stay here until they press Generate, and no price depends on them
@@ -74,10 +74,10 @@ class RunHandlers:
     def header(self, visitor: str | None = None, since: datetime | None = None, own: Account | None = None) -> str:
         """The line at the top: what pays for runs, and what this session has cost."""
         account = own or self._backend.account
-        would = "would have cost " if account.kind == "sandbox" else ""
+        practice = " with a real key" if account.kind == "sandbox" else ""
         total = ""
         if _is_id(visitor) and since:
-            total = f"this session {would}{dollars(self._runs.spent(str(visitor), since, account.id))}"
+            total = f"this session {dollars(self._runs.spent(str(visitor), since, account.id))}{practice}"
         return (
             f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{_MODES[account.kind]}</span>"
             f"<span class='total'>{total}</span></div>"
@@ -96,7 +96,7 @@ class RunHandlers:
 
     def forget_key(self) -> list[Update]:
         """Back to the host's account, or to the sandbox."""
-        return [None, "", "Your key is forgotten.", gr.update(visible=False), self._backend.account.kind]
+        return [None, "", "Your key is removed.", gr.update(visible=False), self._backend.account.kind]
 
     # Runs ---------------------------------------------------------------------------------------
 

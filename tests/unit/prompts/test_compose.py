@@ -120,7 +120,7 @@ def test_a_missing_required_role_gets_the_next_number() -> None:
     prompt = compose(DRESS, ["identity"], "image")
     assert "the complete outfit from image 2" in prompt
     assert [hint.message for hint in lint(prompt, ["identity"], "image", 5, "Pro")] == [
-        "The prompt speaks of image 2, but only 1 reference is loaded."
+        "Your prompt mentions image 2. Add that picture."
     ]
 
 
@@ -254,10 +254,10 @@ def test_mentions(prompt: str, numbers: set[int]) -> None:
     ("prompt", "roles", "limit", "message"),
     [
         ("", [None] * 5, 4, "Dev takes at most 4 references, and 5 are loaded. Remove 1, or choose another variant."),
-        ("Mix image 1 and image 4", [None], 4, "The prompt speaks of image 4, but only 1 reference is loaded."),
-        ("Paint image 1", [], 4, "The prompt speaks of image 1, but no reference is loaded."),
-        ("Images 1-9", [None], 4, "The prompt speaks of images 2, 3, 4 and more, but only 1 reference is loaded."),
-        ("Image 0", [None], 4, "The prompt speaks of image 0, but references are numbered from 1."),
+        ("Mix image 1 and image 4", [None], 4, "Your prompt mentions image 4. Add that picture."),
+        ("Paint image 1", [], 4, "Your prompt mentions image 1. Add that picture."),
+        ("Images 1-9", [None], 4, "Your prompt mentions images 2, 3, 4 and more. Add those pictures."),
+        ("Image 0", [None], 4, "Your prompt mentions image 0. Pictures are numbered from 1."),
         (
             "Paint image 1",
             [None, None],

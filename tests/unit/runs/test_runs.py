@@ -476,7 +476,7 @@ async def test_a_moderated_task_stays_counted(house: House) -> None:
     run = await house.run(prompt="[sandbox:moderated] owl")
     assert (run.state, run.charge, run.charge_source) == ("failed", Decimal("0.04"), "estimate")
     assert [t.charged for t in run.troubles] == ["unknown"]
-    assert "moderation" in run.troubles[0].happened
+    assert "safety filter" in run.troubles[0].happened
 
 
 async def test_flagged_among_four(house: House) -> None:

@@ -332,7 +332,7 @@ def test_only_what_the_variant_has_is_shown(handlers: InputHandlers, before: str
     }
     got = switched(handlers, before, after, parameters=at_default)
     assert (got["before"], got["note"]["visible"]) == (after, False)
-    assert got["gallery"] == gr.update(limit=REGISTRY[after].reference_limit)
+    assert got["gallery"] == gr.update(limit=REGISTRY[after].reference_limit, variant=REGISTRY[after].name)
     for name in DEFAULTS:
         row = REGISTRY[after].parameter(name)
         assert got[name]["visible"] is (row is not None)

@@ -75,15 +75,15 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 @pytest.mark.parametrize(
     ("charge", "source", "words"),
     [
-        ("0.08", "quote", ["$0.08 as quoted"]),
-        ("0.072", "quote", ["estimated $0.08", "$0.072 as quoted"]),
-        ("0.08", "billing", ["charged $0.08"]),
-        ("0.04", "billing", ["estimated $0.08", "charged $0.04"]),
-        ("0", "billing", ["estimated $0.08", "charged $0.00"]),
-        ("0.08", "estimate", ["$0.08 by our estimate"]),
-        ("0.04", "estimate", ["$0.04 by our estimate"]),
-        ("0", None, ["estimated $0.08", "nothing charged"]),
-        (None, None, ["estimated $0.08", "nothing charged"]),
+        ("0.08", "quote", ["Charged $0.08 (quoted price)"]),
+        ("0.072", "quote", ["estimated $0.08", "Charged $0.072 (quoted price)"]),
+        ("0.08", "billing", ["Charged $0.08"]),
+        ("0.04", "billing", ["estimated $0.08", "Charged $0.04"]),
+        ("0", "billing", ["estimated $0.08", "Charged $0.00"]),
+        ("0.08", "estimate", ["Charged $0.08 (our estimate)"]),
+        ("0.04", "estimate", ["Charged $0.04 (our estimate)"]),
+        ("0", None, ["estimated $0.08", "Nothing charged"]),
+        (None, None, ["estimated $0.08", "Nothing charged"]),
     ],
 )
 def test_a_receipt_says_how_sure_the_charge_is(charge: str | None, source: Any, words: list[str]) -> None:
@@ -94,16 +94,16 @@ def test_a_receipt_says_how_sure_the_charge_is(charge: str | None, source: Any, 
 
 def test_a_receipt_without_a_seed_leaves_it_out() -> None:
     """max has none; 0 is one."""
-    assert receipt(replace(RUN, variant_id="max", seed=None)) == ["Max", "$0.08 as quoted", "17.3 s"]
+    assert receipt(replace(RUN, variant_id="max", seed=None)) == ["Max", "Charged $0.08 (quoted price)", "17.3 s"]
     assert receipt(replace(RUN, seed=0))[-1] == "seed 0"
 
 
 def test_a_sandbox_receipt_never_says_charged(outputs: Made) -> None:
     """What it would have cost, the same as the header counts: also where nobody waited for the picture."""
     run = replace(RUN, account_id="sandbox", account_kind="sandbox", charge=Decimal("0.04"), outputs=outputs(1))
-    assert receipt(run) == ["Pro", "would have cost $0.04", "17.3 s", "seed 4711"]
-    assert receipt(replace(run, outputs=()))[1] == "would have cost $0.04"
-    assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "would have cost $0.00"
+    assert receipt(run) == ["Pro", "Free · $0.04 with a key", "17.3 s", "seed 4711"]
+    assert receipt(replace(run, outputs=()))[1] == "Free · $0.04 with a key"
+    assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "Free · $0.00 with a key"
 
 
 # The view ---------------------------------------------------------------------------------------------
@@ -224,13 +224,13 @@ def test_a_trouble_in_the_sandbox_never_cost_anything() -> None:
         troubles=(Trouble("It broke.", "unknown", ""),),
     )
     (trouble,) = view_of(run)["troubles"]
-    assert trouble["charged"] == "Nothing, this is the sandbox. With a key: not known yet."
+    assert trouble["charged"] == "Free (practice). Whether a real run would be charged isn't known."
 
 
 def test_a_run_that_can_be_taken_up_offers_it() -> None:
     """Only where something may still be had."""
     left = replace(RUN.predictions[0], open=True)
-    assert view_of(replace(RUN, state="failed", predictions=(left,)))["resume"] == "Take it up again"
+    assert view_of(replace(RUN, state="failed", predictions=(left,)))["resume"] == "Check again"
     assert view_of(RUN)["resume"] == ""
 
 
@@ -273,10 +273,10 @@ def test_a_run_has_its_line_in_the_history(outputs: Made) -> None:
         "variant": "pro",
         "preset": "Poster",
         "prompt": "make it red",
-        "state": "Finished",
+        "state": "Done",
         "finished": True,
         "open": False,
-        "receipt": ["Pro", "$0.08 as quoted", "17.3 s", "seed 4711"],
+        "receipt": ["Pro", "Charged $0.08 (quoted price)", "17.3 s", "seed 4711"],
         "troubles": ["It broke. Nothing was charged. Try again."],
     }
 
@@ -291,11 +291,11 @@ def test_a_run_that_goes_on_has_no_receipt_yet() -> None:
     ("state", "left", "words"),
     [
         ("waiting", False, "Running"),
-        ("completed", False, "Finished"),
-        ("partial", False, "Finished in part"),
+        ("completed", False, "Done"),
+        ("partial", False, "Partly done"),
         ("failed", False, "Failed"),
-        ("failed", True, "Waiting ended"),
-        ("partial", True, "Waiting ended"),
+        ("failed", True, "Still running at the service"),
+        ("partial", True, "Still running at the service"),
     ],
 )
 def test_a_state_is_said_in_words(state: Any, left: bool, words: str) -> None:
