@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from core.errors import SettingsError
 SERVICE = "https://api.wavespeed.ai"  # (S)
 HOSTED_DAILY_BUDGET = Decimal("1.00")
 HOSTED_VISITOR_BUDGET = Decimal("0.20")
+LOOPBACK = "127.0.0.1"
 # A new account has room for 2, a larger one for 300 (D); below that, each refusal for want of room teaches the limit.
 AT_ONCE = 256
 
@@ -31,7 +33,16 @@ VARIABLES = (
     Variable("WAVESPEED_API_KEY", "none: sandbox", "the host's key"),
     Variable("WAVESPEED_BASE_URL", SERVICE, "the service's host only, without /api/v3"),
     Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where the ledger and the outputs are kept"),
-    Variable("KONTEXT_HOSTED", "on when SPACE_ID is set", "many visitors, nobody trusted"),
+    Variable(
+        "KONTEXT_HOSTED",
+        "on where others can reach it: on a Space, by GRADIO_SHARE or GRADIO_SERVER_NAME",
+        "many visitors, nobody trusted",
+    ),
+    Variable(
+        "KONTEXT_ALLOWED_HOSTS",
+        "none; any hosted",
+        "names that the page may be opened by, with commas between; localhost and addresses in numbers always may",
+    ),
     Variable(
         "KONTEXT_DAILY_BUDGET_USD",
         f"none; {HOSTED_DAILY_BUDGET} hosted",
@@ -46,14 +57,18 @@ VARIABLES = (
         "KONTEXT_AT_ONCE", str(AT_ONCE), "the most predictions that one key has at the service at once; the rest wait"
     ),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "how long a sandbox prediction takes"),
-    Variable("GRADIO_SERVER_NAME", "127.0.0.1", "the address to listen on"),
+    Variable("GRADIO_SERVER_NAME", LOOPBACK, "the address to listen on"),
     Variable("GRADIO_SERVER_PORT", "7860, or the next free one", "the port to listen on"),
+    Variable("GRADIO_SHARE", "off", "a public link to this computer, through Gradio's servers"),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr."""
+    """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr.
+
+    `hosted`: strangers can come in, so nobody is trusted. `allowed_hosts` in small letters.
+    """
 
     api_key: str | None = field(repr=False)
     base_url: str
@@ -63,6 +78,9 @@ class Settings:
     visitor_budget: Decimal | None
     at_once: int
     sandbox_seconds: float
+    server_name: str = LOOPBACK
+    share: bool = False
+    allowed_hosts: frozenset[str] = frozenset()
 
 
 def read(environment: Mapping[str, str], home: Path) -> Settings:
@@ -72,7 +90,10 @@ def read(environment: Mapping[str, str], home: Path) -> Settings:
         SettingsError: naming the variable that can't be used.
     """
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
-    hosted = _switch(given, "KONTEXT_HOSTED", default="SPACE_ID" in given)
+    server_name = given.get("GRADIO_SERVER_NAME", LOOPBACK)
+    share = _switch(given, "GRADIO_SHARE", default=False)
+    reachable = "SPACE_ID" in given or share or not _is_loopback(server_name)
+    hosted = _switch(given, "KONTEXT_HOSTED", default=reachable)
     return Settings(
         api_key=given.get("WAVESPEED_API_KEY"),
         base_url=_host(given, "WAVESPEED_BASE_URL", SERVICE),
@@ -82,7 +103,25 @@ def read(environment: Mapping[str, str], home: Path) -> Settings:
         visitor_budget=_money(given, "KONTEXT_VISITOR_BUDGET_USD", HOSTED_VISITOR_BUDGET if hosted else None),
         at_once=_count(given, "KONTEXT_AT_ONCE", AT_ONCE),
         sandbox_seconds=float(_number(given, "KONTEXT_SANDBOX_SECONDS", Decimal(2))),
+        server_name=server_name,
+        share=share,
+        allowed_hosts=_names(given, "KONTEXT_ALLOWED_HOSTS"),
     )
+
+
+def _is_loopback(name: str) -> bool:
+    """Whether only this computer can reach what listens there; a name that is not localhost may be anybody's."""
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
+
+
+def _names(given: Mapping[str, str], variable: str) -> frozenset[str]:
+    names = frozenset(name.strip().lower() for name in given.get(variable, "").split(",") if name.strip())
+    if not all(re.fullmatch(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]", name) for name in names):
+        raise SettingsError(variable, "must be names such as studio.example.com, without https:// and without a port.")
+    return names
 
 
 def _switch(given: Mapping[str, str], name: str, default: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 from core.catalog.estimate import dollars
 from core.errors import BudgetError
 from core.ledger.ledger import midnight
+from core.settings import Settings
 
 _OWN_KEY = "Come back then, or bring your own WaveSpeedAI key."
 
@@ -35,6 +36,16 @@ class Budget:
             raise _refusal("visitor", self.visitor, spent_by_visitor, amount, now)
         if self.daily is not None and spent + amount > self.daily:
             raise _refusal("daily", self.daily, spent, amount, now)
+
+
+def terms(settings: Settings) -> str:
+    """For whoever starts the app: whom it trusts, and what that can cost them in a day."""
+    whom = "Hosted: anybody who comes is a stranger." if settings.hosted else "Not hosted: whoever comes is trusted."
+    if settings.api_key is None:
+        return f"{whom} Without a key nothing is charged."
+    caps = ((settings.daily_budget, "for all visitors together"), (settings.visitor_budget, "for one visitor"))
+    most = ", ".join(f"{dollars(cap)} {whose}" for cap, whose in caps if cap is not None)
+    return f"{whom} Your key pays " + (f"at most, in a UTC day: {most}." if most else "for every run, without a cap.")
 
 
 def _refusal(

@@ -37,6 +37,9 @@ def test_an_empty_environment_is_a_free_and_local_app() -> None:
         visitor_budget=None,
         at_once=256,
         sandbox_seconds=2.0,
+        server_name="127.0.0.1",
+        share=False,
+        allowed_hosts=frozenset(),
     )
 
 
@@ -58,6 +61,9 @@ def test_everything_can_be_set() -> None:
         KONTEXT_VISITOR_BUDGET_USD="0.5",
         KONTEXT_AT_ONCE="2",
         KONTEXT_SANDBOX_SECONDS="0.25",
+        GRADIO_SERVER_NAME=" 0.0.0.0 ",
+        GRADIO_SHARE="True",
+        KONTEXT_ALLOWED_HOSTS=" Studio.example.com, other.example.com ,",
     ) == Settings(
         api_key=KEY,
         base_url="http://127.0.0.1:8787",
@@ -67,6 +73,9 @@ def test_everything_can_be_set() -> None:
         visitor_budget=Decimal("0.5"),
         at_once=2,
         sandbox_seconds=0.25,
+        server_name="0.0.0.0",
+        share=True,
+        allowed_hosts=frozenset({"studio.example.com", "other.example.com"}),
     )
 
 
@@ -94,6 +103,38 @@ def test_hosted_can_be_said_in_several_words(said: str, hosted: bool) -> None:
     """The switch wins over SPACE_ID, in both directions."""
     assert settings(KONTEXT_HOSTED=said).hosted is hosted
     assert settings(KONTEXT_HOSTED=said, SPACE_ID="a/b").hosted is hosted
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"GRADIO_SHARE": "True"},
+        {"GRADIO_SERVER_NAME": "0.0.0.0"},
+        {"GRADIO_SERVER_NAME": "::"},
+        {"GRADIO_SERVER_NAME": "192.168.1.20"},
+        {"GRADIO_SERVER_NAME": "studio.lan"},
+    ],
+    ids=lambda environment: "=".join(*environment.items()),
+)
+def test_whoever_listens_beyond_this_computer_is_hosted(environment: dict[str, str]) -> None:
+    """A share link or an open port lets strangers in, so both caps hold; only the switch says otherwise."""
+    open_to_others = settings(**environment)
+    assert open_to_others.hosted
+    assert (open_to_others.daily_budget, open_to_others.visitor_budget) == (Decimal("1.00"), Decimal("0.20"))
+    at_home = settings(**environment, KONTEXT_HOSTED="off")
+    assert not at_home.hosted and at_home.daily_budget is None
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "127.8.8.8", "localhost", "LOCALHOST", "::1", "[::1]"])
+def test_whoever_listens_to_this_computer_alone_is_not(name: str) -> None:
+    """Every way to write this very computer leaves the app local."""
+    assert not settings(GRADIO_SERVER_NAME=name).hosted
+
+
+@pytest.mark.parametrize("given", ["https://a.example.com", "a.example.com:443", "a b", "a.example.com/x", "*", KEY])
+def test_an_allowed_host_is_a_name_and_nothing_else(given: str) -> None:
+    """What could never match a Host header is refused at the start."""
+    assert refused(KONTEXT_ALLOWED_HOSTS=given).variable == "KONTEXT_ALLOWED_HOSTS"
 
 
 @pytest.mark.parametrize("name", ["daily", "visitor"])
@@ -213,12 +254,14 @@ def test_the_table_names_every_variable() -> None:
         "WAVESPEED_BASE_URL",
         "KONTEXT_DATA_DIR",
         "KONTEXT_HOSTED",
+        "KONTEXT_ALLOWED_HOSTS",
         "KONTEXT_DAILY_BUDGET_USD",
         "KONTEXT_VISITOR_BUDGET_USD",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "GRADIO_SERVER_NAME",
         "GRADIO_SERVER_PORT",
+        "GRADIO_SHARE",
     ]
     assert all(variable.default and variable.meaning for variable in VARIABLES)
 

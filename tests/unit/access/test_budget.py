@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.access.budget import Budget
+from core.access.budget import Budget, terms
 from core.errors import BudgetError
 from core.ledger.ledger import midnight
+from core.settings import read
 
 NOON = datetime(2026, 12, 31, 12, tzinfo=UTC)
 CENTS = st.decimals(0, 5, places=3)
@@ -74,3 +76,28 @@ def test_the_day_is_utc() -> None:
     tokyo = timezone(timedelta(hours=9))
     assert midnight(datetime(2026, 11, 21, 8, 59, tzinfo=tokyo)) == datetime(2026, 11, 20, tzinfo=UTC)
     assert midnight(datetime(2026, 11, 21, 9, 0, tzinfo=tokyo)) == datetime(2026, 11, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "Not hosted: whoever comes is trusted. Without a key nothing is charged."),
+        (
+            {"WAVESPEED_API_KEY": "wsk_1"},
+            "Not hosted: whoever comes is trusted. Your key pays for every run, without a cap.",
+        ),
+        (
+            {"WAVESPEED_API_KEY": "wsk_1", "GRADIO_SHARE": "True"},
+            "Hosted: anybody who comes is a stranger. Your key pays at most, in a UTC day: "
+            "$1.00 for all visitors together, $0.20 for one visitor.",
+        ),
+        (
+            {"WAVESPEED_API_KEY": "wsk_1", "KONTEXT_DAILY_BUDGET_USD": "5"},
+            "Not hosted: whoever comes is trusted. Your key pays at most, in a UTC day: "
+            "$5.00 for all visitors together.",
+        ),
+    ],
+)
+def test_the_start_says_whom_it_trusts_and_what_that_can_cost(environment: dict[str, str], said: str) -> None:
+    """A share link is a hosted copy with both caps, and whoever starts it reads so."""
+    assert terms(read(environment, Path("/srv"))) == said
