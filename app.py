@@ -11,17 +11,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
     from core.settings import Settings
+    from ui.shutdown import Signals
 
 HOME = Path(__file__).parent
 
 
 def main() -> None:
     """Serve the page until interrupted."""
+    from ui.shutdown import Signals
+
+    signals = Signals()
     gc.disable()  # until it serves: what a start makes stays, and searching it for garbage takes a fifth of the time
     from dotenv import load_dotenv
 
@@ -31,34 +36,44 @@ def main() -> None:
     from core.settings import read
 
     try:
-        serve(read(os.environ, HOME))
+        serve(read(os.environ, HOME), signals)
     except KontextError as error:
         sys.exit(str(error))
 
 
-def serve(settings: Settings, *, block: bool = True, **overrides: Any) -> tuple[Blocks, str]:
-    """Build the page over these settings and launch it; gives back the page and its URL."""
+def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) -> tuple[Blocks, str]:
+    """Build the page over these settings and launch it; gives back the page and its URL.
+
+    With `signals` the process is its own: it serves until one of them comes, and then closes.
+    """
     # Uploads and pictures are served from a folder of our own, so that it can be swept.
     served = settings.data_dir / "served"
     os.environ["GRADIO_TEMP_DIR"] = str(served)
+    from starlette.middleware import Middleware
     from starlette.responses import JSONResponse
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
+    from core.access.budget import terms
     from core.backend import Backend
     from core.pictures.reference import MAX_BYTES
+    from ui.door import Door
     from ui.files import sweep
+    from ui.shutdown import CLOSING, STREAMS, close
     from ui.studio.examples import ROUTE, load_examples
     from ui.studio.page import build, head
     from ui.theme import theme
 
     backend = Backend(settings, HOME / "presets")
     page = build(backend, load_examples(HOME / "examples"))
+    loop: asyncio.AbstractEventLoop
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
+        nonlocal loop
+        loop = asyncio.get_running_loop()
         await backend.open()
-        if block:  # the process is ours: what main() put off begins, and leaves alone what stands by now
+        if signals:  # the process is ours: what main() put off begins, and leaves alone what stands by now
             gc.freeze()
             gc.enable()
         sweeping = asyncio.create_task(sweep_hourly())
@@ -75,16 +90,25 @@ def serve(settings: Settings, *, block: bool = True, **overrides: Any) -> tuple[
     async def healthz(_request: object) -> JSONResponse:
         return JSONResponse({"status": "ok", "backend": backend.account.kind})
 
+    async def readyz(_request: object) -> JSONResponse:
+        ready = backend.runs.accepting
+        return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
+
     routes = [
         Route("/healthz", healthz),
+        Route("/readyz", readyz),
         Mount(f"/{ROUTE}", StaticFiles(directory=HOME / "examples")),
     ]
-    _, url, _ = page.launch(
+    proxied = settings.hosted and not settings.allowed_hosts
+    names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
+    door = Middleware(Door, ours=routes, names=names)
+    listen = {"server_name": settings.server_name, "share": settings.share}
+    _, url, shared = page.launch(
         theme=theme(),
         head=head(),
-        app_kwargs={"lifespan": lifespan, "routes": routes},
-        prevent_thread_lock=not block,
-        quiet=not block,
+        app_kwargs={"lifespan": lifespan, "routes": routes, "middleware": [door]},
+        prevent_thread_lock=True,
+        quiet=signals is None,
         run_history=False,
         ssr_mode=False,
         mcp_server=False,
@@ -94,8 +118,16 @@ def serve(settings: Settings, *, block: bool = True, **overrides: Any) -> tuple[
         max_threads=2000,  # it caps waiting async events too, of which each open page has one
         state_session_capacity=1000,
         footer_links=["api"],
-        **overrides,
+        **{**listen, **overrides},
     )
+    if names is not None and shared:
+        names.add(str(urlsplit(shared).hostname))
+    page.server.config.timeout_graceful_shutdown = STREAMS
+    if signals:
+        print(terms(settings), flush=True)
+        signals.wait()
+        print(CLOSING, flush=True)
+        close(page, backend, loop)
     return page, url
 
 

@@ -61,7 +61,7 @@ def serve(base_url: str, folder: Path) -> None:
     from core.settings import read
 
     environment = {"WAVESPEED_API_KEY": "wsk_load", "WAVESPEED_BASE_URL": base_url, "KONTEXT_DATA_DIR": str(folder)}
-    page, url = app.serve(read(environment, ROOT), block=False, server_port=None)
+    page, url = app.serve(read(environment, ROOT), server_port=None)
     events = {fn.name: number for number, fn in page.fns.items() if fn.api_visibility == "private"}
     press = page.fns[events["generate"]]
     over = threading.Event()

@@ -61,7 +61,7 @@ def show(page: Page) -> None:
 def main(folder: Path) -> None:
     heading("Page: how soon it follows")
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    served, url = app.serve(read({"KONTEXT_DATA_DIR": str(folder)}, ROOT), block=False, server_name="127.0.0.1")
+    served, url = app.serve(read({"KONTEXT_DATA_DIR": str(folder)}, ROOT), server_name="127.0.0.1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})

@@ -88,6 +88,10 @@ class Backend:
         """Take up what an earlier process left unfinished."""
         await self.runs.resume_all(self.account)
 
+    async def drain(self) -> None:
+        """Take no new runs, hear out what was sent, and let go whoever watches; everything else still works."""
+        await self.runs.aclose()
+
     async def aclose(self) -> None:
         """Stop watching; runs that wait are taken up at the next start."""
         await self.runs.aclose()

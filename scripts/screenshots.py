@@ -101,7 +101,7 @@ def main() -> None:
 
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as data:
-        app, url = serve(read({"KONTEXT_DATA_DIR": data}, HOME), block=False)
+        app, url = serve(read({"KONTEXT_DATA_DIR": data}, HOME))
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
             for shot in SHOTS:

@@ -22,6 +22,7 @@ from ui.files import served, uploaded
 
 # Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
 API_VISITOR = "api"
+UNFINISHED = "The app closes, and this run is not done."
 
 
 class Api:
@@ -77,6 +78,8 @@ class Api:
         run = await runs.start(API_VISITOR, self._backend.account, inputs, references)
         async for state in runs.watch(API_VISITOR, run.id):
             run = state
+        if not run.finished:
+            raise KontextError(UNFINISHED, "It goes on when the app runs again.", charged="unknown")
         return run
 
     async def _prepared(self, images: list[FileData]) -> list[Reference]:

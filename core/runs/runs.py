@@ -80,6 +80,11 @@ class Runs:
         self._closed = False
         self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted)
 
+    @property
+    def accepting(self) -> bool:
+        """Whether runs can be started and taken up; not once the app closes."""
+        return not self._closed
+
     async def start(
         self,
         visitor: str,
@@ -105,7 +110,7 @@ class Runs:
         Costs nothing, returns at once and says nothing of what fails: the run does that again. Where it is called, a
         person must be free to fill that account's storage. The sandbox has nothing to gain, and gets nothing.
         """
-        if account.kind != "sandbox":
+        if account.kind != "sandbox" and self.accepting:
             self._flow.ahead(account, inputs, references)
 
     async def watch(self, visitor: str, run_id: str) -> AsyncGenerator[Run, None]:
@@ -229,7 +234,7 @@ class Runs:
         return True
 
     async def aclose(self) -> None:
-        """Stop watching and waiting; nothing is lost."""
+        """Start nothing more, hear out what was sent, let go whoever watches; nothing is lost."""
         self._closed = True
         await asyncio.gather(*self._changing.values(), return_exceptions=True)
         tasks = [live.task for live in self._live.values() if live.task is not None]

@@ -27,7 +27,7 @@ class Timeouts:
     fetch: timedelta = timedelta(minutes=30)
     quote: float = 20.0
     optional_wait: float = 1.0
-    shutdown_grace: float = 10.0
+    shutdown_grace: float = 30.0
 
 
 def utc_now() -> datetime:

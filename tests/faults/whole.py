@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ STARTING = 90  # seconds, on a machine that has other things to do
 
 
 class Whole:
-    """`python app.py` on a free port. It is killed with the block it is used in."""
+    """`python app.py` on a free port, started by way of `under`. It is killed with the block it is used in."""
 
-    def __init__(self, folder: Path, service: str, **environment: str) -> None:
+    def __init__(self, folder: Path, service: str, under: Sequence[str] = (), **environment: str) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         given = {
             "WAVESPEED_API_KEY": KEY,
@@ -37,7 +37,7 @@ class Whole:
             **environment,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "app.py"],
+            [*under, sys.executable, "app.py"],
             cwd=HOME,
             env={**os.environ, **given},
             stdout=subprocess.DEVNULL,

@@ -74,7 +74,7 @@ class Studio:
 def serving(data: Path, **environment: str) -> Iterator[Studio]:
     """The app on a free port, with nothing of the developer's environment."""
     settings = read({"KONTEXT_DATA_DIR": str(data), **environment}, HOME)
-    page, url = app.serve(settings, block=False, server_name="127.0.0.1", server_port=free_port())
+    page, url = app.serve(settings, server_name="127.0.0.1", server_port=free_port())
     try:
         yield Studio(url.rstrip("/"), page, data)
     finally:

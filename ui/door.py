@@ -1,0 +1,151 @@
+"""The door in front of Gradio's app: by which names it is reached, what of Gradio is there, how much may be sent."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from ipaddress import ip_address
+
+from gradio.route_utils import API_PREFIX
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_KB = 256  # the body of any request that is no upload; the largest of the page's own has less than 100
+ID_CHARACTERS = 64  # of a session's id, of which Gradio remembers thousands; the page's have 11, a program's 36
+
+MISDIRECTED = (
+    "This app is not known by that name. Open it by its address in numbers or as localhost; whoever runs it can allow "
+    "the name with KONTEXT_ALLOWED_HOSTS."
+)
+TOO_LARGE = f"This request is larger than {REQUEST_KB} kB, so it was not read. Nothing was charged. Send less text."
+NOT_FOUND = "There is no such page."
+
+UPLOAD = f"{API_PREFIX}/upload"
+
+# All that the page and gradio_client ask Gradio for. It serves more (recordings, deep links, proxies, monitoring): what
+# is not named here is not there, so that a new version opens nothing by itself.
+_USED = {
+    "GET": (
+        "/",
+        "/config/?",
+        "/(assets|static)/.+",
+        "/(theme.css|favicon.ico|robots.txt|manifest.json)",
+        f"{API_PREFIX}/(info|startup-events|theme.css|upload_progress|queue/data)",
+        f"{API_PREFIX}/heartbeat/[^/]+",
+        f"{API_PREFIX}/call/(v2/)?[^/]+/[^/]+",
+        f"{API_PREFIX}/file=(?!https?:).+",  # it would fetch an address for anybody
+    ),
+    "POST": (
+        UPLOAD,
+        f"{API_PREFIX}/(queue/join|component_server/?|cancel)",
+        f"{API_PREFIX}/run/[^/]+",
+        f"{API_PREFIX}/call/(v2/)?[^/]+",
+    ),
+}
+_PATTERNS = {method: re.compile("|".join(paths), re.IGNORECASE) for method, paths in _USED.items()}
+
+
+class Door:
+    """Middleware: lets a request through to the app, or answers it with a status and a sentence.
+
+    `ours` are the routes beside Gradio's. `names` are the hosts that this copy is known by, besides localhost and
+    addresses in numbers; None: any, as a proxy in front of it sends them. They may be added to while it serves.
+    """
+
+    def __init__(self, app: ASGIApp, *, ours: Sequence[BaseRoute], names: Collection[str] | None) -> None:
+        self._app = app
+        self._ours = ours
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:  # nothing here speaks by websocket
+            await send({"type": "websocket.close"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_known(Headers(scope=scope)):
+            await _refusal(421, MISDIRECTED)(scope, receive, send)
+        elif not self._is_there(scope):
+            await _refusal(404, NOT_FOUND)(scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD") or scope["path"] == UPLOAD:
+            await self._app(scope, receive, send)
+        elif (body := await _read(scope, receive)) is None or _names_too_much(body):
+            await _refusal(413, TOO_LARGE)(scope, receive, send)
+        else:
+            await self._app(scope, _again(body, receive), send)
+
+    def _is_known(self, headers: Headers) -> bool:
+        if self._names is None:
+            return True
+        told = [headers.get("host", ""), *headers.getlist("x-forwarded-host")]  # Gradio believes either
+        return all(is_known(name, self._names) for hosts in told for name in hosts.split(","))
+
+    def _is_there(self, scope: Scope) -> bool:
+        if any(route.matches(scope)[0] is not Match.NONE for route in self._ours):
+            return True
+        used = _PATTERNS.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        return used is not None and used.fullmatch(scope["path"]) is not None
+
+
+def is_known(host: str, names: Collection[str]) -> bool:
+    """Whether a Host header names this computer, or is one of `names`.
+
+    A foreign page that has its own name answered with our address (DNS rebinding) still sends that name; an address
+    in numbers can't be answered with another.
+    """
+    told = re.fullmatch(r"\[([^\]]+)\](?::\d*)?|([^\s:@\[\]/?#]+)(?::\d*)?", host.strip())
+    if told is None:
+        return False
+    name = (told[1] or told[2]).lower().rstrip(".")
+    try:
+        ip_address(name)
+    except ValueError:
+        return name == "localhost" or name in names
+    return True
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body, or None once it is known to be too large."""
+    most = REQUEST_KB * 1024
+    announced = Headers(scope=scope).get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > most:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > most:
+            return None
+        if not message.get("more_body", False):  # also where the other side has hung up
+            return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """`receive` for an app behind us: the body that was read, then whatever comes."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return next_message
+
+
+def _names_too_much(body: bytes) -> bool:
+    """Whether it names a session by more than an id."""
+    if b"session_hash" not in body:
+        return False
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return False  # Gradio refuses it
+    return isinstance(told, dict) and len(str(told.get("session_hash"))) > ID_CHARACTERS
+
+
+def _refusal(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"detail": sentence, "error": sentence}, status)
