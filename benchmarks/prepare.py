@@ -6,6 +6,7 @@ detail and the grain that enlarging lacks, and saved the way a camera does, with
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import resource
@@ -24,6 +25,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from core.pictures.decoder import Decoder  # noqa: E402
+from core.pictures.prepared import PreparedPictures  # noqa: E402
 from core.pictures.reference import Reference, prepare  # noqa: E402  (needs the line above when run as a script)
 
 NAMES = ("portrait", "cat", "coffee", "launch", "galaxies")
@@ -73,16 +76,41 @@ def one_megapixel(data: bytes) -> np.ndarray:
         return np.asarray(image.convert("L").resize((1155, 866), Image.Resampling.LANCZOS), dtype=np.float64)
 
 
-def seconds(photos: list[bytes], threads: int) -> float:
-    """The median time to prepare all the photographs, each round into a fresh folder."""
+def in_threads(photos: list[Path], threads: int) -> float:
+    """Seconds to prepare all the photographs inside this process, into a fresh folder."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
+        began = time.perf_counter()
+        list(pool.map(lambda numbered: prepare(numbered[1], numbered[0], Path(folder)), enumerate(photos, 1)))
+        return time.perf_counter() - began
 
-    def once() -> float:
-        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
+
+async def as_the_app(photos: list[Path], decoder: Decoder) -> tuple[float, float]:
+    """Seconds to prepare them as the app does, hashed and in processes of their own; and to be asked for them again."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = PreparedPictures(decoder, Path(folder))
+        taken = []
+        for _ in range(2):
             began = time.perf_counter()
-            list(pool.map(lambda numbered: prepare(numbered[1], numbered[0], Path(folder)), enumerate(photos, 1)))
-            return time.perf_counter() - began
+            await asyncio.gather(*(prepared.prepare(photo, number) for number, photo in enumerate(photos, 1)))
+            taken.append(time.perf_counter() - began)
+    return taken[0], taken[1]
 
-    return statistics.median(once() for _ in range(ROUNDS))
+
+def side_by_side(photos: list[Path]) -> None:
+    """The ways to prepare all the photographs by turns, so that what else the computer does is shared out fairly."""
+    decoder = Decoder()
+    began = time.perf_counter()
+    decoder.warm()
+    print(f"the app's processes are there after {time.perf_counter() - began:.2f} s")
+    rounds = [
+        (in_threads(photos, 1), in_threads(photos, THREADS), *asyncio.run(as_the_app(photos, decoder)))
+        for _ in range(ROUNDS)
+    ]
+    decoder.close()
+    ways = ("1 thread", f"{THREADS} threads", "the app's processes", "the app, the same once more")
+    for way, taken in zip(ways, zip(*rounds, strict=True), strict=True):
+        low, high = min(taken), max(taken)
+        print(f"all five, {way}: {statistics.median(taken):.3f} s ({low:.3f}-{high:.3f}), {ROUNDS} rounds by turns")
 
 
 def crowd(photos: Path) -> None:
@@ -123,10 +151,8 @@ def main(folder: Path) -> None:
     subprocess.run([sys.executable, __file__, "make", folder], check=True)
     print(f"{PEOPLE} people drop {len(NAMES)} photographs each at once, {THREADS} threads: ", end="", flush=True)
     subprocess.run([sys.executable, __file__, "crowd", folder], check=True)
+    side_by_side(sorted(folder.iterdir()))
     photos = {file.stem: file.read_bytes() for file in sorted(folder.iterdir())}
-    for threads in (1, THREADS):
-        taken = seconds(list(photos.values()), threads)
-        print(f"all five in {taken:.2f} s with {threads} thread(s), the median of {ROUNDS} rounds")
     with tempfile.TemporaryDirectory() as prepared:
         table(photos, Path(prepared))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,9 @@ from filelock import BaseFileLock, FileLock, Timeout
 from core.access.budget import Budget
 from core.errors import SettingsError
 from core.ledger.ledger import Ledger
-from core.pictures.reference import Reference, prepare
+from core.pictures.decoder import Decoder
+from core.pictures.prepared import PreparedPictures
+from core.pictures.reference import Reference
 from core.prompts.presets import Preset, load_presets
 from core.runs.runs import Runs
 from core.service.account import Account
@@ -39,7 +40,8 @@ class Backend:
         self.presets: Mapping[str, Preset] = load_presets(presets)
         self._lock = _held(settings.data_dir)
         self.references = settings.data_dir / "references"
-        self._preparing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare")
+        self.decoder = Decoder()
+        self._prepared = PreparedPictures(self.decoder, self.references)
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self.runs = Runs(
@@ -50,21 +52,23 @@ class Backend:
 
     def _own_account(self) -> Account:
         if self.settings.api_key:
-            return Account(
-                "host", "host", Client(self.settings.api_key, self.settings.base_url, rate_limiter=self._rate_limiter)
-            )
+            return Account("host", "host", self._client(self.settings.api_key))
         transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds))
-        return Account("sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport))
+        return Account(
+            "sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport, opener=self.decoder.open)
+        )
+
+    def _client(self, key: str) -> Client:
+        return Client(key, self.settings.base_url, rate_limiter=self._rate_limiter, opener=self.decoder.open)
 
     async def prepare(self, source: Path, number: int) -> Reference:
-        """`core.references.prepare` into this app's folder, in one of a few threads: decoding takes memory.
+        """`core.pictures.reference.prepare` into this app's folder, in a process that can be ended.
 
         Raises:
             ReferenceRejected: the picture can't be used.
-            KontextError: it can't be written.
+            KontextError: it can't be written, or not just now.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._preparing, prepare, source, number, self.references)
+        return await self._prepared.prepare(source, number)
 
     async def bring(self, key: str) -> tuple[Account, Decimal]:
         """An account for a visitor's own key, tried against the balance call; and that balance in USD.
@@ -72,7 +76,7 @@ class Backend:
         Raises:
             ServiceError: the service does not take the key, or can't be reached.
         """
-        client = Client(key, self.settings.base_url, rate_limiter=self._rate_limiter)
+        client = self._client(key)
         try:
             balance = await client.balance()
         except BaseException:
@@ -96,7 +100,7 @@ class Backend:
         """Stop watching; runs that wait are taken up at the next start."""
         await self.runs.aclose()
         await self.account.client.aclose()
-        self._preparing.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.decoder.close)
         self.ledger.close()
         self._lock.release()
 

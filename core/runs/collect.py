@@ -90,8 +90,6 @@ class Collector:
             return outcomes.lost(entry, number, "Something went wrong in the app itself.", outcomes.TAKE_UP)
 
     async def _picture(self, live: LivePrediction, output: str) -> Picture:
-        if not output.startswith(("https://", "http://")):
-            return await asyncio.to_thread(files.decode, output)
         until = self._runtime.clock() + self._runtime.timeouts.fetch
         while True:
             try:

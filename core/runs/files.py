@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,8 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from core.errors import LedgerError, ServiceBroken
-from core.pictures.output import Picture, open_picture
+from core.errors import LedgerError
 from core.pictures.reference import Reference
 
 FOLDER = "outputs"
@@ -48,19 +45,6 @@ def write(path: Path, data: bytes) -> None:
     _flush_folder(path.parent)
 
 
-def decode(output: str) -> Picture:
-    """A picture that came inside the answer, as base64.
-
-    Raises:
-        ServiceBroken: it is no whole picture.
-    """
-    try:
-        data = base64.b64decode(output.rpartition(",")[2], validate=True)
-    except (binascii.Error, ValueError):
-        data = b""
-    return open_picture(data) if data else _broken()
-
-
 def keep_reference(reference: Reference, folder: Path, number: int) -> Path:
     """The run's own hold on a reference, so that it can be restored for as long as the run is kept.
 
@@ -94,10 +78,6 @@ def keep_references(references: Sequence[Reference], folder: Path) -> tuple[Refe
 def remove(folder: Path, run_id: str) -> None:
     """Take away everything of a run that is on disk."""
     shutil.rmtree(folder_of(folder, run_id), ignore_errors=True)
-
-
-def _broken() -> Picture:
-    raise ServiceBroken("The picture inside the service's answer is damaged.", "Try again.", charged="yes")
 
 
 def _flush_folder(folder: Path) -> None:

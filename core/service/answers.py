@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 import unicodedata
@@ -34,6 +36,14 @@ def envelope(content: bytes, number: Callable[[str], Any]) -> Mapping[str, Any]:
     except (ValueError, ArithmeticError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def inline(output: str) -> bytes:
+    """A picture that came inside the answer, as base64 with or without a prefix; nothing where it is none."""
+    try:
+        return base64.b64decode(output.rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def words(message: Any, key: str) -> str:

@@ -22,7 +22,7 @@ import httpx
 import tenacity
 
 from core.errors import KeyRejected, RateLimited, ServiceBroken, ServiceError, Unreachable
-from core.pictures.output import Picture, open_picture
+from core.pictures.output import Picture, open_in_thread
 from core.pictures.reference import Reference
 from core.service import answers, faults
 from core.service.prediction import Prediction, parse
@@ -74,7 +74,8 @@ class Client:
     """The service's API for one key.
 
     `attempts` is how often a free call is made at most; `clock` tells the UTC time; `rate_limiter`, if any, is shared
-    by all clients of a process. What can go wrong is always a ServiceError or one of its kinds.
+    by all clients of a process. `opener` opens what is downloaded; an app that strangers use hands in `Decoder.open`,
+    which can be ended. What can go wrong is always a ServiceError or one of its kinds.
 
     Raises:
         KeyRejected: the key holds what no key can hold.
@@ -91,6 +92,7 @@ class Client:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         attempts: int = 6,
         rate_limiter: RateLimiter | None = None,
+        opener: Callable[[bytes], Awaitable[Picture]] = open_in_thread,
     ) -> None:
         self._key = _checked_key(api_key)
         self._base_url = base_url.rstrip("/")
@@ -99,6 +101,7 @@ class Client:
         self._clock = clock
         self._attempts = attempts
         self._rate_limiter = rate_limiter
+        self._open = opener
         # No header of the API is a default here: this client also speaks to storage hosts, which get no key.
         self._http = httpx.AsyncClient(
             transport=transport,
@@ -182,12 +185,15 @@ class Client:
             self._request, _Call("POST", "billings/search", read, body, exact=True, low_priority=True)
         )
 
-    async def download(self, url: str) -> Picture:
+    async def download(self, output: str) -> Picture:
         """Fetch an output, whole: a cut one is fetched anew, and it counts once it opens as a picture.
 
-        There is an output only of a completed prediction, so what fails here has been charged.
+        `output` as the prediction has it: a URL, or the picture itself in base64. There is an output only of a
+        completed prediction, so what fails here has been charged.
         """
-        return await self._repeat(self._download, url)
+        if output.startswith(("https://", "http://")):
+            return await self._repeat(self._download, output)
+        return await self._open(await asyncio.to_thread(answers.inline, output))
 
     # ---- one request
 
@@ -298,7 +304,7 @@ class Client:
         outcome = await _outcome(self._fetch(url, asked))
         if isinstance(outcome, Exception):
             raise outcome if isinstance(outcome, ServiceError) else faults.unanswered(outcome, asked)
-        return await asyncio.to_thread(open_picture, outcome)
+        return await self._open(outcome)
 
     async def _fetch(self, url: str, asked: faults.Asked) -> bytes:
         # Pictures don't shrink by compression, and without it the length that was announced can be checked.

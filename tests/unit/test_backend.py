@@ -14,7 +14,7 @@ from serving import Served, serving
 
 from core.backend import Backend
 from core.catalog.inputs import check
-from core.errors import BudgetError, KeyRejected, PresetError, SettingsError
+from core.errors import BudgetError, KeyRejected, KontextError, PresetError, SettingsError
 from core.ledger.run import Run
 from core.pictures.reference import prepare
 from core.settings import read
@@ -175,6 +175,37 @@ async def test_no_key_is_written_or_shown(opened: Open, served: Served) -> None:
     for key in (HOST_KEY, OWN_KEY):
         assert key not in shown
         assert key.encode() not in written
+
+
+async def test_the_same_picture_again_is_not_opened_again(opened: Open, tmp_path: Path) -> None:
+    """The same bytes under another name cost one hash; once their prepared picture is gone, they are opened anew."""
+    backend = await opened()
+    for name in ("one.png", "two.png", "three.png"):
+        Image.new("RGB", (96, 64), "navy" if name == "three.png" else "teal").save(tmp_path / name)
+    first = await backend.prepare(tmp_path / "one.png", 1)
+    backend.decoder.close()  # from here on nothing can be opened
+    assert await backend.prepare(tmp_path / "two.png", 3) == first
+    with pytest.raises(KontextError, match="closing"):
+        await backend.prepare(tmp_path / "three.png", 1)
+    first.path.unlink()
+    with pytest.raises(KontextError, match="closing"):
+        await backend.prepare(tmp_path / "one.png", 1)
+
+
+async def test_outputs_are_opened_where_that_can_be_ended(opened: Open, served: Served) -> None:
+    """Whoever pays, no picture of the service is opened in the app's own process."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
+    own, _ = await backend.bring(OWN_KEY)
+    sandbox = Backend(read({"KONTEXT_DATA_DIR": str(backend.settings.data_dir / "other")}, Path()), PRESETS)
+    backend.decoder.close()
+    sandbox.decoder.close()
+    try:
+        for account in (backend.account, own, sandbox.account):
+            with pytest.raises(KontextError, match="The app is closing"):
+                await account.client.download("AAAA")
+    finally:
+        await own.client.aclose()
+        await sandbox.aclose()
 
 
 async def test_runs_outlive_the_process(opened: Open) -> None:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from base64 import b64encode
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from core.errors import ServiceBroken
 from core.pictures.reference import Reference
 from core.runs import files
 
@@ -56,23 +52,6 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         files.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
-def test_base64(prefix: str) -> None:
-    """A picture inside an answer is decoded and opened; so is one with the prefix that nobody promised."""
-    file = BytesIO()
-    Image.new("RGB", (4, 3)).save(file, "PNG")
-    picture = files.decode(prefix + b64encode(file.getvalue()).decode())
-    assert (picture.format, picture.width, picture.height, picture.data) == ("png", 4, 3, file.getvalue())
-
-
-@pytest.mark.parametrize("text", ["", "!", "AAAA", "data:,", "é" * 8])
-def test_base64_of_nothing(text: str) -> None:
-    """What is no picture is said to be damaged, and was charged."""
-    with pytest.raises(ServiceBroken) as broken:
-        files.decode(text)
-    assert broken.value.charged == "yes"
 
 
 def test_a_reference_is_held(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import logging
@@ -494,6 +495,40 @@ async def test_downloads_side_by_side() -> None:
     async with asyncio.timeout(30):
         pictures = await asyncio.gather(*(client.download(f"https://cdn.example/{w}") for w in (16, 32, 48, 64)))
     assert [p.width for p in pictures] == [16, 32, 48, 64]
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
+async def test_a_picture_inside_the_answer(prefix: str) -> None:
+    """An output in base64 is opened without a request; so is one with the prefix that nobody promised."""
+    data = jpeg((32, 16))
+    picture = await speak(None).download(prefix + base64.b64encode(data).decode())
+    assert (picture.format, picture.width, picture.height, picture.data) == ("jpeg", 32, 16, data)
+
+
+@pytest.mark.parametrize("output", ["", "!", "AAAA", "data:,", "é" * 8, "ftp://cdn.example/1.png"])
+async def test_no_picture_inside_the_answer(output: str) -> None:
+    """What is no picture is said to be damaged, and was charged."""
+    with pytest.raises(ServiceBroken) as broken:
+        await speak(None).download(output)
+    assert broken.value.charged == "yes"
+
+
+async def test_an_output_is_opened_where_the_app_says() -> None:
+    """Whoever makes the client says how its downloads are opened; what that refuses for good is not fetched anew."""
+    requests: list[httpx.Request] = []
+
+    async def refuse(data: bytes) -> Picture:
+        raise ServiceError(f"{len(data)} bytes are too much.", charged="yes")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, content=b"123")
+
+    client = speak(httpx.MockTransport(answer), opener=refuse)
+    for output, size in (("https://cdn.example/1.png", 3), ("AAAA", 3)):
+        with pytest.raises(ServiceError, match=f"{size} bytes are too much"):
+            await client.download(output)
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"P6 1 1 255 rgb", jpeg()[:-300]])

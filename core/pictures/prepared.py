@@ -1,0 +1,59 @@
+"""Prepared pictures, remembered by the hash of the file that each was made from."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+from core.pictures.decoder import Decoder
+from core.pictures.reference import MAX_BYTES, Reference
+
+REMEMBERED = 2000  # pictures; a few hundred bytes each
+
+
+class PreparedPictures:
+    """The same bytes once more cost one hash, and nothing is opened for them."""
+
+    def __init__(self, decoder: Decoder, folder: Path) -> None:
+        self._decoder = decoder
+        self._folder = folder
+        self._known: OrderedDict[str, Reference] = OrderedDict()
+
+    async def prepare(self, source: Path, number: int) -> Reference:
+        """The prepared picture of a file, in the folder. Raises as `Decoder.prepare` does."""
+        original = await asyncio.to_thread(_hash, source)
+        known = self._known.get(original or "")
+        if known is not None and await asyncio.to_thread(_still_there, known.path):
+            return known
+        made = await self._decoder.prepare(source, number, self._folder)
+        if original:
+            self._remember(original, made)
+        return made
+
+    def _remember(self, original: str, made: Reference) -> None:
+        self._known[original] = made
+        self._known.move_to_end(original)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def _hash(source: Path) -> str | None:
+    """None for what `prepare` refuses before it reads it."""
+    try:
+        if source.stat().st_size > MAX_BYTES:
+            return None
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _still_there(path: Path) -> bool:
+    try:
+        os.utime(path)  # still in use, for whoever clears up by age
+    except OSError:
+        return False
+    return True
