@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import LedgerError
 from core.ledger import rows
-from core.ledger.record import Entry, Record
+from core.ledger.record import RESERVED, Entry, Record
 from core.ledger.run import FINISHED
 from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
 
@@ -133,7 +133,9 @@ class Ledger:
             connection.execute(change)
 
     def delete(self, run_id: str, now: datetime) -> None:
-        """Take what a run was about out of the ledger. Its money, and the ids that are taken, stay."""
+        """Take what a run was about out of the ledger. Its money, and the ids that are taken, stay; what waited to be
+        sent never will be, and costs nothing.
+        """
         emptied: dict[str, Any] = {
             "prompt": "",
             "preset": None,
@@ -143,9 +145,12 @@ class Ledger:
             "troubles": [],
         }
         bare: dict[str, Any] = {"payload": {}, "error": "", "outputs": [], "troubles": [], "answer": None}
+        never_sent = predictions.c.prediction_id.is_(None) & (predictions.c.status == RESERVED)
+        mine = predictions.c.run_id == run_id
         with self._write() as connection:
+            connection.execute(predictions.update().where(mine & never_sent).values(charge=Decimal(0)))
             connection.execute(runs.update().where(runs.c.id == run_id).values(deleted_at=now, **emptied))
-            connection.execute(predictions.update().where(predictions.c.run_id == run_id).values(bare))
+            connection.execute(predictions.update().where(mine).values(bare))
 
     # reading
 

@@ -14,7 +14,10 @@ from core.pictures.recipe import Recipe
 from core.pictures.reference import Reference
 from core.service.account import AccountKind
 
-State = Literal["preparing", "uploading", "submitting", "waiting", "downloading", "completed", "partial", "failed"]
+# "keyless" is never written down: unfinished, and the key that it was made with is not here.
+State = Literal[
+    "preparing", "uploading", "submitting", "waiting", "downloading", "keyless", "completed", "partial", "failed"
+]
 ChargeSource = Literal["estimate", "quote", "billing"]
 
 FINISHED: frozenset[State] = frozenset({"completed", "partial", "failed"})
@@ -104,6 +107,11 @@ class Run(Facts):
     @property
     def finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def keyless(self) -> bool:
+        """Whether it goes on only once the key that it was made with is here again."""
+        return self.state == "keyless"
 
     @property
     def resumable(self) -> bool:

@@ -15,6 +15,7 @@ from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Pred
 
 AGAIN = "Press Generate to try again."
 TAKE_UP = "Check again from the history: the service keeps it for 7 days."
+KEY_BACK = "It goes on once that key is here again. You can delete it, too; what it cost still counts."
 BROKEN = "Something went wrong in the app itself."
 _NOTHING = Decimal(0)
 
@@ -110,6 +111,13 @@ def lacking(entry: Entry, *, asked: int, made: int, flagged: Sequence[int]) -> t
 def lost(entry: Entry, number: int, reason: str, advice: str) -> Trouble:
     """A picture that was made, and could not be brought here."""
     return Trouble(f"Picture {number} is ready at the service but not here. {reason}", "yes", advice, entry.id)
+
+
+def keyless(record: Record) -> Trouble:
+    """The run goes no further without the key that it was made with."""
+    sent = any(entry.status != RESERVED and not entry.settled for entry in record.current)
+    free = record.facts.account_kind == "sandbox" or not sent
+    return Trouble("This run waits for the key that it was made with.", "no" if free else "unknown", KEY_BACK)
 
 
 def price_rose(quote: Decimal, estimate: Decimal) -> KontextError:

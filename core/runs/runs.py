@@ -39,7 +39,6 @@ __all__ = [
 ]
 
 
-WAITS_FOR_KEY = "This run goes on once the key that it was made with is here again."
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
 STILL_GOING = "This run still goes on."
@@ -199,7 +198,7 @@ class Runs:
         return self._spawn(record, account, self._flow.resume).snapshot()
 
     async def delete(self, visitor: str, run_id: str) -> None:
-        """Take a run out of the history, with its files; what it cost still counts.
+        """Take a run out of the history, with its files; what it cost, or may have cost, still counts.
 
         Raises:
             KontextError: it still goes on.
@@ -334,5 +333,8 @@ class Runs:
         live = self._live.get(record.facts.id)
         if live is not None:
             return live.snapshot()
-        comes = record.finished or record.facts.id in self._changing
-        return snapshot(record, self._runtime.clock(), notice="" if comes else WAITS_FOR_KEY)
+        now = self._runtime.clock()
+        if record.finished or record.facts.id in self._changing:
+            return snapshot(record, now)
+        waits = outcomes.keyless(record)
+        return snapshot(replace(record, troubles=(*record.troubles, waits)), now, state="keyless")

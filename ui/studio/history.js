@@ -22,13 +22,13 @@ function entry(run) {
   }, "Delete");
   return h("li", {},
     h("button", { type: "button", class: "thumbs", "aria-label": `Open the run: ${run.prompt.slice(0, 80)}`, onclick: () => trigger("open", { run: run.id }) },
-      run.pictures.length ? run.pictures.slice(0, 4).map((picture) => h("img", { src: picture.url, alt: "", loading: "lazy" })) : h("span", { class: "none" }, run.finished ? "no picture" : "running")),
+      run.pictures.length ? run.pictures.slice(0, 4).map((picture) => h("img", { src: picture.url, alt: "", loading: "lazy" })) : h("span", { class: "none" }, run.deletable ? "no picture" : "running")),
     h("div", { class: "what" },
       h("p", { class: "line" }, h("b", {}, run.state), h("span", {}, new Date(run.when).toLocaleString()), run.preset && h("span", {}, run.preset)),
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
       run.troubles.map((text) => h("p", { class: "trouble" }, text)),
-      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Reuse these settings"), run.pictures.length > 0 && act("archive", "Download all"), run.open && act("resume", "Check again"), run.finished && drop)));
+      h("div", { class: "acts" }, act("open", "Open"), act("restore", "Reuse these settings"), run.pictures.length > 0 && act("archive", "Download all"), run.open && act("resume", "Check again"), run.deletable && drop)));
 }
 
 function draw() {

@@ -9,11 +9,18 @@ from typing import Any
 import gradio as gr
 
 from core.catalog.variants import REGISTRY
-from core.ledger.run import Run
+from core.ledger.run import Run, State
 from ui.files import served
 from ui.studio.result import receipt
 
 _HERE = Path(__file__).parent
+
+_STATES: dict[State, str] = {
+    "completed": "Done",
+    "partial": "Partly done",
+    "failed": "Failed",
+    "keyless": "Waiting for its key",
+}
 
 
 class HistoryView(gr.HTML):
@@ -53,8 +60,9 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
         "prompt": run.prompt,
         "state": _state(run),
         "finished": run.finished,
+        "deletable": run.finished or run.keyless,
         "open": run.resumable,
-        "receipt": receipt(run) if run.finished else [REGISTRY[run.variant_id].name],
+        "receipt": receipt(run),
         "pictures": [served(output.path) for output in run.outputs],
         "troubles": list(dict.fromkeys(str(trouble) for trouble in run.troubles)),
     }
@@ -62,5 +70,6 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
 
 def _state(run: Run) -> str:
     if run.resumable:
-        return "Still running at the service"
-    return {"completed": "Done", "partial": "Partly done", "failed": "Failed"}.get(run.state, "Running")
+        made = all(prediction.status == "completed" for prediction in run.predictions if prediction.open)
+        return "Pictures to fetch" if made else "Still running at the service"
+    return _STATES.get(run.state, "Running")

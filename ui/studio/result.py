@@ -65,14 +65,14 @@ def view_of(run: Run) -> dict[str, Any]:
     variant = REGISTRY[run.variant_id]
     return {
         "id": run.id,
-        "finished": run.finished,
+        "finished": run.finished or run.keyless,
         "stages": _stages(run),
         "seconds": run.seconds,
         "expected_seconds": run.expected_seconds,
         "notice": run.notice,
         "shape": _shape(run),
         "one_seed": len(run.predictions) < 2,
-        "awaited": 0 if run.finished else run.pictures - len(run.outputs),
+        "awaited": 0 if run.finished or run.keyless else run.pictures - len(run.outputs),
         "pictures": [
             {
                 "number": output.number,
@@ -115,8 +115,10 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
 
 
 def receipt(run: Run) -> list[str]:
-    """A finished run in a line: variant, what it cost, time, seed."""
+    """A finished run in a line: variant, what it cost, time, seed; of any other, what is known: the variant."""
     variant = REGISTRY[run.variant_id]
+    if not run.finished:
+        return [variant.name]
     parts = [variant.name, *_cost(run), f"{run.seconds:.1f} s"]
     if run.seed is not None:
         parts.append(f"seed {run.seed}")

@@ -713,7 +713,7 @@ async def test_stopped_at_once(house: House) -> None:
     """Stopped when it is only just written down: it does not go, and nothing is sent."""
     pressing = asyncio.create_task(house.press())
     run = await just_written(house)
-    assert run.notice == ""
+    assert not run.keyless
     await house.runs.stop_waiting("ann", run.id)
     await pressing
     run = await house.end_of(run)
@@ -761,7 +761,7 @@ async def test_whoever_takes_it_up_may_leave(house: House) -> None:
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
         now = house.runs.get("ann", run.id)
-        assert now is not None and (now.resumable or not now.notice.startswith("This run goes on once"))
+        assert now is not None and (now.resumable or not now.keyless)
     house.time.going.set()
     run = await house.end_of(run)
     assert (run.state, len(run.outputs), house.wire.seen["submit"]) == ("completed", 1, 1)
@@ -881,7 +881,28 @@ async def test_an_unfinished_run_of_an_absent_key_waits(house: House) -> None:
     await house.until(run, submitted)
     await house.kill()
     (seen,) = [now async for now in house.runs.watch("ann", run.id)]
-    assert (seen.finished, "key" in seen.notice) == (False, True)
+    assert (seen.finished, seen.keyless) == (False, True)
+    assert [(t.happened, t.charged) for t in seen.troubles] == [
+        ("This run waits for the key that it was made with.", "unknown")
+    ]
+
+
+async def test_a_run_of_an_absent_key_can_be_deleted(house: House) -> None:
+    """What was sent stays counted, what had only waited in line is free, and the key that comes back takes nothing up.
+
+    With room for one, the second of two pictures was never sent.
+    """
+    await house.aclose()
+    house = House(house.folder, at_once=1)
+    house.time.going.clear()
+    run = await house.press("pro", 2)
+    await house.until(run, lambda now: any(p.id for p in now.predictions))
+    await house.kill()
+    assert house.spent() == Decimal("0.08")
+    await house.runs.delete("ann", run.id)
+    assert (house.runs.get("ann", run.id), house.spent()) == (None, Decimal("0.04"))
+    assert await house.runs.resume_all(house.account) == 0
+    await house.aclose()
 
 
 # money

@@ -275,6 +275,7 @@ def test_a_run_has_its_line_in_the_history(outputs: Made) -> None:
         "prompt": "make it red",
         "state": "Done",
         "finished": True,
+        "deletable": True,
         "open": False,
         "receipt": ["Pro", "Charged $0.08 (quoted price)", "17.3 s", "seed 4711"],
         "troubles": ["It broke. Nothing was charged. Try again."],
@@ -291,6 +292,7 @@ def test_a_run_that_goes_on_has_no_receipt_yet() -> None:
     ("state", "left", "words"),
     [
         ("waiting", False, "Running"),
+        ("keyless", False, "Waiting for its key"),
         ("completed", False, "Done"),
         ("partial", False, "Partly done"),
         ("failed", False, "Failed"),
@@ -300,9 +302,15 @@ def test_a_run_that_goes_on_has_no_receipt_yet() -> None:
 )
 def test_a_state_is_said_in_words(state: Any, left: bool, words: str) -> None:
     """A run that can be taken up says that, however it ended."""
-    run = replace(RUN, state=state, predictions=(replace(RUN.predictions[0], open=left),))
+    run = replace(RUN, state=state, predictions=(replace(RUN.predictions[0], status="processing", open=left),))
     (entry,) = history_of([run], {})["runs"]
     assert (entry["state"], entry["open"]) == (words, left)
+
+
+def test_a_run_whose_pictures_are_made_runs_nowhere() -> None:
+    """What is left of it is to fetch them, and it says so."""
+    (entry,) = history_of([replace(RUN, state="partial", predictions=(replace(RUN.predictions[0], open=True),))], {})["runs"]
+    assert (entry["state"], entry["open"]) == ("Pictures to fetch", True)
 
 
 def test_the_same_trouble_is_told_once_in_the_history() -> None:
@@ -310,6 +318,19 @@ def test_the_same_trouble_is_told_once_in_the_history() -> None:
     troubles = tuple(Trouble("It broke.", "no", "", id) for id in "abcd")
     (entry,) = history_of([replace(RUN, troubles=troubles)], {})["runs"]
     assert entry["troubles"] == ["It broke. Nothing was charged."]
+
+
+@pytest.mark.parametrize(("state", "deletable"), [("waiting", False), ("keyless", True), ("failed", True)])
+def test_what_does_not_go_on_can_be_deleted(state: Any, deletable: bool) -> None:
+    """A run that waits for a key that may never come back is no exception."""
+    (entry,) = history_of([replace(RUN, state=state)], {})["runs"]
+    assert entry["deletable"] is deletable
+
+
+def test_a_run_that_waits_for_its_key_is_shown_at_rest() -> None:
+    """No clock runs, nothing can be stopped, and no cost is made up."""
+    view = view_of(replace(RUN, state="keyless", charge=None, charge_source=None))
+    assert (view["finished"], view["awaited"], view["receipt"]) == (True, 0, ["Pro"])
 
 
 @pytest.mark.parametrize("preset", [None, "gone"])
