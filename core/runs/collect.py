@@ -77,7 +77,11 @@ class Collector:
         facts = live.run.facts
         try:
             picture = await live.unless_stopped(self._picture(live, output))
-            return await self._write(facts, entry, number, picture)
+            brought = await self._write(facts, entry, number, picture)
+            live.run.put(
+                replace(live.entry, outputs=(*live.entry.outputs, brought))
+            )  # seen while others are on the way
+            return brought
         except Stopped:
             return outcomes.lost(entry, number, STOPPED, outcomes.TAKE_UP)
         except KontextError as error:

@@ -584,18 +584,11 @@ async def _as_it_is(request: httpx.Request, forward: Forward) -> httpx.Response:
 
 async def test_stopped_while_downloading(house: House) -> None:
     """What has been fetched stays, the rest is said to be ready, paid and still to be had, and is had later."""
-    held, stuck = Held(), asyncio.Event()
-
-    async def all_but_the_first(request: httpx.Request, forward: Forward) -> httpx.Response:
-        if house.wire.seen["download"] > 1:
-            stuck.set()
-            return await held(request, forward)
-        return await forward(request)
-
-    house.wire.always["download"] = all_but_the_first
+    held = Held()
+    house.wire.faults["download"].append(_as_it_is)
+    house.wire.always["download"] = held
     run = await house.press("dev", 3)
-    await stuck.wait()
-    await calm_but(held)
+    await house.until(run, lambda now: len(now.outputs) == 1)
     await house.runs.stop_waiting("ann", run.id)
     run = await house.end_of(run)
     assert (run.state, run.resumable, run.charge, len(run.outputs)) == ("partial", True, Decimal("0.09"), 1)
