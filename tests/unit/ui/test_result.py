@@ -309,7 +309,9 @@ def test_a_state_is_said_in_words(state: Any, left: bool, words: str) -> None:
 
 def test_a_run_whose_pictures_are_made_runs_nowhere() -> None:
     """What is left of it is to fetch them, and it says so."""
-    (entry,) = history_of([replace(RUN, state="partial", predictions=(replace(RUN.predictions[0], open=True),))], {})["runs"]
+    (entry,) = history_of([replace(RUN, state="partial", predictions=(replace(RUN.predictions[0], open=True),))], {})[
+        "runs"
+    ]
     assert (entry["state"], entry["open"]) == ("Pictures to fetch", True)
 
 
