@@ -80,11 +80,14 @@ def serve(base_url: str, folder: Path) -> None:
 def card(folder: Path) -> dict[str, Any]:
     """A small reference, as the page holds it after a drop."""
     from core.pictures.reference import prepare
-    from ui.files import served
+    from core.pictures.served import ServedFiles
+    from ui.files import file_data
 
     picture = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(picture, "JPEG")
-    return {"image": served(prepare(picture.getvalue(), 1, folder / "references").path), "name": "a", "role": None}
+    shown = ServedFiles(folder).card(prepare(picture.getvalue(), 1, folder / "references"))
+    assert shown is not None
+    return {"image": file_data(shown.path), "name": "a", "role": None}
 
 
 def peak() -> float:

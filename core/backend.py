@@ -18,7 +18,8 @@ from core.errors import SettingsError
 from core.ledger.ledger import Ledger
 from core.pictures.decoder import Decoder
 from core.pictures.prepared import PreparedPictures
-from core.pictures.reference import Reference
+from core.pictures.reference import FOLDER, Reference
+from core.pictures.served import ServedFiles
 from core.prompts.presets import Preset, load_presets
 from core.runs.runs import Runs
 from core.service.account import Account
@@ -39,13 +40,19 @@ class Backend:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
         self._lock = _held(settings.data_dir)
-        self.references = settings.data_dir / "references"
+        self.references = settings.data_dir / FOLDER
+        self.served = ServedFiles(settings.data_dir)
         self.decoder = Decoder()
         self._prepared = PreparedPictures(self.decoder, self.references)
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self.runs = Runs(
-            self.ledger, settings.data_dir, budget=budget, at_once=settings.at_once, hosted=settings.hosted
+            self.ledger,
+            settings.data_dir,
+            budget=budget,
+            at_once=settings.at_once,
+            hosted=settings.hosted,
+            served=self.served,
         )
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()

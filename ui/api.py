@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,7 +17,8 @@ from core.catalog.variants import PICTURES
 from core.errors import InputError, KontextError, Problem
 from core.ledger.run import Run
 from core.pictures.reference import Reference
-from ui.files import served, uploaded
+from core.pictures.served import ServedFiles
+from ui.files import file_data, uploaded
 
 # Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
 API_VISITOR = "api"
@@ -53,7 +53,7 @@ class Api:
             )
         except KontextError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        return _answer(run)
+        return await asyncio.to_thread(_answer, run, self._backend.served)
 
     def estimate(self, variant_id: str, parameters: dict[str, Any] | None = None) -> float:
         """What a run with these parameters is expected to cost, in USD.
@@ -109,13 +109,14 @@ def _parameters(given: object) -> dict[str, Any]:
     raise InputError([Problem("parameters", 'The parameters must be an object such as {"seed": 7}.')])
 
 
-def _answer(run: Run) -> dict[str, Any]:
+def _answer(run: Run, served: ServedFiles) -> dict[str, Any]:
+    shown = [served.show(run.id, output.path) for output in run.outputs]
     # JSON has no decimals; a tenth of a cent survives the way through a float and back.
     return {
         "run_id": run.id,
         "status": run.state,
         "predictions": [{"id": p.id, "status": p.status, "seed": p.seed, "error": p.error} for p in run.predictions],
-        "outputs": [served(Path(output.path)) for output in run.outputs],
+        "outputs": [file_data(file) for file in shown if file],
         "estimate_usd": float(run.estimate),
         "charge_usd": float(run.charge if run.charge is not None else Decimal(0)),
         "seconds": run.seconds,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 KEPT_SECONDS = 24 * 3600  # what a run needs it keeps itself; a copy to show is made anew when it is asked for
@@ -22,19 +21,8 @@ def sweep(folder: Path, now: float) -> None:
                 path.unlink()
 
 
-def served(path: Path) -> dict[str, Any]:
-    """A file as the page shows it, byte for byte, by a URL that nobody guesses: it contains the content's hash."""
-    held = processing_utils.save_file_to_cache(path, get_upload_folder())
-    return file_data(Path(held))
-
-
-def served_bytes(data: bytes, name: str) -> dict[str, Any]:
-    """The same for bytes that are made to be downloaded, under a good name."""
-    return file_data(Path(processing_utils.save_bytes_to_cache(data, name, get_upload_folder())))
-
-
 def file_data(held: Path) -> dict[str, Any]:
-    """A file that already lies where Gradio serves from."""
+    """A file that lies where Gradio serves from, as the page takes it."""
     return {
         "path": str(held),
         "url": f"{gr.route_utils.API_PREFIX}/file={held}",

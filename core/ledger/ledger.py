@@ -5,6 +5,8 @@ Every method blocks for as long as the disk takes: from async code, call it in a
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 import sqlite3
 import threading
@@ -24,6 +26,9 @@ from core.ledger import rows
 from core.ledger.record import RESERVED, Entry, Record
 from core.ledger.run import FINISHED
 from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
+from core.pictures.reference import Reference
+
+log = logging.getLogger(__name__)
 
 Check = Callable[[Decimal, Decimal], None]  # (spent by all, spent by the visitor) since midnight; raises to refuse
 
@@ -132,9 +137,11 @@ class Ledger:
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
             connection.execute(change)
 
-    def delete(self, run_id: str, now: datetime) -> None:
-        """Take what a run was about out of the ledger. Its money, and the ids that are taken, stay; what waited to be
-        sent never will be, and costs nothing.
+    def delete(self, run_id: str, now: datetime) -> list[Reference]:
+        """Take what a run was about out of the ledger, and out of the bytes of its file.
+
+        Its money and the ids that are taken stay; what waited to be sent never will be, and costs nothing. Says which
+        references with the same bytes other kept runs have.
         """
         emptied: dict[str, Any] = {
             "prompt": "",
@@ -148,9 +155,16 @@ class Ledger:
         never_sent = predictions.c.prediction_id.is_(None) & (predictions.c.status == RESERVED)
         mine = predictions.c.run_id == run_id
         with self._write() as connection:
+            given = connection.execute(sa.select(runs.c.refs).where(runs.c.id == run_id)).scalar() or []
             connection.execute(predictions.update().where(mine & never_sent).values(charge=Decimal(0)))
             connection.execute(runs.update().where(runs.c.id == run_id).values(deleted_at=now, **emptied))
             connection.execute(predictions.update().where(mine).values(bare))
+            hashes = {row["sha256"] for row in given}
+            kept = self._references(connection, hashes)
+            gone = uploads.c.sha256.in_(hashes - {reference.sha256 for reference in kept})
+            connection.execute(uploads.delete().where(gone))
+        self._empty_log()
+        return kept
 
     # reading
 
@@ -251,12 +265,32 @@ class Ledger:
             found = connection.execute(chosen).mappings().all()
         return [rows.record(row, entries.get(row["id"], []), self.home) for row in found]
 
+    def _references(self, connection: sa.Connection, hashes: Iterable[str]) -> list[Reference]:
+        """Those of all kept runs that have one of these hashes."""
+        each = sa.func.json_each(runs.c.refs).table_valued("value")
+        which = _KEPT & sa.func.json_extract(each.c.value, "$.sha256").in_(list(hashes))
+        found = connection.execute(
+            sa.select(each.c.value).select_from(runs.join(each, sa.true())).where(which)
+        ).scalars()
+        return [rows.reference(json.loads(text), self.home) for text in found]
+
     def _insist_on_room(self) -> None:
         # SQLite may have room inside its own files on a disk that has none left for pictures.
         with _in_our_words():
             free = shutil.disk_usage(self.home).free
         if free < ROOM:
             raise LedgerError(*_FAULTS["SQLITE_FULL"])
+
+    def _empty_log(self) -> None:
+        """Bring what was written ahead into the file and cut the log off: what was deleted is in neither any more."""
+        with _in_our_words(), self._turn():
+            plain = self._engine.raw_connection()
+            try:
+                (busy, *_) = plain.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                plain.close()
+        if busy:
+            log.warning("ledger.db-wal could not be emptied: it is being read. The next deletion or the end does it.")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -284,7 +318,7 @@ class Ledger:
 def _on_connect(connection: Any, _record: Any) -> None:
     # The driver would begin transactions at moments of its own choosing; BEGIN is ours to say.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

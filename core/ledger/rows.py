@@ -62,7 +62,7 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
 
 
 def _facts(row: Mapping[Any, Any], home: Path) -> Facts:
-    references = tuple(_reference(given, home) for given in row["refs"])
+    references = tuple(reference(given, home) for given in row["refs"])
     return Facts(**{name: row[name] for name in _FACTS}, values=row["parameters"], references=references)
 
 
@@ -79,7 +79,7 @@ def _troubles(row: Mapping[Any, Any]) -> tuple[Trouble, ...]:
     return tuple(Trouble(**given) for given in row["troubles"])
 
 
-def _reference(given: Mapping[str, Any], home: Path) -> Reference:
+def reference(given: Mapping[str, Any], home: Path) -> Reference:
     # Older rows number them; the order says it.
     fields = {name: value for name, value in given.items() if name != "number"}
     card = fields.get("card")

@@ -21,6 +21,7 @@ from PIL.Image import Resampling, Transpose
 
 from core.errors import KontextError, ReferenceRejected
 
+FOLDER = "references"  # of the data folder
 LONG_EDGE = 1536  # px: the largest size any variant renders
 SHORT_EDGE = 16  # px: anything thinner shows nothing
 MAX_BYTES = 64_000_000
@@ -110,31 +111,10 @@ def prepare(source: Path | bytes, number: int, folder: Path) -> Reference:
     return Reference(path, sha256, media_type, *picture.size)
 
 
-def find(folder: Path, sha256: str) -> Reference | None:
-    """The reference of that hash that `prepare` left in the folder, or None."""
-    # The hash may come from anybody: nothing but a hash becomes part of a path.
-    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        return None
-    for suffix, media_type in ((".jpg", "image/jpeg"), (".png", "image/png")):
-        path = folder / (sha256 + suffix)
-        if path.is_file():
-            path.touch()  # still in use, for whoever clears up by age
-            with Image.open(path) as picture:
-                return Reference(path, sha256, media_type, *picture.size)
-    return None
-
-
-def adopt(path: Path, sha256: str, folder: Path) -> Reference | None:
-    """A prepared picture that lies elsewhere too, found or copied into this folder; None where it is gone."""
-    try:
-        return find(folder, sha256) or _copied(path, sha256, folder)
-    except OSError:
-        return None
-
-
-def _copied(path: Path, sha256: str, folder: Path) -> Reference | None:
-    _keep(path.read_bytes(), folder / (sha256 + path.suffix))
-    return find(folder, sha256)
+def discard(sha256: str, folder: Path) -> None:
+    """Take away what `prepare` left in the folder under that hash."""
+    for suffix in (".jpg", ".png"):
+        (folder / (sha256 + suffix)).unlink(missing_ok=True)
 
 
 def _bytes(source: Path | bytes, number: int) -> bytes:
@@ -261,6 +241,7 @@ def _encode(picture: Image.Image) -> tuple[bytes, str, str]:
 def _keep(data: bytes, path: Path) -> None:
     """Write under another name first, so that whoever finds `path` finds all of it."""
     if path.exists() and path.stat().st_size == len(data):
+        path.touch()  # in use, for whoever clears up by age
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)

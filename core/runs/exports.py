@@ -77,9 +77,14 @@ def receipt(run: Run, gone: Iterable[Output] = ()) -> str:
     table = "\n".join(f"{name + ':':<12}{value}" for name, value in rows.items())
     parts = [f"{APP}: receipt", table, f"Prompt:\n{run.prompt}", *_listed("References", _references(run))]
     parts += _listed("Predictions", map(_prediction_in_words, run.predictions))
-    lost = [f"Picture {output.number} is no longer on the app's disk." for output in gone]
+    lost = map(missing, gone)
     parts += _listed("What happened", [*map(str, run.troubles), *lost])
     return "\n\n".join(parts) + "\n"
+
+
+def missing(output: Output) -> str:
+    """Said of a picture whose file is gone."""
+    return f"Picture {output.number} is no longer on the app's disk."
 
 
 def receipts_csv(runs: Iterable[Run]) -> str:

@@ -16,8 +16,10 @@ from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Record, new_record, snapshot
-from core.ledger.run import FINISHED, Output, Run, RunPrediction, State, Trouble
+from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, State, Trouble
+from core.pictures import reference as prepared
 from core.pictures.reference import Reference
+from core.pictures.served import ServedFiles, receipts_of
 from core.runs import files, outcomes, recovery
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
@@ -69,9 +71,11 @@ class Runs:
         runtime: Runtime | None = None,
         at_once: int = AT_ONCE,
         hosted: bool = False,
+        served: ServedFiles | None = None,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
+        self._served = served or ServedFiles(folder)
         self._budget = budget
         self._runtime = runtime or Runtime()
         self._live: dict[str, LiveRun] = {}
@@ -198,7 +202,9 @@ class Runs:
         return self._spawn(record, account, self._flow.resume).snapshot()
 
     async def delete(self, visitor: str, run_id: str) -> None:
-        """Take a run out of the history, with its files; what it cost, or may have cost, still counts.
+        """Take a run out of the history, with its files and their addresses; what it cost, or may have, still counts.
+
+        A prepared reference goes too, unless another run that is kept uses the same bytes.
 
         Raises:
             KontextError: it still goes on.
@@ -209,11 +215,12 @@ class Runs:
         live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().finished:
             raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
-        if await asyncio.to_thread(self._ledger.find, visitor, run_id) is None:
+        record = await asyncio.to_thread(self._ledger.find, visitor, run_id)
+        if record is None:
             return
-        await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
+        kept = await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
         self._live.pop(run_id, None)
-        await asyncio.to_thread(files.remove, self._folder, run_id)
+        await asyncio.to_thread(self._clear, record.facts, kept)
 
     async def resume_all(self, account: Account) -> int:
         """Take up every unfinished run of that account; says how many."""
@@ -245,6 +252,18 @@ class Runs:
             live.leave()
 
     # inside
+
+    def _clear(self, facts: Facts, kept: Sequence[Reference]) -> None:
+        """Take everything of a deleted run off the disk; of its references what no `kept` one shares."""
+        # Files before their addresses: whoever makes one just now looks for its file once more.
+        files.remove(self._folder, facts.id)
+        self._served.forget(facts.id)
+        self._served.forget(receipts_of(facts.visitor))
+        for reference in facts.references:
+            if reference.card and reference.card not in {other.card for other in kept}:
+                self._served.remove_card(reference.card)
+            if reference.sha256 not in {other.sha256 for other in kept}:
+                prepared.discard(reference.sha256, self._folder / prepared.FOLDER)
 
     async def _exclusive(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do that to a run while nobody does anything else to it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import mimetypes
 import os
@@ -245,8 +246,8 @@ class Visit:
 
     def hashes(self) -> list[str]:
         """The hash of each card's prepared picture, in the order on the page."""
-        sources = [str(card.get_attribute("src")) for card in self.cards.all()]
-        return [source.rsplit("/", 1)[-1].partition(".")[0] for source in sources]
+        files = [Path(str(card.get_attribute("src")).partition("file=")[2]) for card in self.cards.all()]
+        return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
     def role(self, number: int) -> Locator:
         return self.page.get_by_role("combobox", name=f"Role of reference {number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -183,6 +184,51 @@ def test_nothing_is_kept_in_the_browser_but_an_id(browser: Browser, studio: Stud
         stored = visit.stored()
         assert set(stored) == {"kontext-visitor"}
         assert len(stored["kontext-visitor"]) < 300
+
+
+def test_a_hash_opens_nothing(browser: Browser, live: Studio) -> None:
+    """Any bytes uploaded under the hash of somebody's reference, put in a card's place: nothing is sent for them."""
+    with Visit(browser, live) as maker:
+        maker.open()
+        make_a_picture(maker, "A cat to be shared")
+        (row,) = live.rows("SELECT refs FROM runs WHERE prompt = 'A cat to be shared'")
+    name = f"{json.loads(row['refs'])[0]['sha256']}.jpg"
+    (junk,) = httpx.post(f"{live.url}/gradio_api/upload", files={"files": (name, b"any bytes")}).json()
+    runs = live.runs
+    with Visit(browser, live) as thief:
+        thief.open()
+        thief.drop(COFFEE)
+        expect(thief.cards).to_have_count(1)
+
+        def forge(route: Route) -> None:
+            body = route.request.post_data_json
+            for value in body["data"]:
+                if isinstance(value, list) and value and "image" in value[0]:
+                    value[0]["image"]["path"] = junk
+            route.continue_(post_data=body)
+
+        thief.page.route(re.compile("gradio_api/queue/join"), forge)
+        thief.prompt.fill("Show me what it was")
+        thief.generate()
+        expect(thief.result.get_by_role("alert")).to_contain_text("Reference 1 is no longer here.")
+    assert live.runs == runs
+
+
+def test_after_a_deletion_no_address_answers(visit: Visit) -> None:
+    """Every address that the page asked for, or was given to download from, while a run was made, shown and packed."""
+    make_a_picture(visit, "A cat to be deleted")
+    with visit.page.expect_download() as picture:
+        visit.result.get_by_role("link", name="Download").click()
+    with visit.page.expect_download() as packed:
+        visit.tab("History").get_by_role("button", name=re.compile("ZIP|Download all")).click()
+    addresses = {picture.value.url, packed.value.url, *(url for url in visit.requests if "/file=" in url)}
+    assert len(addresses) >= 4  # the card, the picture, the same with its recipe, the ZIP
+    assert all(httpx.get(url).status_code == 200 for url in addresses)
+    for name in ("Delete", re.compile("^Delete (for good|permanently)")):
+        visit.tab("History").get_by_role("button", name=name, exact=True).click()
+    expect(visit.tab("History")).to_contain_text("Your runs will be listed here")
+    assert [url for url in addresses if httpx.get(url).status_code == 200] == []
+    assert on_disk("A cat to be deleted", visit.studio.data) == []
 
 
 def test_a_forged_card_opens_nothing(studio: Studio, browser: Browser) -> None:

@@ -10,8 +10,9 @@ import gradio as gr
 
 from core.catalog.variants import REGISTRY
 from core.ledger.run import Run, State
-from ui.files import served
-from ui.studio.result import receipt
+from core.pictures.served import ServedFiles
+from ui.files import file_data
+from ui.studio.result import on_the_disk, receipt
 
 _HERE = Path(__file__).parent
 
@@ -46,12 +47,13 @@ class HistoryView(gr.HTML):
         """Nothing comes back from here: the page only shows it."""
 
 
-def history_of(runs: Sequence[Run], preset_names: dict[str, str]) -> dict[str, Any]:
-    """What the page shows of a visitor's runs."""
-    return {"runs": [_entry(run, preset_names) for run in runs]}
+def history_of(runs: Sequence[Run], preset_names: dict[str, str], served: ServedFiles) -> dict[str, Any]:
+    """What the page shows of a visitor's runs. Blocking: it gives their pictures their addresses."""
+    return {"runs": [_entry(run, preset_names, served) for run in runs]}
 
 
-def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
+def _entry(run: Run, preset_names: dict[str, str], served: ServedFiles) -> dict[str, Any]:
+    here, gone = on_the_disk(run, served)
     return {
         "id": run.id,
         "when": run.created_at.isoformat(),
@@ -63,8 +65,8 @@ def _entry(run: Run, preset_names: dict[str, str]) -> dict[str, Any]:
         "deletable": run.finished or run.keyless,
         "open": run.resumable,
         "receipt": receipt(run),
-        "pictures": [served(output.path) for output in run.outputs],
-        "troubles": list(dict.fromkeys(str(trouble) for trouble in run.troubles)),
+        "pictures": [file_data(file) for file in here.values()],
+        "troubles": list(dict.fromkeys([*map(str, run.troubles), *gone])),
     }
 
 

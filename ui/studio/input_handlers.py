@@ -15,14 +15,14 @@ from core.backend import Backend
 from core.catalog.inputs import check, parse_size, size_for
 from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REGISTRY, SEED, SIZE, Variant
 from core.errors import InputError, KontextError, ReferenceRejected
-from core.ledger.run import Run
+from core.ledger.run import Output, Run
 from core.pictures.recipe import Recipe, extract, to_json
-from core.pictures.reference import MAX_BYTES, Reference, adopt, find
+from core.pictures.reference import MAX_BYTES, Reference
 from core.prompts.compose import compose, suggest_roles
 from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber, reword
 from core.service.snippets import snippets
-from ui.files import served, uploaded
+from ui.files import file_data, uploaded
 from ui.studio.examples import Example
 from ui.studio.form import AUTO, OWN, Form
 from ui.studio.references import Card
@@ -38,7 +38,7 @@ class InputHandlers:
     def __init__(self, backend: Backend, examples: Mapping[str, Example]) -> None:
         self._prepare = backend.prepare
         self._presets = backend.presets
-        self._folder = backend.references
+        self._served = backend.served
         self._base_url = backend.settings.base_url
         self._examples = examples
 
@@ -46,12 +46,14 @@ class InputHandlers:
 
     async def prepare_reference(self, arrival: dict[str, Any]) -> dict[str, Any]:
         """For the gallery: one picture that arrived, prepared, or the sentence that refuses it."""
-        source = uploaded(arrival.get("path"))
+        source, number = uploaded(arrival.get("path")), arrival.get("number")
+        number = number if isinstance(number, int) else 1
         if source is None:
             return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
         try:
             recipe = await asyncio.to_thread(recipe_in, source)
-            reference = await self._prepare(source, int(arrival.get("number") or 1))
+            reference = await self._prepare(source, number)
+            shown = _there(await asyncio.to_thread(self._served.card, reference), number)
         except KontextError as error:
             name = str(arrival.get("name") or "")[:80]
             return {"refused": f"{name}: {error}" if name else str(error)}
@@ -60,27 +62,31 @@ class InputHandlers:
             # nothing else, that somebody may still look at, goes away with it.
             if source.name.startswith("drop-"):
                 source.unlink(missing_ok=True)
-        return {"image": served(reference.path), "recipe": to_json(recipe) if recipe else None}
+        return {"image": file_data(shown.path), "recipe": to_json(recipe) if recipe else None}
 
     def references(self, cards: Sequence[Card]) -> list[Reference]:
-        """The prepared pictures behind the cards. Raises ReferenceRejected for one that is gone."""
-        # Hashes travel in recipes, so a hash alone must open nothing: the card's own file has to be there.
-        shown = [uploaded(card.image.path) for card in cards]
-        found = [find(self._folder, path.stem) if path else None for path in shown]
+        """The prepared pictures behind the cards. Blocking. Raises ReferenceRejected for one that is gone."""
+        found = [self._served.reference(card.image.path) for card in cards]
         here = [_there(reference, number) for number, reference in enumerate(found, start=1)]
         return [replace(reference, role=card.role or None) for reference, card in zip(here, cards, strict=True)]
 
     def references_of(self, run: Run) -> list[Reference]:
-        """The references of an earlier run, to be sent again. Raises ReferenceRejected for one that is gone."""
+        """The references of an earlier run, to send again. Blocking. Raises ReferenceRejected for one that is gone."""
         return [
             _there(reference if reference.path.is_file() else None, number)
             for number, reference in enumerate(run.references, start=1)
         ]
 
-    async def use(self, picture: Path, cards: list[Card]) -> list[Card]:
+    async def use(self, run: Run, output: Output, cards: list[Card]) -> list[Card]:
         """The cards with a picture of a run as one more. Raises KontextError where it can't be used."""
-        reference = await self._prepare(picture, len(cards) + 1)
-        return [*cards, _card(reference, picture.name, None)]
+        number = len(cards) + 1
+        reference = await self._prepare(output.path, number)
+        shown = await asyncio.to_thread(self._served.card, reference, run.id)
+        return [*cards, _card(_there(shown, number), output.path.name)]
+
+    async def _ready(self, number: int, path: Path, role: str) -> Reference:
+        reference = await self._prepare(path, number)
+        return replace(_there(await asyncio.to_thread(self._served.card, reference), number), role=role)
 
     # Prompt -------------------------------------------------------------------------------------
 
@@ -160,12 +166,10 @@ class InputHandlers:
         chosen = self._examples.get(str(event.example))
         if chosen is None:
             return nothing_filled(flat)
-        references = [await self._prepare(path, n) for n, (path, _) in enumerate(chosen.references, start=1)]
-        roles = [role for _, role in chosen.references]
-        cards = [
-            _card(reference, path.name, role)
-            for reference, (path, role) in zip(references, chosen.references, strict=True)
-        ]
+        references = [await self._ready(n, path, role) for n, (path, role) in enumerate(chosen.references, start=1)]
+        roles = [reference.role for reference in references]
+        names = [path.name for path, _ in chosen.references]
+        cards = [_card(reference, name) for reference, name in zip(references, names, strict=True)]
         prompt = compose(self._presets[chosen.preset], roles, REGISTRY[chosen.variant_id].noun)
         hashes = tuple((reference.sha256, role) for reference, role in zip(references, roles, strict=True))
         recipe = Recipe(chosen.variant_id, prompt, {}, None, 1, chosen.preset, hashes)
@@ -178,18 +182,20 @@ class InputHandlers:
         """
         if recipe.variant_id not in REGISTRY:
             return nothing_filled(flat)
-        mine = {reference.sha256: reference.path for run in runs for reference in run.references}
-        found = [
-            adopt(mine[sha256], sha256, self._folder) if sha256 in mine else None for sha256, _ in recipe.references
-        ]
-        numbered = list(zip(found, recipe.references, strict=True))
-        cards = [_card(held, f"reference {n}", role) for n, (held, (_, role)) in enumerate(numbered, start=1) if held]
+        mine = {reference.sha256: (run.id, reference) for run in runs for reference in run.references}
+        found = [self._again(mine.get(sha256), role) for sha256, role in recipe.references]
+        cards = [_card(held, f"reference {n}") for n, held in enumerate(found, start=1) if held]
         if missing := found.count(None):
             gr.Info(f"References that are not among your runs any more: {missing}. Add them again.", title="Restored")
         numbers = iter(range(1, len(found) + 1))
         moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
         recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
         return self._filled(Form.read(flat), composed, recipe, cards)
+
+    def _again(self, mine: tuple[str, Reference] | None, role: str | None) -> Reference | None:
+        """A reference of the visitor's own run as a card, whose address goes with that run."""
+        shown = self._served.card(mine[1], mine[0]) if mine else None
+        return replace(shown, role=role) if shown else None
 
     def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card]) -> list[Update]:
         """The form set anew, in the order of `Form.flat`."""
@@ -256,8 +262,8 @@ def _there(found: Reference | None, number: int) -> Reference:
     return found
 
 
-def _card(reference: Reference, name: str, role: str | None) -> Card:
-    return Card(image=served(reference.path), name=name, role=role)  # type: ignore[arg-type]
+def _card(shown: Reference, name: str) -> Card:
+    return Card(image=file_data(shown.path), name=name, role=shown.role)  # type: ignore[arg-type]
 
 
 def _deal(preset: Preset | None) -> list[str]:

@@ -16,7 +16,9 @@ from core.catalog.variants import REGISTRY
 from core.errors import Charged, KontextError
 from core.ledger.run import Output, Run, Trouble
 from core.pictures.recipe import embed
-from ui.files import served, served_bytes
+from core.pictures.served import ServedFiles
+from core.runs.exports import missing
+from ui.files import file_data
 
 _HERE = Path(__file__).parent
 
@@ -60,9 +62,11 @@ class ResultView(gr.HTML):
         """Nothing comes back from here: the page only shows it."""
 
 
-def view_of(run: Run) -> dict[str, Any]:
-    """What the page shows of a run. Blocking: it copies pictures to where they are served from."""
-    variant = REGISTRY[run.variant_id]
+def view_of(run: Run, served: ServedFiles) -> dict[str, Any]:
+    """What the page shows of a run. Blocking: it gives its pictures their addresses."""
+    variant = REGISTRY.get(run.variant_id)
+    here, gone = on_the_disk(run, served)
+    lost = [Trouble(sentence, "yes", "") for sentence in gone]
     return {
         "id": run.id,
         "finished": run.finished or run.keyless,
@@ -76,26 +80,46 @@ def view_of(run: Run) -> dict[str, Any]:
         "pictures": [
             {
                 "number": output.number,
-                "image": served(output.path),
-                "with_recipe": _with_recipe(run, output) if run.finished else None,
+                "image": file_data(file),
+                "with_recipe": _with_recipe(run, output, served) if run.finished else None,
                 "name": output.path.name,
-                "alt": f"Picture {output.number} by {variant.name}: {run.prompt[:120]}",
+                "alt": f"Picture {output.number} by {variant_name(run)}: {run.prompt[:120]}",
                 "width": output.width,
                 "height": output.height,
                 "seed": output.seed,
             }
-            for output in run.outputs
+            for output, file in here.items()
         ],
-        "troubles": _troubles(run.troubles, free=run.account_kind == "sandbox"),
+        "troubles": _troubles([*run.troubles, *lost], free=run.account_kind == "sandbox"),
         "receipt": receipt(run),
         "resume": "Check again" if run.resumable else "",
-        "again": f"Run again · {sum_in_words(variant, run.pictures)}",
+        "again": f"Run again · {sum_in_words(variant, run.pictures)}" if variant else "",
     }
 
 
-def _with_recipe(run: Run, output: Output) -> dict[str, Any]:
-    """The same picture with the run's recipe in its metadata; not a pixel differs."""
-    return served_bytes(embed(output.path.read_bytes(), run.recipe), output.path.name)
+def on_the_disk(run: Run, served: ServedFiles) -> tuple[dict[Output, Path], list[str]]:
+    """Where the page finds each of its pictures, and a sentence for each that is gone."""
+    shown = {output: served.show(run.id, output.path) for output in run.outputs}
+    here = {output: file for output, file in shown.items() if file}
+    return here, [missing(output) for output in run.outputs if output not in here]
+
+
+def variant_name(run: Run) -> str:
+    """As the registry has it; the bare id of one that it no longer has."""
+    variant = REGISTRY.get(run.variant_id)
+    return variant.name if variant else run.variant_id
+
+
+def _with_recipe(run: Run, output: Output, served: ServedFiles) -> dict[str, Any] | None:
+    """The same picture with the run's recipe in its metadata; not a pixel differs. Made once."""
+    name = f"with-recipe/{output.path.name}"
+    try:
+        file = served.find(run.id, name) or served.put(
+            run.id, name, embed(output.path.read_bytes(), run.recipe), output.path
+        )
+    except OSError:
+        return None
+    return file_data(file) if file else None
 
 
 def view_of_refusal(error: KontextError) -> dict[str, Any]:
@@ -116,10 +140,9 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
 
 def receipt(run: Run) -> list[str]:
     """A finished run in a line: variant, what it cost, time, seed; of any other, what is known: the variant."""
-    variant = REGISTRY[run.variant_id]
     if not run.finished:
-        return [variant.name]
-    parts = [variant.name, *_cost(run), f"{run.seconds:.1f} s"]
+        return [variant_name(run)]
+    parts = [variant_name(run), *_cost(run), f"{run.seconds:.1f} s"]
     if run.seed is not None:
         parts.append(f"seed {run.seed}")
     return parts

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -23,9 +24,10 @@ from core.errors import KontextError
 from core.ledger.run import Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
+from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.service.account import Account
-from ui.files import served_bytes
+from ui.files import file_data
 from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
@@ -115,7 +117,7 @@ class RunHandlers:
         if self._backend.settings.hosted:
             return
         with suppress(KontextError, OSError):
-            inputs, references = self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
+            inputs, references = await self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
             self._runs.ahead(self._account(own, payer), inputs, references)
 
     async def again(
@@ -150,10 +152,10 @@ class RunHandlers:
         """A picture of a run becomes the next reference."""
         run = self._run(visitor, event)
         output = next((o for o in run.outputs if o.number == event.number), None) if run else None
-        if output is None:
+        if run is None or output is None:
             return gr.skip()
         try:
-            return await self._inputs.use(output.path, Form.read(flat).cards)
+            return await self._inputs.use(run, output, Form.read(flat).cards)
         except KontextError as error:
             raise gr.Error(str(error), title="Not added", print_exception=False) from None
 
@@ -174,7 +176,7 @@ class RunHandlers:
         """The run as it stands, and each time that it looks different."""
         shown: Seen = {}
         async for state in subscription.of(self._runs.watch(visitor, run_id)):
-            seen = await asyncio.to_thread(view_of, state)
+            seen = await asyncio.to_thread(view_of, state, self._backend.served)
             if subscription.over:  # made for nothing: it would hide what has taken its place
                 return
             if shown != {**seen, "seconds": shown.get("seconds")}:
@@ -184,20 +186,20 @@ class RunHandlers:
 
     async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
         _insist(visitor)
-        inputs, references = self._asked(form)
+        inputs, references = await self._asked(form)
         account = self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, form.preset)
 
-    def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
+    async def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
         variant = REGISTRY.get(form.variant_id)
         values = form.values(variant) if variant else {}
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
-        return inputs, self._inputs.references(form.cards)
+        return inputs, await asyncio.to_thread(self._inputs.references, form.cards)
 
     async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
-        references = self._inputs.references_of(old)
+        references = await asyncio.to_thread(self._inputs.references_of, old)
         account = self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset)
 
@@ -225,7 +227,7 @@ class RunHandlers:
     def history(self, visitor: str) -> dict[str, Any]:
         """The visitor's runs, newest first."""
         names = {preset.id: preset.name for preset in self._backend.presets.values()}
-        return history_of(self._runs.list_for(visitor) if _is_id(visitor) else [], names)
+        return history_of(self._runs.list_for(visitor) if _is_id(visitor) else [], names, self._backend.served)
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Take a run and its files out of the history."""
@@ -239,14 +241,16 @@ class RunHandlers:
     def archive(self, visitor: str, event: gr.EventData) -> Update:
         """A run as a ZIP, offered for download."""
         run = self._run(visitor, event)
-        if run is None:
+        if run is None or not run.outputs:
             return gr.skip()
-        return gr.update(offer=served_bytes(archive(run), f"kontext-{run.variant_id}-{run.id[:8]}.zip"))
+        name = f"kontext-{run.variant_id}-{run.id[:8]}.zip"
+        return _offer(self._backend.served.put(run.id, name, archive(run), run.outputs[0].path.parent))
 
     def receipts(self, visitor: str) -> Update:
         """Every receipt of the visitor as CSV, offered for download."""
         runs = self._runs.list_for(visitor) if _is_id(visitor) else []
-        return gr.update(offer=served_bytes(receipts_csv(runs).encode(), "kontext-receipts.csv"))
+        table, home = receipts_csv(runs).encode(), self._backend.settings.data_dir
+        return _offer(self._backend.served.put(receipts_of(visitor), "kontext-receipts.csv", table, home))
 
     async def recover(
         self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
@@ -267,6 +271,12 @@ class RunHandlers:
             return nothing_filled(flat)
         runs = self._runs.list_for(visitor) if _is_id(visitor) else []
         return self._inputs.restored(recipe, runs, composed, *flat)
+
+
+def _offer(file: Path | None) -> Update:
+    if file is None:
+        raise gr.Error("The file couldn't be made: its run is gone, or the app's disk is full.", print_exception=False)
+    return gr.update(offer=file_data(file))
 
 
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".

@@ -269,6 +269,37 @@ def test_holder_and_deletion(ledger: Ledger) -> None:
         assert not [line for line in file.iterdump() if "private owl" in line]
 
 
+def test_a_deletion_leaves_no_word_in_the_file(ledger: Ledger) -> None:
+    """Neither in the raw bytes of the file nor of what is written ahead of it, long texts included, from then on."""
+    told = "a private owl " * 1000
+    for id in ("before", "r", "after"):
+        run = record(id, prompt=told if id == "r" else "plain")
+        payload = {"prompt": run.facts.prompt}
+        ledger.add(replace(run, entries=(replace(run.entries[0], payload=payload, error=run.facts.prompt),)))
+    ledger.end(replace(record("r", prompt=told), troubles=(Trouble(told, "no", ""),)))
+
+    def raw() -> bytes:
+        return b"".join(file.read_bytes() for file in ledger.home.glob("ledger.db*"))
+
+    assert b"private owl" in raw()
+    ledger.delete("r", NOON)
+    assert b"private owl" not in raw() and b"plain" in raw()
+
+
+def test_a_deletion_knows_what_others_keep(ledger: Ledger, tmp_path: Path) -> None:
+    """Where another kept run has the same bytes it is named; an upload that nobody needs any more is forgotten."""
+    shared, alone = (Reference(tmp_path / f"{n}.jpg", n * 64, "image/jpeg", 4, 3, card=tmp_path / n) for n in "ab")
+    ledger.add(record("r", references=(shared, alone)))
+    ledger.add(record("other", visitor="bob", references=(shared,)))
+    ledger.add(record("gone", visitor="eve", references=(shared, alone)))
+    for reference in (shared, alone):
+        ledger.remember_upload("host", reference.sha256, "https://x.invalid", NOON)
+    assert len(ledger.delete("gone", NOON)) == 3
+    assert ledger.delete("r", NOON) == [shared]
+    assert ledger.uploaded("host", shared.sha256, NOON) and not ledger.uploaded("host", alone.sha256, NOON)
+    assert ledger.delete("other", NOON) == []
+
+
 # versions
 
 

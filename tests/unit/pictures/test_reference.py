@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from PIL.Image import Transpose
 
 from core.errors import KontextError, ReferenceRejected
-from core.pictures.reference import LONG_EDGE, MAX_BYTES, Reference, find, prepare
+from core.pictures.reference import LONG_EDGE, MAX_BYTES, Reference, discard, prepare
 
 ROOT = Path(__file__).resolve().parents[3]
 RED, GREEN, BLUE, YELLOW, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)
@@ -517,13 +517,9 @@ def test_broken_files_raise_nothing_but_a_refusal(
         assert max(made.width, made.height) <= LONG_EDGE
 
 
-def test_find_gives_back_what_prepare_left(tmp_path: Path) -> None:
-    """A prepared reference is found again by its hash alone, with its size and type."""
-    prepared = prepare(saved(quarters(), "JPEG"), 1, tmp_path)
-    assert find(tmp_path, prepared.sha256) == prepared
-
-
-@pytest.mark.parametrize("sha256", ["", "../secret", "0" * 64, "A" * 64])
-def test_find_knows_nothing_else(tmp_path: Path, sha256: str) -> None:
-    """A hash that was never prepared here, or is none, finds nothing."""
-    assert find(tmp_path, sha256) is None
+def test_what_was_prepared_can_be_discarded(tmp_path: Path) -> None:
+    """By its hash, and nothing else with it; a second time does no harm."""
+    one, other = (prepare(saved(noise(64, size), "PNG"), 1, tmp_path) for size in (48, 49))
+    for _ in range(2):
+        discard(one.sha256, tmp_path)
+    assert list(tmp_path.iterdir()) == [other.path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ from PIL import Image
 from core.backend import Backend
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError, ReferenceRejected
-from core.ledger.run import Run
+from core.ledger.run import Output, Run
 from core.prompts.compose import compose
 from core.settings import read
 from ui.studio.examples import load_examples
@@ -39,7 +40,7 @@ SKIP = gr.skip()
 
 @pytest.fixture
 def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "data" / "served"))
     backend = Backend(read({"KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path), HOME / "presets")
     yield backend
     anyio.run(backend.aclose)
@@ -80,7 +81,7 @@ def upload(folder: Path, colour: str = "teal", size: tuple[int, int] = (96, 64),
     """A picture as it lies after the browser has sent it."""
     file = folder / "picture.png"
     Image.new("RGB", size, colour).save(file)
-    return str(save_bytes_to_cache(file.read_bytes(), name, str(folder / "served")))
+    return str(save_bytes_to_cache(file.read_bytes(), name, get_upload_folder()))
 
 
 def filled(outputs: list[Any]) -> Form:
@@ -103,7 +104,8 @@ async def test_a_picture_that_arrives_is_prepared(handlers: InputHandlers, tmp_p
     assert not there(original)
     cards = [Card(image=answer["image"])]
     (reference,) = handlers.references(cards)
-    assert (reference.width, reference.height, reference.sha256) == (96, 64, Path(answer["image"]["path"]).stem)
+    assert (reference.width, reference.height) == (96, 64)
+    assert reference.sha256 == hashlib.sha256(reference.read()).hexdigest()
 
 
 async def test_a_picture_that_cannot_be_used_is_refused_by_name(handlers: InputHandlers, tmp_path: Path) -> None:
@@ -132,17 +134,18 @@ def test_a_card_whose_picture_is_gone_is_named(handlers: InputHandlers, name: st
     assert "is no longer here" in str(caught.value)
 
 
-async def test_a_picture_of_a_run_becomes_a_card(handlers: InputHandlers, tmp_path: Path) -> None:
+async def test_a_picture_of_a_run_becomes_a_card(handlers: InputHandlers, backend: Backend, tmp_path: Path) -> None:
     """The last one, with its name and no role; one that can't be opened is told of."""
     picture = tmp_path / "kontext-pro-1.png"
     Image.new("RGB", (64, 64), "red").save(picture)
     before = [card("a")]
-    *first, last = await handlers.use(picture, before)
+    run, output = await an_old_run(backend, tmp_path), Output(1, picture, 64, 64, 1, "a" * 32)
+    *first, last = await handlers.use(run, output, before)
     assert first == before
     assert (last.name, last.role) == ("kontext-pro-1.png", None)
     picture.write_text("no picture")
     with pytest.raises(KontextError):
-        await handlers.use(picture, before)
+        await handlers.use(run, output, before)
 
 
 # Presets ----------------------------------------------------------------------------------------------

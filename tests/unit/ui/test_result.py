@@ -16,6 +16,8 @@ from core.errors import InputError, Problem, SubmitUnknown
 from core.ledger.run import Output, Run, RunPrediction, Trouble
 from core.pictures.recipe import extract
 from core.pictures.reference import Reference
+from core.pictures.served import ServedFiles
+from core.runs.exports import archive, receipts_csv
 from ui.studio.history import history_of
 from ui.studio.result import receipt, view_of, view_of_refusal
 
@@ -54,9 +56,13 @@ Made = Callable[[int], tuple[Output, ...]]
 
 
 @pytest.fixture
-def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    """Pictures on disk, served from a folder of this test's own."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+def served(tmp_path: Path) -> ServedFiles:
+    return ServedFiles(tmp_path)
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Made:
+    """Pictures on disk."""
 
     def make(count: int) -> tuple[Output, ...]:
         found = []
@@ -121,18 +127,18 @@ def test_a_sandbox_receipt_never_says_charged(outputs: Made) -> None:
         ("partial", ["done", "done", "done"]),
     ],
 )
-def test_each_state_has_its_stage(state: Any, words: list[str]) -> None:
+def test_each_state_has_its_stage(state: Any, words: list[str], served: ServedFiles) -> None:
     """Three words for a person, whatever goes on inside."""
-    view = view_of(replace(RUN, state=state))
+    view = view_of(replace(RUN, state=state), served)
     assert [stage["name"] for stage in view["stages"]] == ["Uploading", "Generating", "Downloading"]
     assert [stage["state"] for stage in view["stages"]] == words
     assert view["finished"] is (state in ("completed", "partial"))
 
 
-def test_each_picture_is_shown_as_it_is(outputs: Made) -> None:
+def test_each_picture_is_shown_as_it_is(outputs: Made, served: ServedFiles) -> None:
     """By a URL of a copy that is the same byte for byte; with its number, its seed, and words for who can't see it."""
     made = outputs(2)
-    first, second = view_of(replace(RUN, outputs=made))["pictures"]
+    first, second = view_of(replace(RUN, outputs=made), served)["pictures"]
     assert (first["number"], first["seed"], second["number"], second["seed"]) == (1, 4711, 2, 4712)
     assert (first["width"], first["height"], first["name"]) == (640, 480, "kontext-pro-1.png")
     assert first["alt"] == "Picture 1 by Pro: make it red"
@@ -141,27 +147,29 @@ def test_each_picture_is_shown_as_it_is(outputs: Made) -> None:
     assert str(held) in first["image"]["url"]
 
 
-def test_a_picture_can_be_had_with_its_recipe(outputs: Made) -> None:
+def test_a_picture_can_be_had_with_its_recipe(outputs: Made, served: ServedFiles) -> None:
     """Once the run has finished: the same picture under the same name, with the inputs in its metadata."""
     run = replace(RUN, outputs=outputs(1))
-    (shown,) = view_of(run)["pictures"]
+    (shown,) = view_of(run, served)["pictures"]
     held = Path(shown["with_recipe"]["path"])
     assert held.name == "kontext-pro-1.png"
     assert extract(held.read_bytes()) == run.recipe
     assert Image.open(held).tobytes() == Image.open(run.outputs[0].path).tobytes()
-    assert view_of(replace(run, state="downloading"))["pictures"][0]["with_recipe"] is None
+    assert view_of(replace(run, state="downloading"), served)["pictures"][0]["with_recipe"] is None
 
 
-def test_a_long_prompt_is_cut_in_the_alternative_text(outputs: Made) -> None:
+def test_a_long_prompt_is_cut_in_the_alternative_text(outputs: Made, served: ServedFiles) -> None:
     """A screen reader is not made to read a page."""
-    view = view_of(replace(RUN, prompt="x" * 5000, outputs=outputs(1)))
+    view = view_of(replace(RUN, prompt="x" * 5000, outputs=outputs(1)), served)
     assert len(view["pictures"][0]["alt"]) < 200
 
 
 @pytest.mark.parametrize(("state", "made", "awaited"), [("waiting", 0, 2), ("waiting", 1, 1), ("partial", 1, 0)])
-def test_a_place_is_kept_for_what_is_to_come(outputs: Made, state: Any, made: int, awaited: int) -> None:
+def test_a_place_is_kept_for_what_is_to_come(
+    outputs: Made, state: Any, made: int, awaited: int, served: ServedFiles
+) -> None:
     """As long as the run goes on, and no longer."""
-    assert view_of(replace(RUN, state=state, outputs=outputs(made)))["awaited"] == awaited
+    assert view_of(replace(RUN, state=state, outputs=outputs(made)), served)["awaited"] == awaited
 
 
 @pytest.mark.parametrize(
@@ -174,47 +182,47 @@ def test_a_place_is_kept_for_what_is_to_come(outputs: Made, state: Any, made: in
         ({}, (), "1/1"),
     ],
 )
-def test_the_place_has_the_shape_that_is_awaited(values: Any, references: Any, shape: str) -> None:
+def test_the_place_has_the_shape_that_is_awaited(values: Any, references: Any, shape: str, served: ServedFiles) -> None:
     """As asked for, else like the first reference whose size is known."""
     held = tuple(Reference(Path("c.jpg"), "c" * 64, "image/jpeg", *size) for size in references)
-    assert view_of(replace(RUN, values=values, references=held))["shape"] == shape
+    assert view_of(replace(RUN, values=values, references=held), served)["shape"] == shape
 
 
-def test_one_prediction_has_one_seed_to_show() -> None:
+def test_one_prediction_has_one_seed_to_show(served: ServedFiles) -> None:
     """Pictures of several predictions have a seed each, those of one share it."""
-    assert not view_of(RUN)["one_seed"]
-    assert view_of(replace(RUN, predictions=RUN.predictions[:1]))["one_seed"]
+    assert not view_of(RUN, served)["one_seed"]
+    assert view_of(replace(RUN, predictions=RUN.predictions[:1]), served)["one_seed"]
 
 
-def test_running_again_says_its_price() -> None:
+def test_running_again_says_its_price(served: ServedFiles) -> None:
     """The button that spends says what it spends."""
-    assert view_of(RUN)["again"] == "Run again · 2 × $0.04 = $0.08"
-    assert view_of(replace(RUN, variant_id="ultra-fast", pictures=1))["again"] == "Run again · $0.025"
+    assert view_of(RUN, served)["again"] == "Run again · 2 × $0.04 = $0.08"
+    assert view_of(replace(RUN, variant_id="ultra-fast", pictures=1), served)["again"] == "Run again · $0.025"
 
 
 @pytest.mark.parametrize(
     ("charged", "words"),
     [("no", "No, nothing was charged."), ("yes", "Yes, it was charged."), ("unknown", "Not known yet.")],
 )
-def test_a_trouble_has_its_three_facts(charged: Any, words: str) -> None:
+def test_a_trouble_has_its_three_facts(charged: Any, words: str, served: ServedFiles) -> None:
     """What happened, whether it was charged, what to do; and the id to copy."""
     trouble = Trouble("It broke.", charged, "Try again.", "d" * 32)
     facts = {"happened": "It broke.", "charged": words, "advice": "Try again.", "prediction_ids": ["d" * 32]}
-    assert view_of(replace(RUN, state="failed", troubles=(trouble,)))["troubles"] == [facts]
+    assert view_of(replace(RUN, state="failed", troubles=(trouble,)), served)["troubles"] == [facts]
 
 
-def test_the_same_trouble_is_told_once() -> None:
+def test_the_same_trouble_is_told_once(served: ServedFiles) -> None:
     """With the ids of all that it befell; another trouble is told beside it."""
     same = [Trouble("It broke.", "no", "Try again.", id) for id in ("a", "b", None)]
     other = Trouble("It broke.", "yes", "Try again.", "c")
-    told = view_of(replace(RUN, state="failed", troubles=(*same, other)))["troubles"]
+    told = view_of(replace(RUN, state="failed", troubles=(*same, other)), served)["troubles"]
     assert [(trouble["prediction_ids"], trouble["charged"][:3]) for trouble in told] == [
         (["a", "b"], "No,"),
         (["c"], "Yes"),
     ]
 
 
-def test_a_trouble_in_the_sandbox_never_cost_anything() -> None:
+def test_a_trouble_in_the_sandbox_never_cost_anything(served: ServedFiles) -> None:
     """It says so first, and then what would be true of the service."""
     run = replace(
         RUN,
@@ -223,15 +231,15 @@ def test_a_trouble_in_the_sandbox_never_cost_anything() -> None:
         state="failed",
         troubles=(Trouble("It broke.", "unknown", ""),),
     )
-    (trouble,) = view_of(run)["troubles"]
+    (trouble,) = view_of(run, served)["troubles"]
     assert trouble["charged"] == "Free (practice). Whether a real run would be charged isn't known."
 
 
-def test_a_run_that_can_be_taken_up_offers_it() -> None:
+def test_a_run_that_can_be_taken_up_offers_it(served: ServedFiles) -> None:
     """Only where something may still be had."""
     left = replace(RUN.predictions[0], open=True)
-    assert view_of(replace(RUN, state="failed", predictions=(left,)))["resume"] == "Check again"
-    assert view_of(RUN)["resume"] == ""
+    assert view_of(replace(RUN, state="failed", predictions=(left,)), served)["resume"] == "Check again"
+    assert view_of(RUN, served)["resume"] == ""
 
 
 def test_a_refusal_is_shown_like_a_run_that_ended() -> None:
@@ -248,10 +256,10 @@ def test_a_refusal_is_shown_like_a_run_that_ended() -> None:
     assert (view["finished"], view["pictures"], view["receipt"], view["again"]) == (True, [], [], "")
 
 
-def test_a_refusal_has_all_that_a_run_has(outputs: Made) -> None:
+def test_a_refusal_has_all_that_a_run_has(outputs: Made, served: ServedFiles) -> None:
     """The page reads both alike; what a refusal leaves out is only what there is no run for."""
     known = {"seconds", "expected_seconds", "shape", "one_seed"}
-    assert view_of(RUN).keys() - view_of_refusal(InputError([])).keys() == known
+    assert view_of(RUN, served).keys() - view_of_refusal(InputError([])).keys() == known
 
 
 def test_a_refusal_that_may_have_cost_says_so() -> None:
@@ -262,10 +270,10 @@ def test_a_refusal_that_may_have_cost_says_so() -> None:
 # The history ------------------------------------------------------------------------------------------
 
 
-def test_a_run_has_its_line_in_the_history(outputs: Made) -> None:
+def test_a_run_has_its_line_in_the_history(outputs: Made, served: ServedFiles) -> None:
     """When, what, in which words, how it ended and what it cost."""
     trouble = Trouble("It broke.", "no", "Try again.")
-    (entry,) = history_of([replace(RUN, outputs=outputs(1), troubles=(trouble,))], {"poster": "Poster"})["runs"]
+    (entry,) = history_of([replace(RUN, outputs=outputs(1), troubles=(trouble,))], {"poster": "Poster"}, served)["runs"]
     assert entry.pop("pictures")[0]["orig_name"] == "kontext-pro-1.png"
     assert entry == {
         "id": "r1",
@@ -282,9 +290,9 @@ def test_a_run_has_its_line_in_the_history(outputs: Made) -> None:
     }
 
 
-def test_a_run_that_goes_on_has_no_receipt_yet() -> None:
+def test_a_run_that_goes_on_has_no_receipt_yet(served: ServedFiles) -> None:
     """Only the variant's name: its time and its cost are not final."""
-    (entry,) = history_of([replace(RUN, state="waiting")], {})["runs"]
+    (entry,) = history_of([replace(RUN, state="waiting")], {}, served)["runs"]
     assert (entry["receipt"], entry["finished"], entry["open"]) == (["Pro"], False, False)
 
 
@@ -300,49 +308,75 @@ def test_a_run_that_goes_on_has_no_receipt_yet() -> None:
         ("partial", True, "Still running at the service"),
     ],
 )
-def test_a_state_is_said_in_words(state: Any, left: bool, words: str) -> None:
+def test_a_state_is_said_in_words(state: Any, left: bool, words: str, served: ServedFiles) -> None:
     """A run that can be taken up says that, however it ended."""
     run = replace(RUN, state=state, predictions=(replace(RUN.predictions[0], status="processing", open=left),))
-    (entry,) = history_of([run], {})["runs"]
+    (entry,) = history_of([run], {}, served)["runs"]
     assert (entry["state"], entry["open"]) == (words, left)
 
 
-def test_a_run_whose_pictures_are_made_runs_nowhere() -> None:
+def test_a_run_whose_pictures_are_made_runs_nowhere(served: ServedFiles) -> None:
     """What is left of it is to fetch them, and it says so."""
-    (entry,) = history_of([replace(RUN, state="partial", predictions=(replace(RUN.predictions[0], open=True),))], {})[
-        "runs"
-    ]
+    run = replace(RUN, state="partial", predictions=(replace(RUN.predictions[0], open=True),))
+    (entry,) = history_of([run], {}, served)["runs"]
     assert (entry["state"], entry["open"]) == ("Pictures to fetch", True)
 
 
-def test_the_same_trouble_is_told_once_in_the_history() -> None:
+def test_the_same_trouble_is_told_once_in_the_history(served: ServedFiles) -> None:
     """Four predictions that broke alike are one sentence."""
     troubles = tuple(Trouble("It broke.", "no", "", id) for id in "abcd")
-    (entry,) = history_of([replace(RUN, troubles=troubles)], {})["runs"]
+    (entry,) = history_of([replace(RUN, troubles=troubles)], {}, served)["runs"]
     assert entry["troubles"] == ["It broke. Nothing was charged."]
 
 
 @pytest.mark.parametrize(("state", "deletable"), [("waiting", False), ("keyless", True), ("failed", True)])
-def test_what_does_not_go_on_can_be_deleted(state: Any, deletable: bool) -> None:
+def test_what_does_not_go_on_can_be_deleted(state: Any, deletable: bool, served: ServedFiles) -> None:
     """A run that waits for a key that may never come back is no exception."""
-    (entry,) = history_of([replace(RUN, state=state)], {})["runs"]
+    (entry,) = history_of([replace(RUN, state=state)], {}, served)["runs"]
     assert entry["deletable"] is deletable
 
 
-def test_a_run_that_waits_for_its_key_is_shown_at_rest() -> None:
+def test_a_run_that_waits_for_its_key_is_shown_at_rest(served: ServedFiles) -> None:
     """No clock runs, nothing can be stopped, and no cost is made up."""
-    view = view_of(replace(RUN, state="keyless", charge=None, charge_source=None))
+    view = view_of(replace(RUN, state="keyless", charge=None, charge_source=None), served)
     assert (view["finished"], view["awaited"], view["receipt"]) == (True, 0, ["Pro"])
 
 
 @pytest.mark.parametrize("preset", [None, "gone"])
-def test_a_preset_without_a_name_is_left_out(preset: str | None) -> None:
+def test_a_preset_without_a_name_is_left_out(preset: str | None, served: ServedFiles) -> None:
     """None was chosen, or its file is gone since."""
-    (entry,) = history_of([replace(RUN, preset=preset)], {"poster": "Poster"})["runs"]
+    (entry,) = history_of([replace(RUN, preset=preset)], {"poster": "Poster"}, served)["runs"]
     assert entry["preset"] == ""
 
 
-def test_the_history_keeps_the_order() -> None:
+def test_the_history_keeps_the_order(served: ServedFiles) -> None:
     """As the runs are handed over: newest first."""
     runs = [replace(RUN, id=str(number)) for number in range(3)]
-    assert [entry["id"] for entry in history_of(runs, {})["runs"]] == ["0", "1", "2"]
+    assert [entry["id"] for entry in history_of(runs, {}, served)["runs"]] == ["0", "1", "2"]
+
+
+# What is not there any more ---------------------------------------------------------------------------
+
+
+def test_a_picture_that_is_gone_is_one_run_s_trouble(outputs: Made, served: ServedFiles) -> None:
+    """The run is shown with what is left of it and says which one is missing; other runs are shown as ever."""
+    one = replace(RUN, outputs=outputs(2))
+    one.outputs[1].path.unlink()
+    lost = "Picture 2 is no longer on the app's disk."
+    view = view_of(one, served)
+    assert [picture["number"] for picture in view["pictures"]] == [1]
+    assert [trouble["happened"] for trouble in view["troubles"]] == [lost]
+    first, second = history_of([one, replace(RUN, outputs=one.outputs[:1])], {}, served)["runs"]
+    assert (len(first["pictures"]), first["troubles"]) == (1, [lost])
+    assert (len(second["pictures"]), second["troubles"]) == (1, [])
+
+
+def test_a_run_of_a_variant_that_is_gone_stays_readable(outputs: Made, served: ServedFiles) -> None:
+    """By the id that it had, in the result, the history, the ZIP and the table; it can't be run again."""
+    run = replace(RUN, variant_id="schnell", outputs=outputs(1))
+    view = view_of(run, served)
+    assert (view["receipt"][0], view["again"], len(view["pictures"])) == ("schnell", "", 1)
+    for state in ("completed", "waiting"):
+        (entry,) = history_of([replace(run, state=state)], {}, served)["runs"]
+        assert entry["receipt"][0] == "schnell"
+    assert b"schnell" in archive(run) and "schnell" in receipts_csv([run])

@@ -11,12 +11,15 @@ import gradio as gr
 import pytest
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 from PIL import Image
 from running import calm
 from serving import Served, serving
 
 from core.backend import Backend
 from core.catalog.variants import REFERENCE_LIMIT
+from core.ledger.run import Run
+from core.pictures.recipe import Recipe, to_json
 from core.service.account import Account
 from core.settings import read
 from ui.studio.form import AUTO, Form, plain_parameters
@@ -51,14 +54,22 @@ def service(running: Served) -> Served:
 class Desk:
     """A page's handlers over a backend of their own, with one reference on the table."""
 
-    def __init__(self, backend: Backend, service: Served, card: Card) -> None:
-        self.backend, self.service, self.card = backend, service, card
+    card: Card
+
+    def __init__(self, backend: Backend, service: Served, photograph: bytes) -> None:
+        self.backend, self.service, self.photograph = backend, service, photograph
         self.handlers = RunHandlers(backend, InputHandlers(backend, {}))
 
     def form(self, *cards: Card, **changes: Any) -> list[Any]:
         whole = {"preset": None, "fields": [""], "prompt": WORDS, "variant_id": "pro", "pictures": 1, "shape": AUTO}
         whole |= {"width": None, "height": None, "parameters": DEFAULTS, **changes}
         return Form(cards=list(cards or [self.card]), **whole).flat()  # type: ignore[arg-type]
+
+    async def arrive(self) -> Card:
+        """The same photograph once more, dropped by somebody."""
+        source = save_bytes_to_cache(self.photograph, "drop-2.png", get_upload_folder())
+        answer = await InputHandlers(self.backend, {}).prepare_reference({"path": source})
+        return Card(image=answer["image"])
 
     async def ahead(self, own: Account | None, payer: str, *flat: Any) -> list[str]:
         """What the service was asked for until nothing goes on any more."""
@@ -81,7 +92,7 @@ ALL = ["media/uploads", "model/price", "put"]
 @pytest.fixture
 async def sit(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sit]:
     """Opens an app with these settings, pointed at the service."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "data" / "served"))
     async with AsyncExitStack() as stack:
 
         async def sit(**environment: str) -> Desk:
@@ -90,9 +101,9 @@ async def sit(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             stack.push_async_callback(backend.aclose)
             picture = tmp_path / "picture.png"
             Image.new("RGB", (96, 64), "teal").save(picture)
-            source = save_bytes_to_cache(picture.read_bytes(), "drop-1.png", str(tmp_path / "served"))
-            answer = await InputHandlers(backend, {}).prepare_reference({"path": source})
-            return Desk(backend, service, Card(image=answer["image"]))
+            desk = Desk(backend, service, picture.read_bytes())
+            desk.card = await desk.arrive()
+            return desk
 
         yield sit
 
@@ -155,3 +166,140 @@ async def test_what_can_t_be_sent_is_left_to_the_press(sit: Sit) -> None:
     for cards in tables:
         flat = desk.form()
         assert await desk.ahead(None, "host", cards, *flat[1:]) == []
+
+
+# Doors ------------------------------------------------------------------------------------------------
+
+MAKER, THIEF = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+COPIES = pytest.mark.parametrize(
+    "environment",
+    [{**HOST, **HOSTED}, HOST, {"KONTEXT_SANDBOX_SECONDS": "0"}],
+    ids=["hosted", "own computer", "sandbox"],
+)
+
+
+def payer(desk: Desk) -> str:
+    return desk.backend.account.kind
+
+
+async def press(desk: Desk, visitor: str, *cards: Card, **form: Any) -> dict[str, Any]:
+    pressed = desk.handlers.generate(gr.Request(), visitor, None, payer(desk), *desk.form(*cards, **form))
+    return [view async for view in pressed][-1]
+
+
+def event(**data: Any) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def the_run(desk: Desk, visitor: str = MAKER) -> Run:
+    (run,) = desk.backend.runs.list_for(visitor)
+    return run
+
+
+def restored(desk: Desk, visitor: str, recipe: Recipe) -> list[Card]:
+    filled = desk.handlers.restore_recipe(visitor, "", event(recipe=to_json(recipe)), *desk.form())
+    return list(filled[0].get("value") or []) if isinstance(filled[0], dict) else []
+
+
+def there(files: list[str]) -> list[str]:
+    return [file for file in files if Path(file).is_file()]
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+@COPIES
+@pytest.mark.parametrize("deleted", [False, True], ids=["kept", "deleted by its maker"])
+async def test_a_hash_opens_nothing(sit: Sit, environment: dict[str, str], deleted: bool) -> None:
+    """Whoever has a shared picture knows the hashes of its references. Any bytes uploaded under such a name are no
+    card: nothing is sent, no run is made, and the recipe gives back nothing of another visitor's.
+    """
+    desk = await sit(**environment)
+    assert (await press(desk, MAKER))["pictures"]
+    recipe = the_run(desk).recipe
+    if deleted:
+        await desk.handlers.discard(MAKER, event(run=the_run(desk).id))
+    ((sha256, _),) = recipe.references
+    desk.service.heard.clear()
+    for ending in (".jpg", ".png"):
+        for name in (sha256 + ending, "reference" + ending):
+            junk = save_bytes_to_cache(b"any bytes", name, get_upload_folder())
+            view = await press(desk, THIEF, Card(image=FileData(path=junk)))
+            assert "Reference 1 is no longer here." in view["troubles"][0]["happened"]
+            assert not await desk.ahead(None, payer(desk), *desk.form(Card(image=FileData(path=junk))))
+    assert restored(desk, THIEF, recipe) == []
+    assert desk.service.heard == [] and desk.backend.runs.list_for(THIEF) == []
+
+
+async def test_one_s_own_references_come_back_by_their_recipe(sit: Sit) -> None:
+    """The same recipe, from the visitor whose run it is, brings the very same bytes, ready to press with."""
+    desk = await sit(**HOST, **HOSTED)
+    await press(desk, MAKER)
+    cards = restored(desk, MAKER, the_run(desk).recipe)
+    assert (await press(desk, MAKER, *cards))["pictures"]
+    first, second = (run.references[0] for run in desk.backend.runs.list_for(MAKER))
+    assert first.sha256 == second.sha256 and first.read() == second.read()
+
+
+async def test_nobody_becomes_another_visitor(sit: Sit) -> None:
+    """A name that is no id of ours, "api" among them, sees nothing and starts nothing; another's run can't be used."""
+    desk = await sit(**HOST, **HOSTED)
+    await press(desk, MAKER)
+    run = the_run(desk).id
+    desk.service.heard.clear()
+    for visitor in ("api", "", MAKER.upper(), f"{MAKER}\n", "%", THIEF):
+        assert desk.handlers.history(visitor) == {"runs": []}
+        assert desk.handlers.archive(visitor, event(run=run)) == gr.skip()
+        assert await desk.handlers.use(visitor, event(run=run, number=1), *desk.form()) == gr.skip()
+        await desk.handlers.discard(visitor, event(run=run))
+        for press_again in (desk.handlers.again, desk.handlers.resume):
+            assert not [v async for v in press_again(gr.Request(), visitor, None, "host", event(run=run))]
+        assert not [v async for v in desk.handlers.open(gr.Request(), visitor, event(run=run))]
+    assert "lost track of who you are" in (await press(desk, "api"))["troubles"][0]["happened"]
+    assert desk.service.heard == []
+    assert the_run(desk).id == run
+
+
+@COPIES
+async def test_after_a_deletion_no_address_answers(sit: Sit, environment: dict[str, str]) -> None:
+    """Pictures, downloads, ZIP, receipts, the cards it was made from, those taken back from it and made of it: all
+    gone when the press of Delete returns; so is the prepared reference, and the prompt from every byte on the disk.
+    """
+    desk = await sit(**environment)
+    view = await press(desk, MAKER)
+    run = the_run(desk)
+    cards = [desk.card, *restored(desk, MAKER, run.recipe)]
+    cards += (await desk.handlers.use(MAKER, event(run=run.id, number=1), *desk.form()))[1:]
+    files = [picture[kind]["path"] for picture in view["pictures"] for kind in ("image", "with_recipe")]
+    files += [picture["path"] for picture in desk.handlers.history(MAKER)["runs"][0]["pictures"]]
+    files += [desk.handlers.archive(MAKER, event(run=run.id))["offer"]["path"]]
+    files += [desk.handlers.receipts(MAKER)["offer"]["path"]]
+    files += [card.image.path for card in cards]
+    files += [str(desk.backend.references / f"{run.references[0].sha256}{run.references[0].path.suffix}")]
+    assert len(cards) == 3 and there(files) == files
+    assert WORDS.encode() in everything(desk.backend.settings.data_dir)
+
+    await desk.handlers.discard(MAKER, event(run=run.id))
+    assert there(files) == []
+    for card in cards:
+        assert "no longer here" in (await press(desk, MAKER, card))["troubles"][0]["happened"]
+    assert WORDS.encode() not in everything(desk.backend.settings.data_dir)
+
+
+async def test_what_other_runs_need_stays_when_one_is_deleted(sit: Sit) -> None:
+    """Two runs from one card, and somebody else's from the same photograph: each is whole until it is deleted."""
+    desk = await sit(**HOST, **HOSTED)
+    other = await desk.arrive()
+    await press(desk, MAKER)
+    first = the_run(desk)
+    await press(desk, MAKER)
+    await press(desk, THIEF, other)
+    await desk.handlers.discard(MAKER, event(run=first.id))
+    for visitor, card in ((MAKER, desk.card), (THIEF, other)):
+        assert the_run(desk, visitor).references[0].path.is_file()
+        assert (await press(desk, visitor, card))["pictures"]
+    for run in desk.backend.runs.list_for(MAKER):
+        await desk.handlers.discard(MAKER, event(run=run.id))
+    assert there([desk.card.image.path, other.image.path]) == [other.image.path]
+    assert (await press(desk, THIEF, other))["pictures"]
