@@ -1,0 +1,1 @@
+"""Comparisons and trials: from pictures to a decision."""
