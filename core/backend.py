@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,8 @@ class Backend:
         self.served = ServedFiles(settings.data_dir)
         self.decoder = Decoder()
         self._prepared = PreparedPictures(self.decoder, self.references)
+        # The sandbox draws in threads of its own: the ledger never waits for a picture.
+        self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self.runs = Runs(
@@ -60,7 +63,7 @@ class Backend:
     def _own_account(self) -> Account:
         if self.settings.api_key:
             return Account("host", "host", self._client(self.settings.api_key))
-        transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds))
+        transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds, self._drawing))
         return Account(
             "sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport, opener=self.decoder.open)
         )
@@ -108,18 +111,22 @@ class Backend:
         await self.runs.aclose()
         await self.account.client.aclose()
         await asyncio.to_thread(self.decoder.close)
+        self._drawing.shutdown(wait=False, cancel_futures=True)
         self.ledger.close()
         self._lock.release()
 
 
-def _sandbox(seconds: float) -> ASGIApp:
-    """The sandbox, imported and built at its first request: the first page comes sooner without it."""
+def _sandbox(seconds: float, drawing: Executor) -> ASGIApp:
+    """The sandbox, imported and built at its first request: the first page comes sooner without it.
+
+    All visitors share one account in it, so that account never runs dry.
+    """
 
     @cache
     def built() -> ASGIApp:
         from sandbox import create_app
 
-        return create_app(seconds=seconds)
+        return create_app(seconds=seconds, endless=True, threads=drawing)
 
     return lambda scope, receive, send: built()(scope, receive, send)
 

@@ -23,6 +23,7 @@ AREA = 1024 * 1024
 STEP = 16
 WIDEST = 21 / 9
 TAKEN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # what the service takes (D)
+READ, SHOWN = 4000, 500  # characters of a prompt that are read, and that are set
 MOST_PIXELS = 80_000_000
 SMALLEST_SIDE, LARGEST_SIDE = 16, 1400  # of a reference as it is worked on
 COLOUR_ROLES = ("style", "colours", "light")
@@ -71,10 +72,11 @@ def compose(
 
     `format` is jpeg, png or webp. Raises Unreadable. Takes about a fifth of a second each; call it in a thread.
     """
+    prompt = prompt[:READ]
     roles = reading.roles(prompt)
     opened = [Reference(n, open_picture(content, n), roles.get(n)) for n, content in enumerate(references, 1)]
     size = size or canvas_size(opened[0].picture.size if opened else (1, 1), ratio)
-    caption = reading.plain(prompt)
+    caption = reading.plain(prompt)[:SHOWN]
     return [encode(draw(opened, caption, size, seed, index), format) for index in range(count)]
 
 

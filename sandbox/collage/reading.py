@@ -24,7 +24,7 @@ WORDS = {
 NOUN = r"(?:image|picture|photo|photograph|reference|ref|figure|img)s?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
 MENTION = re.compile(
-    rf"\b{NOUN}\s*\#?\s*(?P<numbers>[1-9](?!\d)(?:(?:\s*(?:,|and|&|\+)\s*)+(?:{NOUN}\s*)?[1-9](?!\d))*)"
+    rf"\b{NOUN}\s*\#?\s*(?P<numbers>[1-9](?!\d)(?:\s*(?:(?:,|and|&|\+)\s*){{1,2}}(?:{NOUN}\s*)?[1-9](?!\d))*)"
     rf"|\b(?P<ordinal>{'|'.join(ORDINALS)})\s+{NOUN}\b",
     re.IGNORECASE,
 )

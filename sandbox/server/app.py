@@ -6,7 +6,9 @@ import asyncio
 import json
 import random as randomness
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -49,20 +51,33 @@ def create_app(
     sleep: Sleep = asyncio.sleep,
     random: randomness.Random | None = None,
     balance: Decimal = Decimal("10.00"),
+    endless: bool = False,
     base_url: str | None = None,
     sync_limit: float = 90.0,
+    threads: Executor | None = None,
 ) -> Starlette:
     """The sandbox as a Starlette application.
 
     `seconds`: how long a prediction takes by `clock`. `sleep`: how sync mode waits, at most `sync_limit`
     seconds. `random`: where ids and drawn seeds come from (default: the system's, not to be guessed).
-    `balance`: USD that every key starts with. `base_url`: what URLs in answers begin with (default: whatever
-    address the request came to). Keeps all its state in itself and needs no lifespan.
+    `balance`: USD that every key starts with; nothing is taken off where it is `endless`. `base_url`: what URLs in
+    answers begin with (default: whatever address the request came to). `threads`: where pictures are drawn (default:
+    two of its own); they are closed with the application's lifespan, or by whoever hands them in and runs it without
+    one. All its state is in itself.
     """
-    service = Service(seconds=seconds, clock=clock, dice=random or randomness.SystemRandom(), start=balance)
+    threads = threads or ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
+    dice = random or randomness.SystemRandom()
+    service = Service(seconds=seconds, clock=clock, dice=dice, start=balance, endless=endless, threads=threads)
     api = Api(service, sleep=sleep, base_url=base_url, sync_limit=sync_limit)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        threads.shutdown(wait=False, cancel_futures=True)
+
     return Starlette(
         routes=api.routes(),
+        lifespan=lifespan,
         exception_handlers={Refused: _refusal, HTTPException: _http_refusal, Exception: _broken},
     )
 

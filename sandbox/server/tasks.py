@@ -9,6 +9,7 @@ import random
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -46,9 +47,14 @@ def unfetchable(number: int) -> Failure:
 
 @dataclass
 class Account:
-    """The balance in USD of one key."""
+    """The balance in USD of one key; an endless one is never less."""
 
     balance: Decimal
+    endless: bool = False
+
+    def add(self, amount: Decimal) -> None:
+        if not self.endless:
+            self.balance += amount
 
 
 @dataclass
@@ -122,13 +128,27 @@ class Shelf:
 
 
 class Service:
-    """Everything behind the routes; a prediction takes `seconds`, every key starts with `start` USD."""
+    """Everything behind the routes; a prediction takes `seconds`, every key starts with `start` USD.
 
-    def __init__(self, *, seconds: float, clock: Callable[[], float], dice: random.Random, start: Decimal) -> None:
+    Pictures are drawn in `threads`. Where balances are `endless`, nothing is taken off them.
+    """
+
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        clock: Callable[[], float],
+        dice: random.Random,
+        start: Decimal,
+        endless: bool,
+        threads: Executor,
+    ) -> None:
         self.seconds = seconds
         self.clock = clock
         self.dice = dice
         self.start = start
+        self.endless = endless
+        self._threads = threads
         self.uploads = Shelf()
         self.outputs = Shelf()
         self._accounts: OrderedDict[str, Account] = OrderedDict()
@@ -139,7 +159,7 @@ class Service:
     def account(self, key: str) -> Account:
         """The account of a key, made on first sight; the key itself is not kept."""
         name = hashlib.sha256(key.encode()).hexdigest()
-        account = self._accounts.setdefault(name, Account(self.start))
+        account = self._accounts.setdefault(name, Account(self.start, self.endless))
         self._accounts.move_to_end(name)
         if len(self._accounts) > MOST_ACCOUNTS:
             self._accounts.popitem(last=False)
@@ -179,7 +199,7 @@ class Service:
         if "[sandbox:no-credit]" in prompt or account.balance < charge:
             # 400, not 402: this is the answer that was seen (O).
             raise Refused(400, "Insufficient credits. Please top up.")
-        account.balance -= charge
+        account.add(-charge)
         references = [self.fetch(url) for url in inputs.get("images", ())]
         now = self.clock()
         prediction = Prediction(
@@ -229,7 +249,8 @@ class Service:
         """Makes the pictures, or refunds the failure; once, however many ask at a time."""
         async with prediction.finishing:
             if not prediction.finished:
-                self._settle(prediction, base, *await asyncio.to_thread(_ending, prediction))
+                ending = asyncio.get_running_loop().run_in_executor(self._threads, _ending, prediction)
+                self._settle(prediction, base, *await ending)
 
     def _settle(self, prediction: Prediction, base: str, contents: list[bytes], failure: Failure | None) -> None:
         prediction.failure = failure
@@ -237,7 +258,7 @@ class Service:
         # Failed tasks are refunded within three hours (D), here at once. Whether moderated
         # ones are is not said: they are assumed to stay charged (A).
         if failure and failure.code != MODERATED.code:
-            prediction.account.balance += prediction.charge
+            prediction.account.add(prediction.charge)
             prediction.charge = Decimal(0)
         prediction.references = []
         prediction.finished = True

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 from worlds import DEV, MAX, MODELS, PRO, ULTRA_FAST, World, picture
+
+from sandbox import create_app
 
 pytestmark = pytest.mark.anyio
 
@@ -358,6 +362,37 @@ async def test_an_empty_account_gets_no_prediction() -> None:
         answer = await world.post(PRO, {"prompt": "x", "images": ["u"]})
         assert (answer.status_code, answer.json()["message"]) == (400, "Insufficient credits. Please top up.")
         assert await world.balance() == 0.01
+
+
+async def test_an_endless_account_never_runs_dry() -> None:
+    """Nothing is taken off it and no refund is added, whatever runs."""
+    world = World(balance="0.05", endless=True)
+    async with world.http:
+        await world.submit()
+        await world.submit()
+        await world.ended(prompt="[sandbox:failed]")
+        assert await world.balance() == 0.05
+
+
+async def test_pictures_are_drawn_in_threads_of_the_sandbox(world: World) -> None:
+    """Where the threads that everything else shares take nothing, pictures are made all the same."""
+
+    class Full(ThreadPoolExecutor):
+        def submit(self, *_: Any, **__: Any) -> Any:
+            raise AssertionError("this work belongs into threads of the sandbox")
+
+    asyncio.get_running_loop().set_default_executor(Full())
+    assert (await world.ended())["status"] == "completed"
+
+
+async def test_the_threads_end_with_the_server() -> None:
+    """Once the application's lifespan is over its threads take no more work."""
+    threads = ThreadPoolExecutor(max_workers=1)
+    app = create_app(threads=threads)
+    async with app.router.lifespan_context(app):
+        assert threads.submit(int).result() == 0
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        threads.submit(int)
 
 
 async def test_a_refund_is_on_the_bill(world: World) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +194,38 @@ def test_the_prompt_stands_on_it_without_the_sandbox_words() -> None:
 def test_any_prompt_can_be_set(prompt: str) -> None:
     """Letters that the typeface lacks, very long words and very long texts do no harm."""
     assert opened(compose([scene()], prompt, seed=1, size=(300, 256))).size == (300, 256)
+
+
+def test_no_more_of_a_prompt_is_set_than_is_shown() -> None:
+    """A prompt of 30 kB takes as many steps as its beginning does."""
+
+    def steps(prompt: str) -> int:
+        taken = itertools.count()
+        sys.setprofile(lambda *_: next(taken) and None)
+        try:
+            compose([picture()], prompt, seed=1, size=(256, 256))
+        finally:
+            sys.setprofile(None)
+        return next(taken)
+
+    assert steps("word " * 6000) <= 1.1 * steps("word " * 130)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["image 1" + " , " * 1300 + "x", "image" + " " * 4000 + "x", " " * 4000 + "[sandbox:", "image 1 " * 500],
+    ids=["commas", "blanks", "mark", "mentions"],
+)
+def test_any_prompt_is_soon_read(prompt: str) -> None:
+    """Nothing in a prompt makes its reading take more than the processor's seconds that the process is given."""
+    script = (
+        "import resource, sys; from sandbox.collage import reading;"
+        "used = resource.getrusage(resource.RUSAGE_SELF).ru_utime;"
+        "resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 5,) * 2);"
+        "[read(sys.argv[1]) for read in (reading.roles, reading.plain) for _ in range(5)]"
+    )
+    home = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script, prompt], cwd=home, check=False).returncode == 0
 
 
 def test_a_style_lends_its_colours() -> None:

@@ -26,7 +26,9 @@ def picture(colour: str = "teal", size: tuple[int, int] = (96, 64), format: str 
 class World:
     """The sandbox, its clock, and requests as one key makes them."""
 
-    def __init__(self, *, seconds: float = 2.0, balance: str = "10.00", sync_limit: float = 90.0) -> None:
+    def __init__(
+        self, *, seconds: float = 2.0, balance: str = "10.00", endless: bool = False, sync_limit: float = 90.0
+    ) -> None:
         self.now = 1_750_000_000.0
         app = create_app(
             seconds=seconds,
@@ -34,6 +36,7 @@ class World:
             sleep=self.sleep,
             random=random.Random(4711),
             balance=Decimal(balance),
+            endless=endless,
             sync_limit=sync_limit,
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox.test")

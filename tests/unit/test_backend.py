@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -14,6 +15,7 @@ from serving import Served, serving
 
 from core.backend import Backend
 from core.catalog.inputs import check
+from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, KeyRejected, KontextError, PresetError, SettingsError
 from core.ledger.run import Run
 from core.pictures.reference import prepare
@@ -86,6 +88,28 @@ async def test_a_sandbox_run_costs_nobody_anything(opened: Open) -> None:
     run = await one_run(backend)
     assert run.state == "completed"
     assert backend.runs.spent("ann", run.created_at) == 0
+
+
+async def test_the_sandbox_never_runs_dry(opened: Open) -> None:
+    """All visitors share its account; far more than any balance of it is spent, and the next run is made."""
+    backend = await opened()
+    client = backend.account.client
+    for _ in range(130):
+        await client.submit(REGISTRY["max"].model_id, {"prompt": "x", "images": ["http://sandbox.invalid/gone"]})
+    assert (await one_run(backend)).state == "completed"
+    assert await client.balance() == Decimal("10")
+
+
+async def test_the_sandbox_s_threads_end_with_the_app(opened: Open) -> None:
+    """It draws in a few threads of its own, and closing the app ends them."""
+    backend = await opened()
+    await one_run(backend)
+    drawing = [thread for thread in threading.enumerate() if thread.name.startswith("sandbox")]
+    assert 1 <= len(drawing) <= 2
+    await backend.aclose()
+    for thread in drawing:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 async def test_with_a_key_the_host_pays(opened: Open, served: Served) -> None:
