@@ -9,6 +9,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
+from core.catalog.limits import PATH_CHARACTERS
+
 KEPT_SECONDS = 24 * 3600  # what a run needs it keeps itself; a copy to show is made anew when it is asked for
 
 
@@ -33,7 +35,7 @@ def file_data(held: Path) -> dict[str, Any]:
 
 def uploaded(path: object) -> Path | None:
     """The path if it names a file where Gradio keeps uploads, else None: any caller may send any path."""
-    if not isinstance(path, str) or "\0" in path:
+    if not isinstance(path, str) or "\0" in path or len(path) > PATH_CHARACTERS:
         return None
     real = Path(path).resolve()
     return real if is_in_or_equal(real, get_upload_folder()) and real.is_file() else None

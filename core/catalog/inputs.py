@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any
 
-from core.catalog.variants import ASPECT_RATIOS, PICTURES, REGISTRY, SEED, SIZE, Parameter, Variant
+from core.catalog.limits import FIELD_CHARACTERS, MOST_PROBLEMS, NAME_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
+from core.catalog.variants import (
+    ASPECT_RATIOS,
+    PICTURES,
+    REFERENCE_LIMIT,
+    REGISTRY,
+    SEED,
+    SIZE,
+    Parameter,
+    Variant,
+)
 from core.errors import InputError, Problem
 
 # Said by their own arguments, not by a value.
@@ -102,7 +112,7 @@ def find_variant(variant_id: Any) -> Variant:
 
 
 def find_problems(variant: Variant, values: Mapping[str, Any]) -> list[Problem]:
-    """Everything wrong with these values, prompt and references apart."""
+    """What is wrong with these values, prompt and references apart; of very many problems the first."""
     problems = []
     for name, value in values.items():
         row = PICTURES if name == PICTURES.name else variant.parameter(name)
@@ -110,7 +120,37 @@ def find_problems(variant: Variant, values: Mapping[str, Any]) -> list[Problem]:
             problems.append(_unknown(variant, name))
         elif value is not None and not _fits(row, value):
             problems.append(Problem(row.name, f"{row.label} ({row.name}) must be {describe(row)}."))
-    return problems
+    return problems[:MOST_PROBLEMS]
+
+
+def find_page_problems(
+    prompt: Any, fields: Sequence[Any], names: Sequence[Any], roles: Sequence[Any], known_roles: Container[str]
+) -> list[Problem]:
+    """What is wrong with a whole page of inputs, though nothing is asked for yet: no page of ours sends such a thing.
+
+    `names` and `roles` are those of the references, a role being None where there is none.
+    """
+    if len(roles) > REFERENCE_LIMIT:
+        return [Problem("images", f"At most {REFERENCE_LIMIT} pictures are taken; there are {len(roles):,}.")]
+    texts = [("The prompt", prompt, TYPED_CHARACTERS)]
+    texts += [(f"Field {n}", text, FIELD_CHARACTERS) for n, text in enumerate(fields, start=1)]
+    texts += [(f"The name of picture {n}", name, NAME_CHARACTERS) for n, name in enumerate(names, start=1)]
+    found = [sentence for called, text, most in texts if (sentence := too_long(called, text, most))]
+    found += [
+        f"Picture {n} has a role that does not exist."
+        for n, role in enumerate(roles, start=1)
+        if role is not None and role not in known_roles
+    ]
+    return [Problem("page", sentence) for sentence in found]
+
+
+def too_long(called: str, text: Any, most: int) -> str | None:
+    """The sentence for a text of more than `most` characters; None where it is not too long."""
+    length = len(text) if isinstance(text, str) else 0
+    if length <= most:
+        return None
+    extra = f"{length - most:,} character{'s' if length - most > 1 else ''}"
+    return f"{called} is {extra} over the limit of {most:,}. Shorten it."
 
 
 def describe(row: Parameter) -> str:
@@ -129,7 +169,7 @@ def describe(row: Parameter) -> str:
         case "references":
             return f"{row.minimum} to {row.maximum} pictures"
         case "text":
-            return "text"
+            return f"text of at most {row.maximum:,} characters"
 
 
 def size_for(aspect_ratio: str) -> str:
@@ -158,9 +198,10 @@ def _reference_problems(variant: Variant, count: int) -> list[Problem]:
 
 
 def _prompt_problems(prompt: Any) -> list[Problem]:
-    if isinstance(prompt, str) and prompt.strip():
-        return []
-    return [Problem("prompt", "The prompt is empty: say what should happen, or choose a preset.")]
+    if not isinstance(prompt, str) or not prompt.strip():
+        return [Problem("prompt", "The prompt is empty: say what should happen, or choose a preset.")]
+    sentence = too_long("The prompt", prompt, PROMPT_CHARACTERS)
+    return [Problem("prompt", sentence)] if sentence else []
 
 
 def _unknown(variant: Variant, name: str) -> Problem:

@@ -27,7 +27,7 @@ ASPECT_RATIOS = ("21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:2
 class Parameter:
     """One input of a variant.
 
-    `minimum` and `maximum` bound a number, each edge of a size in px, or the count of references.
+    `minimum` and `maximum` bound a number, each edge of a size in px, the count of references or a text's characters.
     `on_page` is False for what only programs need. `source` says where the row was read.
     """
 
@@ -74,7 +74,8 @@ class Variant:
         return self.parameter("num_images") is not None
 
 
-PROMPT = Parameter("prompt", "text", "Prompt", "What should happen, in your own words.", required=True)
+# The service names no most for a prompt; 4,000 characters are many times what any of its guides shows.
+PROMPT = Parameter("prompt", "text", "Prompt", "What should happen, in your own words.", maximum=4000, required=True)
 
 PICTURES = Parameter(
     "num_images", "integer", "Pictures", "How many pictures to make.", minimum=1, maximum=4, step=1, default=1

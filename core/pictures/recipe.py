@@ -18,11 +18,11 @@ from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from core.catalog.limits import RECIPE_BYTES
 from core.catalog.variants import PICTURES, REFERENCE_LIMIT, SEED, Parameter
 
 APP = "Kontext Studio"
 FORMAT = 1
-LIMIT = 65_000  # bytes of a packet, and of a recipe as JSON: a part of a JPEG holds no more than 65,533
 
 _KEYS = frozenset(("app", "format", "variant", "preset", "prompt", "values", "seed", "pictures", "references"))
 _LARGEST = 2**53  # beyond it a number is not the same to every reader of JSON
@@ -68,7 +68,7 @@ def from_json(text: str | bytes) -> Recipe | None:
 
     It may come from anybody. Whether there still is such a variant, preset, role or parameter is not looked at here.
     """
-    if len(text) > LIMIT:
+    if len(text) > RECIPE_BYTES:
         return None
     try:
         return _recipe(json.loads(text))
@@ -80,7 +80,7 @@ def embed(data: bytes, recipe: Recipe) -> bytes:
     """The same picture with the recipe in its metadata; metadata that it has already is kept.
 
     Given back as it came: a file that is no JPEG, PNG or WebP, one whose metadata can't be added to, and any file
-    where the recipe is longer than LIMIT.
+    where the recipe is longer than RECIPE_BYTES.
     """
     container = _container(data)
     try:
@@ -93,7 +93,7 @@ def extract(data: bytes) -> Recipe | None:
     """The recipe that a JPEG, PNG or WebP carries, whatever its name; None where it has none. Never raises."""
     container = _container(data)
     part = container.find(data) if container else None
-    if container is None or part is None or part.stop - part.body > LIMIT + len(container.head):
+    if container is None or part is None or part.stop - part.body > RECIPE_BYTES + len(container.head):
         return None
     try:
         text = _property(data[part.body + len(container.head) : part.stop])
@@ -189,7 +189,7 @@ def _packet(recipe: Recipe, present: bytes) -> bytes:
         f"<kontext:recipe>{escape(to_json(recipe))}</kontext:recipe></rdf:Description>"
     )
     packet = before + ours.encode() + end + after
-    if not end or len(packet) > LIMIT:
+    if not end or len(packet) > RECIPE_BYTES:
         raise ValueError("no place for the recipe in this packet")
     return packet
 
@@ -199,7 +199,7 @@ def _property(packet: bytes) -> str | None:
     text = packet.decode()
     if "<!DOCTYPE" in text:  # where entities would be declared that grow without end; XMP has no use for it
         return None
-    elements = list(ElementTree.fromstring(text).iter())  # noqa: S314 - at most LIMIT bytes, and no entities
+    elements = list(ElementTree.fromstring(text).iter())  # noqa: S314 - at most RECIPE_BYTES bytes, and no entities
     found = [element.text if element.tag == _NAME else element.get(_NAME) for element in elements]
     return next(filter(None, reversed(found)), None)
 

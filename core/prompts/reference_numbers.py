@@ -1,4 +1,8 @@
-"""The numbers in a prompt: kept true while cards move and variants change, and checked by the linter."""
+"""The numbers in a prompt: kept true while cards move and variants change, and checked by the linter.
+
+A prompt past its limit is not read at all. The work on any other grows with its length and no faster: each part of
+the patterns is bounded, or begins where no other part could have begun.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.catalog.inputs import too_long
+from core.catalog.limits import PROMPT_CHARACTERS
 from core.prompts.compose import listed, numbered, phrase
 from core.prompts.presets import ROLES
 
@@ -31,6 +37,7 @@ _MENTION = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _RANGE = re.compile(r"(\d+)((?:\s*[-–—]\s*|\s+(?:to|through)\s+)\#?)(\d+)|(\d+)", re.IGNORECASE)
+_LOOK_BACK = 16  # characters before a mention in which a noun may stand that belongs to it
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _ORDINAL = rf"(?:{'|'.join(_ORDINALS)})"
 _ORDINAL_MENTION = re.compile(
@@ -55,6 +62,8 @@ def renumber(prompt: str, order: Mapping[int, int | None]) -> str:
     removed = sorted(old for old, new in order.items() if new is None)
     moves = {old: new for old, new in order.items() if new is not None}
     moves |= {old: after + place for place, old in enumerate(removed, start=1)}
+    if len(prompt) > PROMPT_CHARACTERS:
+        return prompt
     return _MENTION.sub(lambda mention: _RANGE.sub(lambda part: _moved(part, moves), mention[0]), prompt)
 
 
@@ -63,12 +72,12 @@ def reword(prompt: str, noun: str) -> str:
 
     def worded(mention: re.Match[str]) -> str:
         written = mention["noun"]
-        before = prompt[: mention.start()].rstrip().lower()
+        before = prompt[max(0, mention.start() - _LOOK_BACK) : mention.start()].rstrip().lower()
         if before.endswith(noun) or written.lower() not in ("image", "reference"):  # "reference image 2" stays
             return mention[0]
         return _cased_like(written, noun) + mention[0][len(written) :]
 
-    return _MENTION.sub(worded, prompt)
+    return prompt if len(prompt) > PROMPT_CHARACTERS else _MENTION.sub(worded, prompt)
 
 
 def _cased_like(written: str, noun: str) -> str:
@@ -108,7 +117,7 @@ def _mentioned_in_words(prompt: str, count: int) -> set[int]:
     return {number for number, word in enumerate(_ORDINALS, start=1) if word in text}
 
 
-HintKind = Literal["limit", "beyond", "unmentioned", "shared_role"]
+HintKind = Literal["limit", "long", "beyond", "unmentioned", "shared_role"]
 
 
 @dataclass(frozen=True)
@@ -122,11 +131,14 @@ class Hint:
 def lint(prompt: str, roles: Sequence[str | None], noun: str, limit: int, variant_name: str) -> list[Hint]:
     """Look for what is likely a slip; `roles[i]` is the role of reference i + 1, `limit` the variant's.
 
-    An empty prompt is told only of the limit. A single reference need not be mentioned. Never raises.
+    An empty prompt is told only of the variant's limit, and one past its own limit of that as well. A single
+    reference need not be mentioned. Never raises.
     """
     count = len(roles)
     hints = list(_over_limit(count, limit, variant_name))
-    if prompt.strip():
+    if sentence := too_long("The prompt", prompt, PROMPT_CHARACTERS):
+        hints.append(Hint(sentence, "long"))
+    elif prompt.strip():
         mentioned = _mentioned(prompt)
         hints += _beyond(mentioned, count, noun)
         hints += _unmentioned(mentioned | _mentioned_in_words(prompt, count), roles, noun)

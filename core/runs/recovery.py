@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.catalog.limits import ID_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
 from core.errors import InputError, KontextError, Problem, ServiceError
 from core.ledger.record import Entry, Record
@@ -26,7 +27,7 @@ def checked(prediction_id: str) -> str:
         InputError: it is none.
     """
     plain = prediction_id.strip()
-    if not re.fullmatch(r"[0-9A-Za-z_-]{8,64}", plain, re.ASCII):
+    if not re.fullmatch(rf"[0-9A-Za-z_-]{{8,{ID_CHARACTERS}}}", plain, re.ASCII):
         raise InputError([Problem("prediction_id", "This is no prediction id: one has 32 letters and digits.")])
     return plain
 

@@ -88,6 +88,7 @@ def test_base64_and_sync_mode(client: Client, variant: Variant) -> None:
         ("pro", {}, {"images": []}, "no reference yet"),
         ("dev", {}, {"images": [handle_file(CAT)] * 5}, "Dev takes at most 4 references; there are 5"),
         ("pro", {}, {"prompt": "  "}, "The prompt is empty"),
+        ("pro", {}, {"prompt": "x" * 4012}, "The prompt is 12 characters over the limit of 4,000"),
         ("nano", {}, {}, "There is no such variant"),
         ("pro", {"guidance_scale": 21}, {}, "guidance_scale"),
         ("dev", {"num_inference_steps": 2.5}, {}, "num_inference_steps"),

@@ -26,6 +26,26 @@ def labels(variant: Variant) -> set[str]:
 ALL_LABELS = set().union(*(labels(variant) for variant in REGISTRY.values()))
 
 
+def test_the_prompt_is_counted(visit: Visit) -> None:
+    """In small beside its label, in the colour of a warning past the limit; what is too long stays to be shortened."""
+    count = visit.page.locator("#prompt-count")
+    visit.prompt.fill("a cat 🐈")
+    expect(count).to_have_text("7 / 4,000")
+    assert "over" not in count.inner_html()
+    visit.prompt.fill("x" * 4012)
+    expect(count.get_by_role("status")).to_have_text("4,012 / 4,000, 12 too many")
+    expect(visit.page.get_by_text("The prompt is 12 characters over the limit of 4,000. Shorten it.")).to_be_visible()
+    expect(visit.prompt).to_have_value("x" * 4012)
+    label, counted = (
+        visit.page.locator("#prompt").get_by_text("Prompt", exact=True).bounding_box(),
+        count.locator("span"),
+    )
+    place = counted.bounding_box()
+    assert label and place and abs(label["y"] - place["y"]) < 8
+    visit.prompt.fill("")
+    expect(count).to_have_text("")
+
+
 def test_three_photographs_become_pictures(visit: Visit) -> None:
     """Drop three, choose a preset, try all four variants, generate: pictures, receipt, files, and on from there."""
     visit.drop(PORTRAIT, COFFEE, LAUNCH)

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.catalog.inputs import size_for
+import gradio as gr
+
+from core.catalog.inputs import find_page_problems, size_for
 from core.catalog.variants import ASPECT_RATIO, PICTURES, PROMPT, REGISTRY, SIZE, Parameter, Variant
+from core.errors import InputError
+from core.prompts.presets import ROLES
 from ui.studio.references import Card
 
 AUTO, OWN = "auto", "own"  # the shape picker beside the ratios: left to the model; width and height by hand
@@ -44,14 +48,23 @@ class Form:
 
     @classmethod
     def read(cls, flat: Sequence[Any]) -> Form:
-        """From the flat list in which Gradio hands values over; see `flat`."""
+        """From the flat list in which Gradio hands values over; see `flat`.
+
+        Every event of the page comes through here, so that none of them works on more than a page can hold.
+
+        Raises:
+            gr.Error: no page of ours sends this.
+        """
         names = list(plain_parameters())
         cards, preset, *rest = flat
         plain = len(rest) - len(names)
         fields = rest[: plain - _SINGLE]
         prompt, variant_id, pictures, shape, width, height = rest[plain - _SINGLE : plain]
         named = dict(zip(names, rest[plain:], strict=True))
-        return cls(cards, preset, fields, prompt or "", variant_id, pictures, shape, width, height, named)
+        form = cls(cards, preset, fields, prompt or "", variant_id, pictures, shape, width, height, named)
+        if problems := find_page_problems(form.prompt, fields, [card.name for card in cards], form.roles, ROLES):
+            raise gr.Error(str(InputError(problems)), title="Too much", print_exception=False)
+        return form
 
     def flat(self) -> list[Any]:
         """The same in Gradio's order; the page calls it on a form of components."""

@@ -13,13 +13,14 @@ import gradio as gr
 
 from core.backend import Backend
 from core.catalog.inputs import check, parse_size, size_for
-from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REGISTRY, SEED, SIZE, Variant
-from core.errors import InputError, KontextError, ReferenceRejected
+from core.catalog.limits import NAME_CHARACTERS, PROMPT_CHARACTERS
+from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Variant
+from core.errors import InputError, KontextError, Problem, ReferenceRejected
 from core.ledger.run import Output, Run
 from core.pictures.recipe import Recipe, extract, to_json
 from core.pictures.reference import MAX_BYTES, Reference
 from core.prompts.compose import compose, suggest_roles
-from core.prompts.presets import Preset
+from core.prompts.presets import ROLES, Preset
 from core.prompts.reference_numbers import lint, renumber, reword
 from core.service.snippets import snippets
 from ui.files import file_data, uploaded
@@ -55,7 +56,7 @@ class InputHandlers:
             reference = await self._prepare(source, number)
             shown = _there(await asyncio.to_thread(self._served.card, reference), number)
         except KontextError as error:
-            name = str(arrival.get("name") or "")[:80]
+            name = str(arrival.get("name") or "")[:NAME_CHARACTERS]
             return {"refused": f"{name}: {error}" if name else str(error)}
         finally:
             # The original may tell where it was taken; only what is sent is kept. The gallery's own names are random:
@@ -79,6 +80,8 @@ class InputHandlers:
 
     async def use(self, run: Run, output: Output, cards: list[Card]) -> list[Card]:
         """The cards with a picture of a run as one more. Raises KontextError where it can't be used."""
+        if len(cards) >= REFERENCE_LIMIT:
+            raise InputError([Problem("images", f"There are {REFERENCE_LIMIT} references already: remove one first.")])
         number = len(cards) + 1
         reference = await self._prepare(output.path, number)
         shown = await asyncio.to_thread(self._served.card, reference, run.id)
@@ -189,13 +192,16 @@ class InputHandlers:
             gr.Info(f"References that are not among your runs any more: {missing}. Add them again.", title="Restored")
         numbers = iter(range(1, len(found) + 1))
         moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
-        recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
+        fits = len(recipe.prompt) <= PROMPT_CHARACTERS
+        if not fits:
+            gr.Info(f"Its prompt is longer than {PROMPT_CHARACTERS:,} characters and was left out.", title="Restored")
+        recipe = replace(recipe, prompt=renumber(recipe.prompt, moves) if fits else "")
         return self._filled(Form.read(flat), composed, recipe, cards)
 
     def _again(self, mine: tuple[str, Reference] | None, role: str | None) -> Reference | None:
         """A reference of the visitor's own run as a card, whose address goes with that run."""
         shown = self._served.card(mine[1], mine[0]) if mine else None
-        return replace(shown, role=role) if shown else None
+        return replace(shown, role=role if role in ROLES else None) if shown else None
 
     def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card]) -> list[Update]:
         """The form set anew, in the order of `Form.flat`."""

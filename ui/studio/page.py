@@ -11,6 +11,7 @@ import gradio as gr
 
 from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
+from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
 from core.prompts.presets import FAMILIES, Preset
 from ui.api import Api
@@ -174,6 +175,15 @@ _ESTIMATE = """(variant, pictures, payer) => {
   return `<div class="sum">${sum}</div><small>${{own: 'from your own key', host: 'for this run'}[payer]}</small>`;
 }"""
 
+# As the server counts: a character beyond the first 65,536 is one, though JavaScript takes it for two.
+_COUNT = f"""(prompt) => {{
+  const count = [...(prompt || '')].length, most = {PROMPT_CHARACTERS};
+  const over = count > most ? `, ${{(count - most).toLocaleString('en')}} too many` : '';
+  const loud = over ? 'over' : count > 0.9 * most ? 'near' : '';
+  const words = `${{count.toLocaleString('en')}} / ${{most.toLocaleString('en')}}${{over}}`;
+  return count ? `<span class="${{loud}}" ${{loud ? 'role="status"' : ''}}>${{words}}</span>` : '';
+}}"""
+
 _PRESSED = """() => [
   {__type__: 'update', selected: 'result'},
   {__type__: 'update', interactive: false},
@@ -225,8 +235,20 @@ def _inputs(
     preset.change(None, preset, summary, js=_summaries(presets), **PRIVATE)
     with gr.Row(elem_id="fields"):
         most = max(len(p.fields) for p in presets.values())
-        fields = [gr.Textbox(visible=False, max_lines=1, elem_id=f"field-{i}") for i in range(1, most + 1)]
-    prompt = gr.Textbox(label=PROMPT.label, lines=4, max_lines=10, elem_id="prompt", placeholder=_PLACEHOLDER)
+        fields = [
+            gr.Textbox(visible=False, max_lines=1, max_length=FIELD_CHARACTERS, elem_id=f"field-{i}")
+            for i in range(1, most + 1)
+        ]
+    count = gr.HTML("", elem_id="prompt-count")
+    prompt = gr.Textbox(
+        label=PROMPT.label,
+        lines=4,
+        max_lines=10,
+        max_length=TYPED_CHARACTERS,
+        elem_id="prompt",
+        placeholder=_PLACEHOLDER,
+    )
+    prompt.change(None, prompt, count, js=_COUNT, trigger_mode="multiple", **PRIVATE)
     back = gr.Button("Restore my text", size="sm", visible=False, elem_id="bring-back")
     hints = gr.HTML("", elem_id="hints")
     cards = [(variant_card(row), row.id) for row in REGISTRY.values()]

@@ -19,6 +19,7 @@ import gradio as gr
 from core.backend import Backend
 from core.catalog.estimate import dollars
 from core.catalog.inputs import Inputs, check, seed_drawer
+from core.catalog.limits import ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY
 from core.errors import KontextError
 from core.ledger.run import Run
@@ -116,7 +117,7 @@ class RunHandlers:
         """
         if self._backend.settings.hosted:
             return
-        with suppress(KontextError, OSError):
+        with suppress(KontextError, gr.Error, OSError):
             inputs, references = await self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
             self._runs.ahead(self._account(own, payer), inputs, references)
 
@@ -220,7 +221,7 @@ class RunHandlers:
         return own or self._backend.account
 
     def _run(self, visitor: str, event: gr.EventData) -> Run | None:
-        return self._runs.get(visitor, str(event.run)) if _is_id(visitor) else None
+        return self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
 
     # History ------------------------------------------------------------------------------------
 

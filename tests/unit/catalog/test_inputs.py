@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.catalog.inputs import Inputs, check, describe, find_problems, find_variant, parse_size, size_for
+from core.catalog.limits import MOST_PROBLEMS
 from core.catalog.variants import ASPECT_RATIOS, REGISTRY, Parameter, Variant
 from core.errors import InputError, Problem
 
@@ -155,6 +156,19 @@ def test_what_the_variant_lacks_is_refused(variant_id: str, name: str) -> None:
     assert sorted(listed.split(", ")) == sorted((COLUMNS[variant_id] - {"prompt", "images"}) | {"num_images"})
 
 
+def test_a_prompt_has_a_limit() -> None:
+    """4,000 characters are taken, and of one more the sentence says how many are too many."""
+    assert problems(prompt="x" * 4001) == [
+        Problem("prompt", "The prompt is 1 character over the limit of 4,000. Shorten it.")
+    ]
+    assert checked(prompt="x" * 4000).prompt == "x" * 4000
+
+
+def test_very_many_problems_are_not_all_named() -> None:
+    """A hundred thousand made-up parameters get a refusal that can still be read."""
+    assert len(problems(**{f"made_up_{n}": 1 for n in range(100_000)})) == MOST_PROBLEMS
+
+
 @pytest.mark.parametrize("name", ["prompt", "images"])
 def test_prompt_and_references_are_no_values(name: str) -> None:
     """They come by their own way; a second one by this would win over the checked one."""
@@ -198,7 +212,7 @@ def row(kind: Any, **facts: Any) -> Parameter:
         (row("size", minimum=8, maximum=64), 'width*height such as "1024*768", each from 8 to 64 pixels'),
         (row("boolean"), "true or false"),
         (row("references", minimum=1, maximum=3), "1 to 3 pictures"),
-        (row("text"), "text"),
+        (row("text", maximum=4000), "text of at most 4,000 characters"),
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )

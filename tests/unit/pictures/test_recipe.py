@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from core.catalog.limits import RECIPE_BYTES
 from core.ledger.run import Output, Run, RunPrediction, Trouble
-from core.pictures.recipe import LIMIT, Recipe, embed, extract, from_json, to_json
+from core.pictures.recipe import Recipe, embed, extract, from_json, to_json
 from core.pictures.reference import Reference
 
 SECRETS = {
@@ -283,9 +284,9 @@ def test_file_that_can_take_none_comes_back_as_it_is(data: bytes) -> None:
 @THREE
 def test_recipe_that_is_too_long_is_left_out(format: str) -> None:
     """A long prompt fits, one beyond the limit leaves the file as it came."""
-    long = replace(RECIPE, prompt="ä" * (LIMIT // 2 - 800))
+    long = replace(RECIPE, prompt="ä" * (RECIPE_BYTES // 2 - 800))
     assert extract(embed(FILES[format], long)) == long
-    assert embed(FILES[format], replace(RECIPE, prompt="ä" * (LIMIT // 2))) == FILES[format]
+    assert embed(FILES[format], replace(RECIPE, prompt="ä" * (RECIPE_BYTES // 2))) == FILES[format]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -340,7 +341,7 @@ def test_packet_beyond_the_limit_is_not_read() -> None:
     with Image.open(io.BytesIO(carrying)) as image:
         packet = image.info["XML:com.adobe.xmp"]
     padded = PngInfo()
-    padded.add_itxt("XML:com.adobe.xmp", packet + " " * LIMIT)
+    padded.add_itxt("XML:com.adobe.xmp", packet + " " * RECIPE_BYTES)
     assert extract(saved("PNG", pnginfo=padded)) is None
 
 
@@ -434,7 +435,7 @@ def test_every_part_of_a_recipe_must_be_there(name: str) -> None:
         "9" * 50_000,
         b"\xff\xfe",
         b"\x00",
-        to_json(RECIPE) + " " * LIMIT,
+        to_json(RECIPE) + " " * RECIPE_BYTES,
     ],
     ids=lambda text: repr(text[:10]),
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.catalog.limits import PROMPT_CHARACTERS
 from core.prompts.compose import compose, missing, numbered, suggest_roles
 from core.prompts.presets import FAMILIES, ROLES, Preset, load_presets
 from core.prompts.reference_numbers import lint, renumber, reword
@@ -309,6 +311,44 @@ def test_any_text_is_read(prompt: str, roles: list[str | None]) -> None:
     lint(prompt, roles, "image", 4, "Dev")
     reword(prompt, "reference")
     assert renumber(prompt, {}) == prompt
+
+
+class Counted(str):
+    """A text that counts how many of its characters are looked at in pieces."""
+
+    read = 0
+
+    def __getitem__(self, key: Any) -> str:
+        piece = super().__getitem__(key)
+        self.read += len(piece)
+        return piece
+
+
+def test_the_work_on_a_prompt_grows_with_its_length() -> None:
+    """Four times as many mentions are four times the work: nothing before a mention is read again for it."""
+
+    def read(mentions: int) -> int:
+        prompt = Counted("image 1 " * mentions)
+        assert reword(prompt, "reference") == "reference 1 " * mentions
+        return prompt.read
+
+    assert 0 < read(500) <= 4.2 * read(125)
+
+
+@pytest.mark.parametrize("long", ["image 1" + ",1" * 10**6, "image 1 " * 10**5, "image 9" + " " * 4000], ids=len)
+def test_a_prompt_past_its_limit_is_not_read(long: str) -> None:
+    """The linter says the limit and nothing else; the numbers and words in it stay as they are."""
+    assert kinds(long, [None, None]) == ["long"]
+    assert reword(long, "reference") is long
+    assert renumber(long, {1: 2, 2: 1}) is long
+
+
+def test_a_prompt_at_its_limit_is_read() -> None:
+    """One character makes the difference."""
+    prompt = "image 9" + " " * (PROMPT_CHARACTERS - 7)
+    assert kinds(prompt, [None]) == ["beyond"]
+    assert reword(prompt, "reference").startswith("reference 9 ")
+    assert renumber(prompt, {9: 1}).startswith("image 1 ")
 
 
 # Renumbering and rewording --------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from core.backend import Backend
-from core.catalog.variants import REGISTRY
-from core.errors import KontextError, ReferenceRejected
+from core.catalog.limits import FIELD_CHARACTERS, NAME_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
+from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
+from core.errors import InputError, KontextError, ReferenceRejected
 from core.ledger.run import Output, Run
 from core.prompts.compose import compose
 from core.settings import read
@@ -89,6 +90,12 @@ def filled(outputs: list[Any]) -> Form:
     return Form.read([value(update) for update in outputs[: len(form().flat())]])
 
 
+def updates(outputs: list[Any]) -> Form:
+    """The same with each update as it stands; the cards are put in by themselves, as no form takes an update there."""
+    cards, *rest = outputs
+    return replace(Form.read([[], *rest]), cards=cards)
+
+
 def there(path: str) -> bool:
     return Path(path).is_file()
 
@@ -143,9 +150,20 @@ async def test_a_picture_of_a_run_becomes_a_card(handlers: InputHandlers, backen
     *first, last = await handlers.use(run, output, before)
     assert first == before
     assert (last.name, last.role) == ("kontext-pro-1.png", None)
+    with pytest.raises(InputError, match="There are 5 references already"):
+        await handlers.use(run, output, before * REFERENCE_LIMIT)
     picture.write_text("no picture")
     with pytest.raises(KontextError):
         await handlers.use(run, output, before)
+
+
+@pytest.mark.parametrize("path", ["x" * 100_000, "a/" * 20_000], ids=["name", "folders"])
+async def test_an_endless_path_is_no_picture(handlers: InputHandlers, tmp_path: Path, path: str) -> None:
+    """Refused like any picture that did not arrive; no step of it is looked for on the disk."""
+    answer = await handlers.prepare_reference(
+        {"path": f"{tmp_path}/served/{path}", "name": "a.jpg", "number": "9" * 99}
+    )
+    assert "did not arrive" in answer["refused"]
 
 
 # Presets ----------------------------------------------------------------------------------------------
@@ -294,6 +312,54 @@ def test_hints_are_a_list_or_nothing(handlers: InputHandlers) -> None:
     hint = handlers.hint(*form(prompt="image 1 only", cards=two).flat())
     assert hint.startswith("<ul><li>") and hint.endswith("</li></ul>")
     assert hint.count("<li>") == 1 and "2" in hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"prompt": "x" * (TYPED_CHARACTERS + 1)}, "The prompt is 1 character over the limit of 20,000."),
+        ({"fields": ["", "x" * 302, ""]}, "Field 2 is 2 characters over the limit of 300."),
+        ({"cards": [card("a"), card("x" * 256)]}, "The name of picture 2 is 1 character over the limit of 255."),
+        ({"cards": [card("a", "x" * 10**6)]}, "Picture 1 has a role that does not exist."),
+        ({"cards": [card("a")] * 100_000}, "At most 5 pictures are taken; there are 100,000."),
+    ],
+    ids=["prompt", "field", "name", "role", "cards"],
+)
+def test_what_no_page_sends_is_refused_by_every_event(
+    handlers: InputHandlers, changes: dict[str, Any], said: str
+) -> None:
+    """With one sentence, which says the limit and that nothing was charged, before anything is done with it."""
+    flat = form(**changes).flat()
+    events = (
+        lambda: handlers.hint(*flat),
+        lambda: handlers.follow("", [], *flat),
+        lambda: handlers.choose_preset("", *flat),
+        lambda: handlers.choose_variant("", "max", *flat),
+        lambda: handlers.code(*flat),
+    )
+    for event in events:
+        with pytest.raises(gr.Error) as caught:
+            event()
+        assert caught.value.message.startswith(said)
+        assert caught.value.message.endswith("Nothing was charged.")
+
+
+def test_what_a_page_can_hold_is_read(handlers: InputHandlers) -> None:
+    """A prompt that fills its box, the longest field and the longest name are within."""
+    most = form(
+        prompt="x" * TYPED_CHARACTERS, fields=["x" * FIELD_CHARACTERS] * BOXES, cards=[card("x" * NAME_CHARACTERS)] * 5
+    )
+    assert Form.read(most.flat()) == most
+
+
+def test_a_prompt_past_its_limit_is_counted_and_not_read(handlers: InputHandlers) -> None:
+    """The hint is the limit alone; a change of variant and of the cards leaves such words as they are."""
+    long = "image 9 " * 1000
+    whole = form("dev", prompt=long, cards=[card("a"), card("b")])
+    limit = "<ul><li>The prompt is 4,000 characters over the limit of 4,000. Shorten it.</li></ul>"
+    assert handlers.hint(*whole.flat()) == limit
+    assert handlers.choose_variant("", "pro", *whole.flat())[0] == SKIP
+    assert handlers.follow("", ["/nowhere/b.jpg", "/nowhere/a.jpg"], *whole.flat())[0] == SKIP
 
 
 def test_hints_know_the_variants_limit(handlers: InputHandlers) -> None:
@@ -467,6 +533,18 @@ def restored(handlers: InputHandlers, run: Run, *flat: Any) -> list[Any]:
     return handlers.restored(run.recipe, [run], "", *flat)
 
 
+async def test_what_a_recipe_may_not_hold_is_left_out(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path
+) -> None:
+    """A role that does not exist and a prompt past its limit stay out; the reference itself comes back."""
+    run = await an_old_run(backend, tmp_path)
+    strange = tuple((sha256, "x" * 1000) for sha256, _ in run.recipe.references)
+    recipe = replace(run.recipe, prompt="x" * (PROMPT_CHARACTERS + 1), references=strange)
+    page = filled(handlers.restored(recipe, [run], "", *form().flat()))
+    assert page.prompt == ""
+    assert page.roles == [None] * len(run.references)
+
+
 async def test_a_run_comes_back_whole(handlers: InputHandlers, backend: Backend, tmp_path: Path) -> None:
     """References in order with their roles, words, variant, every parameter, seed and count; nothing is composed."""
     run = await an_old_run(backend, tmp_path)
@@ -504,7 +582,7 @@ async def test_what_the_run_did_not_set_has_its_default(
     """Nothing of the form before it is left, the seed of a variant that has none included."""
     run = await an_old_run(backend, tmp_path, variant_id="max", values={}, seed=None, preset="gone")
     before = form(parameters={**DEFAULTS, "seed": 7, "guidance_scale": 9.0}, preset="poster", fields=["a", "b", "c"])
-    page = Form.read(restored(handlers, run, *before.flat())[: len(before.flat())])
+    page = updates(restored(handlers, run, *before.flat())[: len(before.flat())])
     assert value(page.parameters["guidance_scale"]) == 3.5
     assert page.parameters["seed"] == gr.update(visible=False)
     assert page.preset is None
@@ -544,7 +622,7 @@ async def test_own_words_are_kept_when_the_form_is_filled(
     run = await an_old_run(backend, tmp_path)
     whole = form(prompt="my own words").flat()
     outputs = restored(handlers, run, *whole)
-    page, behind = Form.read(outputs[: len(whole)]), outputs[len(whole) :]
+    page, behind = updates(outputs[: len(whole)]), outputs[len(whole) :]
     order = [card.image.path for card in value(page.cards)]
     assert behind[:4] == ["", order, "dev", "my own words"]
     assert behind[4] == gr.update(visible=True)
