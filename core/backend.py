@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 from filelock import BaseFileLock, FileLock, Timeout
 
+from core.access.attempts import Attempts
 from core.access.budget import Budget
 from core.errors import SettingsError
 from core.ledger.ledger import Ledger
@@ -49,6 +50,7 @@ class Backend:
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
         self.ledger = Ledger(settings.data_dir)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
+        self._attempts = Attempts()
         self.runs = Runs(
             self.ledger,
             settings.data_dir,
@@ -56,6 +58,7 @@ class Backend:
             at_once=settings.at_once,
             hosted=settings.hosted,
             served=self.served,
+            attempt=self._attempts.attempt,
         )
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
@@ -85,13 +88,15 @@ class Backend:
 
         Raises:
             ServiceError: the service does not take the key, or can't be reached.
+            KontextError: too many have been tried that it did not take.
         """
-        client = self._client(key)
-        try:
-            balance = await client.balance()
-        except BaseException:
-            await client.aclose()
-            raise
+        with self._attempts.attempt():
+            client = self._client(key)
+            try:
+                balance = await client.balance()
+            except BaseException:
+                await client.aclose()
+                raise
         # A fingerprint tells the accounts apart in the ledger; the key can't be had back from it.
         fingerprint = hashlib.sha256(key.strip().encode()).hexdigest()[:16]
         account = Account(f"own-{fingerprint}", "own", client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -59,7 +60,8 @@ class Runs:
     """Holds every run that goes on, all on one event loop; finished ones are read back from the ledger.
 
     `at_once`: the most predictions that one account has at the service at once. `hosted`: on the host's key nothing is
-    sent at a price that the service has not confirmed.
+    sent at a price that the service has not confirmed. `attempt`: around what may be a guess; it raises a KontextError
+    where too many were wrong.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Runs:
         at_once: int = AT_ONCE,
         hosted: bool = False,
         served: ServedFiles | None = None,
+        attempt: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
@@ -81,6 +84,7 @@ class Runs:
         self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
         self._closed = False
+        self._attempt = attempt
         self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted)
 
     @property
@@ -182,7 +186,8 @@ class Runs:
         """A run in the history for a prediction made on that account in the last 7 days (D: kept 7 days).
 
         Raises:
-            KontextError: the service does not know it, another visitor has it, or another model made it.
+            KontextError: the service does not know it, another visitor has it, another model made it, or too many asked
+                for what it does not know.
         """
         prediction_id = recovery.checked(prediction_id)
         recover = partial(self._recover, visitor, account, prediction_id)
@@ -190,11 +195,13 @@ class Runs:
 
     async def _recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
         holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
-        if holder is not None and holder[0] != visitor:
-            raise recovery.unknown()
-        if holder is not None and holder[1] is not None:
+        mine = holder is None or holder[0] == visitor
+        if holder is not None and mine and holder[1] is not None:
             return await self.resume(visitor, account, holder[1])
-        record = await recovery.find(account, visitor, prediction_id, self._runtime.clock(), uuid.uuid4().hex)
+        with self._attempt():
+            if not mine:
+                raise recovery.unknown()
+            record = await recovery.find(account, visitor, prediction_id, self._runtime.clock(), uuid.uuid4().hex)
         return await self._exclusive(record.facts.id, partial(self._adopt, record, account))
 
     async def _adopt(self, record: Record, account: Account) -> Run:

@@ -23,10 +23,11 @@ SUBMIT = "/api/v3/wavespeed-ai/"
 class Served:
     """`submits` are (model id, body) in the order they came, before the sandbox has dropped anything.
 
-    `heard` is each request as (path, body).
+    `asked` is the path of each request, `heard` each that has a body as (path, body).
     """
 
     url: str = ""
+    asked: list[str] = field(default_factory=list)
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     submits: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -37,6 +38,7 @@ def serving() -> Iterator[Served]:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
+        served.asked.append(scope["path"])
 
         async def heard() -> Message:
             nonlocal body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from serving import Served, serving
 
+from core.access.attempts import FREE
 from core.backend import Backend
 from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
@@ -183,6 +185,36 @@ async def test_a_wrong_key_is_refused(opened: Open, served: Served, key: str) ->
     with pytest.raises(KeyRejected) as caught:
         await backend.bring(key)
     assert not key.strip() or key not in str(caught.value)
+
+
+async def test_wrong_keys_are_not_all_passed_on(opened: Open, served: Served) -> None:
+    """Of 300 that are pasted at once the service hears of a few; the rest are told to wait."""
+    backend = await opened(WAVESPEED_BASE_URL=served.url)
+    before = len(served.asked)
+    refusals = await asyncio.gather(*(backend.bring("wsk_invalid") for _ in range(300)), return_exceptions=True)
+    assert FREE < len(served.asked) - before <= FREE + 3  # a pause or two may pass meanwhile
+    told = [str(refusal) for refusal in refusals]
+    assert all(isinstance(refusal, KontextError) for refusal in refusals)
+    assert sum("Too many tries have failed here just now." in words for words in told) >= 300 - FREE - 3
+
+
+async def test_made_up_ids_are_not_all_asked_for(opened: Open, served: Served) -> None:
+    """Fifty that look for predictions that never were cost few requests; own ones are found meanwhile."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
+    run = await one_run(backend)
+    before = len(served.asked)
+
+    async def loop(number: int) -> None:
+        for turn in range(10):
+            with pytest.raises(KontextError):
+                await backend.runs.recover("eve", backend.account, f"{number:016x}{turn:016x}")
+
+    await asyncio.gather(*map(loop, range(50)))
+    assert FREE < len(served.asked) - before <= FREE + 3  # a pause or two may pass meanwhile
+    with pytest.raises(KontextError, match="Too many tries"):
+        await backend.runs.recover("eve", backend.account, run.predictions[0].id)
+    found = await backend.runs.recover("ann", backend.account, run.predictions[0].id)
+    assert found.id == run.id
 
 
 async def test_no_key_is_written_or_shown(opened: Open, served: Served) -> None:
