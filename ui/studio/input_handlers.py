@@ -13,14 +13,15 @@ import gradio as gr
 
 from core.backend import Backend
 from core.catalog.inputs import check, parse_size, size_for
-from core.catalog.limits import NAME_CHARACTERS, PROMPT_CHARACTERS
+from core.catalog.limits import NAME_CHARACTERS
 from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Variant
 from core.errors import InputError, KontextError, Problem, ReferenceRejected
 from core.ledger.run import Output, Run
+from core.pictures.fit import fit
 from core.pictures.recipe import Recipe, extract, to_json
 from core.pictures.reference import MAX_BYTES, Reference
 from core.prompts.compose import compose, suggest_roles
-from core.prompts.presets import ROLES, Preset
+from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber, reword
 from core.service.snippets import snippets
 from ui.files import file_data, uploaded
@@ -179,12 +180,14 @@ class InputHandlers:
         return self._filled(Form.read(flat), composed, recipe, cards)
 
     def restored(self, recipe: Recipe, runs: Sequence[Run], composed: str, *flat: Any) -> list[Update]:
-        """Every input of a recipe, seed included; references come back where these runs have them.
+        """Every input of a recipe that fits, seed included; references come back where these runs have them.
 
         Hashes travel in files that people share, so the runs must be the visitor's own.
         """
-        if recipe.variant_id not in REGISTRY:
-            return nothing_filled(flat)
+        form = Form.read(flat)
+        recipe, left_out = fit(recipe, self._presets, form.variant_id)
+        if left_out:
+            gr.Info(f"Some of it doesn't fit and was left out: {', '.join(left_out)}.", title="Restored")
         mine = {reference.sha256: (run.id, reference) for run in runs for reference in run.references}
         found = [self._again(mine.get(sha256), role) for sha256, role in recipe.references]
         cards = [_card(held, f"reference {n}") for n, held in enumerate(found, start=1) if held]
@@ -192,16 +195,13 @@ class InputHandlers:
             gr.Info(f"References that are not among your runs any more: {missing}. Add them again.", title="Restored")
         numbers = iter(range(1, len(found) + 1))
         moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
-        fits = len(recipe.prompt) <= PROMPT_CHARACTERS
-        if not fits:
-            gr.Info(f"Its prompt is longer than {PROMPT_CHARACTERS:,} characters and was left out.", title="Restored")
-        recipe = replace(recipe, prompt=renumber(recipe.prompt, moves) if fits else "")
-        return self._filled(Form.read(flat), composed, recipe, cards)
+        recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
+        return self._filled(form, composed, recipe, cards)
 
     def _again(self, mine: tuple[str, Reference] | None, role: str | None) -> Reference | None:
         """A reference of the visitor's own run as a card, whose address goes with that run."""
         shown = self._served.card(mine[1], mine[0]) if mine else None
-        return replace(shown, role=role if role in ROLES else None) if shown else None
+        return replace(shown, role=role) if shown else None
 
     def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card]) -> list[Update]:
         """The form set anew, in the order of `Form.flat`."""

@@ -20,6 +20,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from core.backend import Backend
+from core.catalog.inputs import check
 from core.catalog.limits import FIELD_CHARACTERS, NAME_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
 from core.errors import InputError, KontextError, ReferenceRejected
@@ -50,6 +51,14 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend
 @pytest.fixture
 def handlers(backend: Backend) -> InputHandlers:
     return InputHandlers(backend, load_examples(HOME / "examples"))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the page is told in notes."""
+    notes: list[str] = []
+    monkeypatch.setattr(gr, "Info", lambda message, **_: notes.append(message))
+    return notes
 
 
 def card(name: str, role: str | None = None) -> Card:
@@ -626,6 +635,58 @@ async def test_own_words_are_kept_when_the_form_is_filled(
     order = [card.image.path for card in value(page.cards)]
     assert behind[:4] == ["", order, "dev", "my own words"]
     assert behind[4] == gr.update(visible=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"values": {"guidance_scale": 999}}, "“How closely to follow the prompt”"),
+        ({"values": {"guidance_scale": "much"}}, "“How closely to follow the prompt”"),
+        (
+            {"values": {"guidance_scale": True, "num_inference_steps": 2.5}},
+            "“How closely to follow the prompt”, “Steps (quality)”",
+        ),
+        ({"values": {"output_format": "exe"}}, "“File format”"),
+        ({"values": {"size": "9*9"}}, "“Size”"),
+        ({"values": {"aspect_ratio": "1:1", "<img onerror=x>": 1}}, "settings that Dev doesn't have"),
+        ({"values": {"guidance_scale": ["a", {}]}}, "“How closely to follow the prompt”"),
+        ({"pictures": 99}, "“Pictures”"),
+        ({"seed": -7}, "“Seed”"),
+        ({"preset": "gone"}, "the preset"),
+        ({"variant_id": "schnell", "values": {}, "seed": None}, "the variant"),
+    ],
+    ids=str,
+)
+async def test_what_does_not_fit_is_left_out(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path, said: str, changes: dict[str, Any], told: list[str]
+) -> None:
+    """Whatever a recipe or an old run holds, the form takes every value, the rest comes back, one sentence tells."""
+    run = await an_old_run(backend, tmp_path, **changes)
+    page = filled(restored(handlers, run, *form().flat()))
+    checked = check(page.variant_id, page.prompt, len(page.cards), page.values(REGISTRY[page.variant_id]), lambda: 1)
+    assert (checked.prompt, len(page.cards)) == (run.prompt, 2)
+    (sentence,) = told
+    assert said in sentence and "<" not in sentence
+
+
+async def test_a_role_that_does_not_exist_is_left_out(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path, told: list[str]
+) -> None:
+    """The reference comes back without it, so that no event of the form fails."""
+    run = await an_old_run(backend, tmp_path)
+    run = replace(run, references=tuple(replace(r, role="__proto__") for r in run.references))
+    page = filled(restored(handlers, run, *form().flat()))
+    assert page.roles == [None, None]
+    assert "role of reference 1" in told[0] and "role of reference 2" in told[0]
+    handlers.hint(*page.flat())
+
+
+async def test_what_fits_is_said_nothing_of(
+    handlers: InputHandlers, backend: Backend, tmp_path: Path, told: list[str]
+) -> None:
+    """An ordinary run comes back whole, and no note disturbs."""
+    restored(handlers, await an_old_run(backend, tmp_path), *form().flat())
+    assert told == []
 
 
 # Code -------------------------------------------------------------------------------------------------
