@@ -93,7 +93,7 @@ class Lean:
         return await self.runs.start(visitor, self.account, inputs, [a_reference(self.folder)])
 
     async def end_of(self, run: Run) -> Run:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             return [seen async for seen in self.runs.watch(run.visitor, run.id)][-1]
 
     async def run(self, press: Press) -> Run:

@@ -84,9 +84,9 @@ async def _press_after(folder: Path, url: str, harm: Harm) -> str:
 def test_a_disk_that_goes_wrong(server: Server, home: Path, harm: Harm, words: list[str]) -> None:
     """The next press is refused in a sentence, and nothing is sent."""
     process, told = start_process(press_after, home / "data", server.url, harm)
-    assert told.poll(30)
+    assert told.poll(120)
     said = told.recv()
-    process.join(10)
+    process.join(60)
     told.close()
     assert [word for word in words if word not in said] == [], said
     assert (server.seen["submit"], len(server.created)) == (1, 1)
@@ -126,7 +126,7 @@ def test_a_full_disk(server: Server, home: Path, state: str) -> None:
         env={**os.environ, "PYTHONPATH": f"{HOME}{os.pathsep}{Path(__file__).parent}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert said.returncode == 0, said.stderr
     assert said.stdout.startswith("LedgerError: The disk is full"), said.stdout
@@ -180,7 +180,7 @@ def test_the_whole_app_does_not_start(server: Server, home: Path, harm: Harm, wo
     harm(folder)
     given = {"WAVESPEED_API_KEY": KEY, "WAVESPEED_BASE_URL": server.url, "KONTEXT_DATA_DIR": str(folder)}
     ended = subprocess.run(
-        [sys.executable, "app.py"], cwd=HOME, env={**os.environ, **given}, capture_output=True, text=True, timeout=90
+        [sys.executable, "app.py"], cwd=HOME, env={**os.environ, **given}, capture_output=True, text=True, timeout=180
     )
     assert ended.returncode == 1
     assert words in ended.stderr

@@ -20,7 +20,7 @@ from server import Exchange, Fault, Server, after, half_a_json, html, plainly, r
 from core.ledger.run import Run
 
 RUNS = 20
-SECONDS = 30  # for a process to say something
+SECONDS = 120  # for a process to say something
 NEVER_CREATED = {"not sent", "not created", "refused"}
 
 

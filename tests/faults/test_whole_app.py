@@ -31,7 +31,7 @@ def slow(service: Server) -> Server:
 async def call(app: Whole, times: int, variant: str, values: dict[str, Any]) -> list[Any]:
     """That many calls of /generate at once."""
     limits = httpx.Limits(max_connections=2 * times)
-    async with httpx.AsyncClient(base_url=app.url, timeout=120, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=180, limits=limits) as http:
         image = await upload(http, picture())
         return await asyncio.gather(*(generate(http, image, variant, values) for _ in range(times)))
 
@@ -76,13 +76,13 @@ async def test_killed_and_started_again(slow: Server, tmp_path: Path, seed: int)
     slow.always[kind] = trap
     with whole_app(folder, slow.url) as app:
         calls = asyncio.create_task(call(app, RUNS, "ultra-fast", SMALL))
-        await until(lambda: trap.sprung.is_set() and len(history(folder, VISITOR)) == RUNS, 60)
-        await until(lambda: len(slow.created) == created, 60)
+        await until(lambda: trap.sprung.is_set() and len(history(folder, VISITOR)) == RUNS, 180)
+        await until(lambda: len(slow.created) == created, 180)
         app.kill()
     assert sum(answer is not None for answer in await calls) < trap.nth, "a call was answered by a dead process"
     slow.clear()
     with whole_app(folder, slow.url):
-        await until(lambda: all(run.finished for run in history(folder, VISITOR)), 60)
+        await until(lambda: all(run.finished for run in history(folder, VISITOR)), 180)
     runs = history(folder, VISITOR)
     assert [run.state for run in runs] == ["completed" if created else "failed"] * RUNS
     assert slow.seen["submit"] == len(slow.created) == created

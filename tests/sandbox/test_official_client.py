@@ -56,7 +56,7 @@ def opened(url: str) -> Image.Image:
 def test_it_runs_to_the_end(client: Client, model: str) -> None:
     """Upload, submit and polling end in a picture."""
     inputs = {"prompt": "the person from image 1", "images": [uploaded(client)]}
-    done = client.run(model, inputs, poll_interval=0.02, timeout=20)
+    done = client.run(model, inputs, poll_interval=0.02, timeout=120)
     assert [opened(url).format for url in done["outputs"]] == ["JPEG"]
 
 
@@ -64,7 +64,7 @@ def test_it_runs_to_the_end(client: Client, model: str) -> None:
 def test_it_runs_in_sync_mode(client: Client, model: str) -> None:
     """One request that waits ends in the same."""
     inputs = {"prompt": "x", "images": [uploaded(client)]}
-    done = client.run(model, inputs, enable_sync_mode=True, timeout=20)
+    done = client.run(model, inputs, enable_sync_mode=True, timeout=120)
     assert len(done["outputs"]) == 1
 
 

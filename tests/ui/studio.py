@@ -29,6 +29,9 @@ import app
 from core.settings import read
 from sandbox import create_app
 
+SECONDS = 30  # that the page may take for anything, on a machine that has other things to do
+expect.set_options(timeout=1000 * SECONDS)
+
 HOME = Path(app.__file__).parent
 PHOTOS = HOME / "examples"
 PORTRAIT, COFFEE, LAUNCH = (PHOTOS / name for name in ("portrait.jpg", "coffee.jpg", "launch.jpg"))
@@ -110,7 +113,7 @@ class HandSandbox:
         """Each request that was answered since the last look, in order; waits for one with these letters in it."""
         asked: list[str] = []
         while until and not any(until in request for request in asked):
-            asked.append(self._asked.get(timeout=10))
+            asked.append(self._asked.get(timeout=SECONDS))
         while not self._asked.empty():
             asked.append(self._asked.get())
         return asked
@@ -150,7 +153,7 @@ class Visit:
         context = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **context}
         self.context: BrowserContext = browser.new_context(accept_downloads=True, **context)
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(1000 * SECONDS)
         self.faults: list[str] = []
         self.requests: list[str] = []
         self._listen()
@@ -270,7 +273,11 @@ class Visit:
         self.page.get_by_role("option", name=re.compile(re.escape(name) + "$")).click()
 
     def choose_variant(self, name: str) -> None:
-        self.page.get_by_role("radio", name=re.compile(f"^{name}")).check(force=True)
+        # Its label, as a hand does: pressed by force, the radio itself may lie under the bar with Generate.
+        self.page.locator("#variant label").filter(
+            has=self.page.get_by_role("radio", name=re.compile(f"^{name}"))
+        ).click()
+        expect(self.page.get_by_role("radio", name=re.compile(f"^{name}"))).to_be_checked()
 
     def choose_pictures(self, count: int) -> None:
         self.page.locator("#pictures").get_by_role("radio", name=str(count)).check(force=True)
@@ -278,7 +285,8 @@ class Visit:
     def open_parameters(self) -> Locator:
         """Opens them. Controls are made in this moment and filled a little later; no hand is faster than that."""
         self.page.get_by_role("button", name="Parameters").click()
-        self.page.wait_for_timeout(300)
+        expect(self.page.locator("#shape").get_by_role("combobox")).not_to_have_value("")
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self.page.locator("#parameters")
 
     # runs

@@ -332,7 +332,7 @@ def test_inputs_taken_back_show_no_dead_fields(visit: Visit) -> None:
     title = visit.page.get_by_role("textbox", name="Title")
     for words in (None, "A TITLE OF MY OWN"):
         visit.choose_preset("Poster with a title")
-        expect(title).to_be_visible()
+        expect(title).to_have_value("BEYOND THE SKY")
         if words:
             title.fill(words)
             expect(visit.prompt).to_have_value(re.compile(words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -64,6 +65,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         order: gr.State = gr.State([])
         before = gr.State(first.id)
         payer = gr.Textbox(backend.account.kind, visible=False)
+        cue = gr.Textbox("", visible=False)
 
         with gr.Row(elem_id="header"):
             header = gr.HTML(runs.header(), elem_id="title")
@@ -111,9 +113,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             [prompt, composed, order],
             **QUICK,
         )
-        hint: dict[str, Any] = {"fn": inputs.hint, "inputs": flat, "outputs": hints, **QUICK}
-        followed.then(**hint)
-        gr.on([prompt.change, variant.change], **hint)
+        # One event for all that hints depend on: of two, the answer to an older prompt could come last, and stay.
+        followed.then(lambda: uuid.uuid4().hex, None, cue, **QUICK)
+        gr.on([prompt.change, variant.change, cue.change], inputs.hint, flat, hints, **QUICK)
         back.click(inputs.give_back, [own_words, *form.fields], [preset, prompt, composed, back, *form.fields], **QUICK)
 
         # Variant and parameters.

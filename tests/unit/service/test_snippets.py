@@ -170,7 +170,7 @@ def run_javascript(inputs: Inputs) -> tuple[list[tuple[str, Any]], list[str]]:
         env={"WAVESPEED_API_KEY": KEY},
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return [(model, body) for model, body in json.loads(done.stderr)], done.stdout.split()
@@ -206,7 +206,7 @@ jq() { cat > /dev/null; echo "https://files.example/a b*$((RANDOM % 10))?c=1"; }
 def run_shell(script: str, desk: Path, key: str = KEY) -> subprocess.CompletedProcess[str]:
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "WAVESPEED_API_KEY": key}
     return subprocess.run(
-        ["bash", "-s"], input=script, cwd=desk, env=env, capture_output=True, encoding="utf-8", timeout=30
+        ["bash", "-s"], input=script, cwd=desk, env=env, capture_output=True, encoding="utf-8", timeout=120
     )
 
 
