@@ -7,15 +7,17 @@ import gc
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gradio import Blocks
+    from starlette.routing import BaseRoute
 
+    from core.backend import Backend
     from core.settings import Settings
     from ui.shutdown import Signals
 
@@ -50,55 +52,21 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     served = settings.data_dir / "served"
     os.environ["GRADIO_TEMP_DIR"] = str(served)
     from starlette.middleware import Middleware
-    from starlette.responses import JSONResponse
-    from starlette.routing import Mount, Route
-    from starlette.staticfiles import StaticFiles
 
     from core.access.budget import terms
     from core.backend import Backend
     from core.pictures.reference import MAX_BYTES
     from ui.door import Door
-    from ui.files import sweep
     from ui.shutdown import CLOSING, STREAMS, close
-    from ui.studio.examples import ROUTE, load_examples
+    from ui.studio.examples import load_examples
     from ui.studio.page import build, head
     from ui.theme import theme
 
     backend = Backend(settings, HOME / "presets")
     page = build(backend, load_examples(HOME / "examples"))
-    loop: asyncio.AbstractEventLoop
-
-    @asynccontextmanager
-    async def lifespan(_app: object) -> AsyncIterator[None]:
-        nonlocal loop
-        loop = asyncio.get_running_loop()
-        await backend.open()
-        if signals:  # the process is ours: what main() put off begins, and leaves alone what stands by now
-            gc.freeze()
-            gc.enable()
-        sweeping = asyncio.create_task(sweep_hourly())
-        yield
-        sweeping.cancel()
-        await backend.aclose()
-
-    async def sweep_hourly() -> None:
-        while True:
-            for folder in (backend.references, served):
-                await asyncio.to_thread(sweep, folder, time.time())
-            await asyncio.sleep(3600)
-
-    async def healthz(_request: object) -> JSONResponse:
-        return JSONResponse({"status": "ok", "backend": backend.account.kind})
-
-    async def readyz(_request: object) -> JSONResponse:
-        ready = backend.runs.accepting
-        return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
-
-    routes = [
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Mount(f"/{ROUTE}", StaticFiles(directory=HOME / "examples")),
-    ]
+    routes = _routes(backend)
+    loops: list[asyncio.AbstractEventLoop] = []
+    lifespan = _lifespan(backend, (backend.references, served), loops, own=signals is not None)
     proxied = settings.hosted and not settings.allowed_hosts
     names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
     door = Middleware(Door, ours=routes, names=names)
@@ -127,8 +95,54 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
         print(terms(settings), flush=True)
         signals.wait()
         print(CLOSING, flush=True)
-        close(page, backend, loop)
+        close(page, backend, loops[0])
     return page, url
+
+
+def _lifespan(
+    backend: Backend, swept: Sequence[Path], loops: list[asyncio.AbstractEventLoop], *, own: bool
+) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    """What goes on while the app serves; `loops` gets the loop that it does so on, `own` is a process for it alone."""
+    from ui.files import sweep
+
+    async def sweep_hourly() -> None:
+        while True:
+            for folder in swept:
+                await asyncio.to_thread(sweep, folder, time.time())
+            await asyncio.sleep(3600)
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        loops.append(asyncio.get_running_loop())
+        await backend.open()
+        if own:  # what main() put off begins, and leaves alone what stands by now
+            gc.freeze()
+            gc.enable()
+        sweeping = asyncio.create_task(sweep_hourly())
+        yield
+        sweeping.cancel()
+        await backend.aclose()
+
+    return lifespan
+
+
+def _routes(backend: Backend) -> list[BaseRoute]:
+    """What the app answers beside Gradio: whether it serves, whether it takes new runs, and the ready examples."""
+    from starlette.responses import JSONResponse
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+
+    from ui.studio.examples import ROUTE
+
+    async def healthz(_request: object) -> JSONResponse:
+        return JSONResponse({"status": "ok", "backend": backend.account.kind})
+
+    async def readyz(_request: object) -> JSONResponse:
+        ready = backend.runs.accepting
+        return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
+
+    examples = StaticFiles(directory=HOME / "examples")
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Mount(f"/{ROUTE}", examples)]
 
 
 if __name__ == "__main__":
