@@ -36,9 +36,9 @@ _SANDBOX_HOST = "http://sandbox.invalid"  # answered inside the process; never r
 
 
 class Backend:
-    """Everything that one running app shares between its visitors."""
+    """Everything that one running app shares between its visitors. `mounted` as for the ledger."""
 
-    def __init__(self, settings: Settings, presets: Path) -> None:
+    def __init__(self, settings: Settings, presets: Path, *, mounted: str | None = None) -> None:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
         self._lock = _held(settings.data_dir)
@@ -48,7 +48,7 @@ class Backend:
         self._prepared = PreparedPictures(self.decoder, self.references)
         # The sandbox draws in threads of its own: the ledger never waits for a picture.
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
-        self.ledger = Ledger(settings.data_dir)
+        self.ledger = Ledger(settings.data_dir, mounted=mounted)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self._attempts = Attempts()
         self.runs = Runs(
@@ -62,6 +62,7 @@ class Backend:
         )
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
+        self._counting: asyncio.Task[int] | None = None
 
     def _own_account(self) -> Account:
         if self.settings.api_key:
@@ -106,6 +107,7 @@ class Backend:
     async def open(self) -> None:
         """Take up what an earlier process left unfinished."""
         await self.runs.resume_all(self.account)
+        self._counting = asyncio.create_task(self.runs.count_strangers(self.account))  # nobody waits for it
 
     async def drain(self) -> None:
         """Take no new runs, hear out what was sent, and let go whoever watches; everything else still works."""
@@ -113,11 +115,14 @@ class Backend:
 
     async def aclose(self) -> None:
         """Stop watching; runs that wait are taken up at the next start."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.gather(self._counting, return_exceptions=True)
         await self.runs.aclose()
         await self.account.client.aclose()
         await asyncio.to_thread(self.decoder.close)
         self._drawing.shutdown(wait=False, cancel_futures=True)
-        self.ledger.close()
+        await asyncio.to_thread(self.ledger.close)
         self._lock.release()
 
 

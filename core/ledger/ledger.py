@@ -1,4 +1,7 @@
-"""Every run and every cent, durable before it happens: SQLite, written ahead, flushed to the disk at each commit.
+"""Every run and every cent, durable before it happens: SQLite, flushed to the disk at each commit.
+
+On a disk of this computer it is written ahead, and read while it is written. On a network's file system, where shared
+memory and locks can't be trusted, one connection alone holds the file, with a journal beside it.
 
 Every method blocks for as long as the disk takes: from async code, call it in a thread. Any thread may.
 """
@@ -14,16 +17,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import LedgerError
-from core.ledger import rows
-from core.ledger.record import RESERVED, Entry, Record
+from core.ledger import ground, rows
+from core.ledger.record import RESERVED, STRANGER, Entry, Record
 from core.ledger.run import FINISHED
 from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
 from core.pictures.reference import Reference
@@ -36,6 +41,7 @@ FILE = "ledger.db"
 
 _COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
 _WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
+_OURS = runs.c.visitor != STRANGER
 _KEPT = runs.c.deleted_at.is_(None)
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
 _ANSWERS_APART = [column for column in predictions.c if column.name != "answer"]
@@ -61,6 +67,17 @@ _OTHER_FAULT = ("The app's records can't be written or read.", "Look at the disk
 # Bytes that must be free before anything is spent: four large pictures and their rows.
 ROOM = 32 * 1024 * 1024
 
+FORGETFUL = (
+    "The data folder %s lies on a %s file system. After a crash, what was written in the last seconds may be lost: "
+    "the last runs, their pictures, and what they cost."
+)
+
+_SAFE = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+_TOGETHER = ("journal_mode = WAL", *_SAFE)
+# In this order: what is locked exclusively before its first use needs no shared memory, even if it is a WAL as yet.
+# A journal under such a lock stays, with what stood in the file before, unless it is cut.
+_ALONE = ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "journal_size_limit = 0", *_SAFE)
+
 LINE = 10  # how many times longer than for the database itself a writer waits for the writers before it
 
 
@@ -72,17 +89,24 @@ def midnight(now: datetime) -> datetime:
 class Ledger:
     """The ledger in a folder, made or brought up to date on opening. `timeout`: seconds to wait for a lock.
 
+    `mounted`: what is mounted where, in the words of /proc/mounts; read there if not handed in. `forgetful`: whether
+    the disk may lose what it said was written.
+
     Raises:
         LedgerError: from every method, where the file can't be read or written.
     """
 
-    def __init__(self, folder: Path, *, timeout: float = 5.0) -> None:
+    def __init__(self, folder: Path, *, timeout: float = 5.0, mounted: str | None = None) -> None:
         self.home = folder
+        kind = ground.file_system(folder, ground.mounts() if mounted is None else mounted)
+        self.forgetful = ground.is_remote(kind)
+        if self.forgetful:
+            log.warning(FORGETFUL, folder, kind)
         # One writer at a time is all that SQLite allows; here they queue instead of knocking again and again.
         self._writing = threading.Lock()
         self._timeout = timeout
-        self._engine = sa.create_engine(f"sqlite:///{folder / FILE}", connect_args={"timeout": timeout})
-        sa.event.listen(self._engine, "connect", _on_connect)
+        self._engine = self._made_engine()
+        sa.event.listen(self._engine, "connect", partial(_on_connect, _ALONE if self.forgetful else _TOGETHER))
         sa.event.listen(self._engine, "begin", _on_begin)
         with _in_our_words():
             folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +115,13 @@ class Ledger:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _made_engine(self) -> sa.Engine:
+        url, knock = f"sqlite:///{self.home / FILE}", {"timeout": self._timeout}
+        if not self.forgetful:
+            return sa.create_engine(url, connect_args=knock)
+        # Every thread in its turn with the same connection: a second one would find the file locked for ever.
+        return sa.create_engine(url, connect_args=knock, pool_size=1, max_overflow=0, pool_timeout=LINE * self._timeout)
 
     # writing
 
@@ -109,6 +140,16 @@ class Ledger:
         with self._write() as connection:
             self._insert(connection, record)
 
+    def add_strangers(self, records: Sequence[Record]) -> int:
+        """Write runs of one prediction each, but for those whose prediction any entry has; says how many were new."""
+        asked = predictions.c.prediction_id.in_([entry.id for record in records for entry in record.entries])
+        with self._write() as connection:
+            known = set(connection.execute(sa.select(predictions.c.prediction_id).where(asked)).scalars())
+            new = [record for record in records if known.isdisjoint(entry.id for entry in record.entries)]
+            for record in new:
+                self._insert(connection, record)
+        return len(new)
+
     def save(self, run_id: str, *entries: Entry, answer: Mapping[str, Any] | None = None) -> None:
         """Write entries as they stand now; `answer` is the service's record of the first one as it came."""
         with self._write() as connection:
@@ -123,7 +164,7 @@ class Ledger:
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
         with self._write() as connection:
-            taken = sa.select(predictions.c.run_id).where(predictions.c.prediction_id == entry.id)
+            taken = sa.select(runs.c.id).select_from(_WITH_RUN).where(_OURS, predictions.c.prediction_id == entry.id)
             if connection.execute(taken).first() is not None:
                 return False
             self._put(connection, run_id, entry, None)
@@ -190,7 +231,7 @@ class Ledger:
         query = (
             sa.select(runs.c.visitor, runs.c.id, runs.c.deleted_at)
             .select_from(_WITH_RUN)
-            .where(predictions.c.prediction_id == prediction_id)
+            .where(_OURS, predictions.c.prediction_id == prediction_id)
             .order_by(runs.c.created_at.desc())
         )
         with self._read() as connection:
@@ -200,7 +241,8 @@ class Ledger:
     def taken(self, prediction_ids: Iterable[str]) -> set[str]:
         """Those of the ids that an entry has by a submit of its own; one that was recovered has reserved nothing."""
         asked = predictions.c.prediction_id.in_(list(prediction_ids))
-        query = sa.select(predictions.c.prediction_id).where(asked, predictions.c.reserved > Decimal(0))
+        own = asked & _OURS & (predictions.c.reserved > Decimal(0))
+        query = sa.select(predictions.c.prediction_id).select_from(_WITH_RUN).where(own)
         with self._read() as connection:
             return set(connection.execute(query).scalars())
 
@@ -251,6 +293,8 @@ class Ledger:
             self._put(connection, record.facts.id, entry, None)
 
     def _put(self, connection: sa.Connection, run_id: str, entry: Entry, answer: Mapping[str, Any] | None) -> None:
+        if entry.id and entry.reserved:
+            _forget_stranger(connection, entry.id)
         row = rows.entry_row(run_id, entry, self.home) | ({} if answer is None else {"answer": dict(answer)})
         connection.execute(insert(predictions).values(row).on_conflict_do_update(set_=row))
 
@@ -275,6 +319,8 @@ class Ledger:
         return [rows.reference(json.loads(text), self.home) for text in found]
 
     def _insist_on_room(self) -> None:
+        if self.forgetful:  # such a disk names any number as free
+            return
         # SQLite may have room inside its own files on a disk that has none left for pictures.
         with _in_our_words():
             free = shutil.disk_usage(self.home).free
@@ -315,10 +361,10 @@ class Ledger:
             yield connection
 
 
-def _on_connect(connection: Any, _record: Any) -> None:
+def _on_connect(pragmas: Sequence[str], connection: Any, _record: Any) -> None:
     # The driver would begin transactions at moments of its own choosing; BEGIN is ours to say.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
@@ -336,6 +382,8 @@ def _in_our_words() -> Iterator[None]:
     except NewerLedger:
         happened = "The file ledger.db was written by a newer version of this app."
         raise LedgerError(happened, "Update the app, or choose another folder with KONTEXT_DATA_DIR.") from None
+    except PoolTimeout:
+        raise LedgerError(*_FAULTS["SQLITE_BUSY"]) from None
     except (SQLAlchemyError, sqlite3.Error) as fault:
         raise LedgerError(*_FAULTS.get(_name(fault), _OTHER_FAULT)) from None
     except OSError:
@@ -348,6 +396,16 @@ def _name(fault: BaseException) -> str:
     """SQLite's name for it without what it was doing: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
     name = getattr(getattr(fault, "orig", fault), "sqlite_errorname", "") or ""
     return "_".join(name.split("_")[:2])
+
+
+def _forget_stranger(connection: sa.Connection, prediction_id: str) -> None:
+    """Whose prediction it is has turned out, so it counts in their run."""
+    strangers = sa.select(runs.c.id).where(~_OURS).scalar_subquery()
+    which = (predictions.c.prediction_id == prediction_id) & predictions.c.run_id.in_(strangers)
+    found = connection.execute(sa.select(predictions.c.run_id).where(which)).scalars().all()
+    if found:
+        connection.execute(predictions.delete().where(predictions.c.run_id.in_(found)))
+        connection.execute(runs.delete().where(runs.c.id.in_(found)))
 
 
 def _spent(connection: sa.Connection, since: datetime, visitor: str | None = None) -> Decimal:

@@ -21,6 +21,8 @@ NOT_SENT = "not sent"
 REFUSED = "refused"
 NOT_CREATED = "not created"
 
+STRANGER = ""  # in a visitor's place: a prediction of our account that nobody here is known to have asked for
+
 _CERTAINTY: tuple[ChargeSource, ...] = ("estimate", "quote", "billing")
 
 

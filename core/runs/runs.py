@@ -21,7 +21,7 @@ from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, State, 
 from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
-from core.runs import files, outcomes, recovery
+from core.runs import files, lost_rows, outcomes, recovery
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
 from core.runs.live import LiveRun
@@ -245,6 +245,14 @@ class Runs:
             return False
         self._spawn(now, account, self._flow.resume)
         return True
+
+    async def count_strangers(self, account: Account) -> int:
+        """Count what the service made for the account and the ledger knows nothing of, where its disk may forget; says
+        how many there were.
+        """
+        if account.kind != "host" or not self._ledger.forgetful:
+            return 0
+        return await lost_rows.compare(self._ledger, account, self._runtime.clock, self._runtime.sleep)
 
     async def aclose(self) -> None:
         """Start nothing more, hear out what was sent, let go whoever watches; nothing is lost."""

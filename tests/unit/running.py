@@ -153,6 +153,7 @@ class House:
         kind: AccountKind = "host",
         budget: Budget | None = None,
         sleep: Callable[[float], Awaitable[None]] | None = None,
+        mounted: str = "",
         timeouts: Timeouts = Timeouts(optional_wait=30, shutdown_grace=5),  # noqa: B008 - frozen
         **runs: Any,
     ) -> None:
@@ -163,6 +164,7 @@ class House:
         self._sleep = sleep or self.time.sleep
         self._timeouts = timeouts
         self._settings = runs
+        self._mounted = mounted
         self.account = Account(kind, kind, self._client(self.wire))
         self._plain = self._client(self.wire._inner)
         self.reference = prepare(_picture(), 1, folder / "references")
@@ -175,7 +177,7 @@ class House:
     def open(self) -> None:
         self._threads = ThreadPoolExecutor()
         asyncio.get_running_loop().set_default_executor(self._threads)
-        self.ledger = Ledger(self.folder, timeout=0.2)
+        self.ledger = Ledger(self.folder, timeout=0.2, mounted=self._mounted)
         runtime = Runtime(self.time.clock, self._sleep, random.Random(3), self._timeouts)
         self.runs = Runs(self.ledger, self.folder, budget=self.budget, runtime=runtime, **self._settings)
 

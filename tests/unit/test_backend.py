@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from running import calm
 from serving import Served, serving
 
 from core.access.attempts import FREE
@@ -280,6 +281,24 @@ async def test_a_folder_in_use_is_refused(opened: Open) -> None:
     with pytest.raises(SettingsError, match=r"KONTEXT_DATA_DIR.*another running copy"):
         await opened()
     assert (await one_run(first)).state == "completed"
+
+
+async def test_a_bucket_is_compared_with_the_service(tmp_path: Path, served: Served) -> None:
+    """Behind the start, which does not wait for it; the sandbox, which remembers nothing, is not asked."""
+    mounted = "hf-mount / fuse.hf-mount rw 0 0\n"
+    for key, asked in ((HOST_KEY, 1), ("", 0)):
+        served.heard.clear()
+        environment = {
+            "WAVESPEED_API_KEY": key,
+            "WAVESPEED_BASE_URL": served.url,
+            "KONTEXT_DATA_DIR": str(tmp_path / f"d{asked}"),
+        }
+        backend = Backend(read(environment, tmp_path), PRESETS, mounted=mounted)
+        await backend.open()
+        assert not served.heard
+        await calm()
+        assert any(path.endswith("/predictions") for path, _ in served.heard) is bool(asked)
+        await backend.aclose()
 
 
 async def test_the_presets_come_from_their_folder(opened: Open, tmp_path: Path) -> None:
