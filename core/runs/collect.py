@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+from core.catalog.variants import PICTURES
 from core.errors import KontextError, Unreachable
 from core.ledger.record import Entry
 from core.ledger.run import Facts, Output, Trouble
@@ -47,7 +46,7 @@ class Collector:
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
         if entry.charge is None:
             entry = replace(entry, charge=entry.reserved or None)
-        saving = asyncio.create_task(self._journal.after(live.run, entry, without_pictures(prediction.answer)))
+        saving = asyncio.create_task(self._journal.after(live.run, entry, prediction.answer))
         try:
             entry = await self._bring(live, entry, prediction)
             live.run.put(entry)  # the pictures are to be seen while the bill is asked for
@@ -58,10 +57,11 @@ class Collector:
 
     async def _bring(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> Entry:
         step = len(live.run.record.current)  # four predictions of one picture each number them as one of four does
-        numbers = [entry.number + position * step for position in range(len(prediction.outputs))]
+        outputs = prediction.outputs[: _most(entry)]
+        numbers = [entry.number + position * step for position in range(len(outputs))]
         flagged = [number for number, flag in zip(numbers, prediction.flagged, strict=False) if flag]
         here = {output.number for output in entry.outputs}
-        wanted = {n: o for n, o in zip(numbers, prediction.outputs, strict=True) if n not in here and n not in flagged}
+        wanted = {n: o for n, o in zip(numbers, outputs, strict=True) if n not in here and n not in flagged}
         fetching = (self._fetch(live, entry, n, o) for n, o in wanted.items())
         brought = await asyncio.gather(*fetching)
         got = (*entry.outputs, *(thing for thing in brought if isinstance(thing, Output)))
@@ -122,13 +122,10 @@ class Collector:
         return entry if amount is None else replace(entry, charge=amount, source="billing")
 
 
-def without_pictures(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The service's answer as it came, but for pictures inside it: those go to files of their own."""
-    listed = answer.get("outputs")
-    if not isinstance(listed, list):
-        return dict(answer)
-    short = [o if not isinstance(o, str) or len(o) < 4096 else f"({len(o)} characters)" for o in listed]
-    return {**answer, "outputs": short}
+def _most(entry: Entry) -> int:
+    """No more pictures than were asked for are fetched; of a recovered one it may not be known how many those were."""
+    asked = entry.payload.get(PICTURES.name, 1 if entry.payload else PICTURES.maximum)
+    return int(asked) if isinstance(asked, int | float) else 1
 
 
 async def _billed(account: Account, entry: Entry) -> Decimal | None:

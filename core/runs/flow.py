@@ -15,7 +15,7 @@ from core.ledger.record import RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
-from core.runs.collect import Collector, without_pictures
+from core.runs.collect import Collector
 from core.runs.concurrency import ConcurrencyLimit
 from core.runs.journal import Journal, log_foreign
 from core.runs.live import LivePrediction, LiveRun, Stopped
@@ -192,7 +192,7 @@ class Flow:
             await self._upload_again(live, entry, prediction)
         else:
             end = outcomes.failed(entry, prediction, self._runtime.clock())
-            await self._journal.after(live.run, end, without_pictures(prediction.answer))
+            await self._journal.after(live.run, end, prediction.answer)
 
     def _may_upload_again(self, live: LivePrediction, entry: Entry) -> bool:
         """Once, and only soon after the press: the first task surely failed and is refunded (D), and the reservation
@@ -211,7 +211,7 @@ class Flow:
             second = Entry(entry.number, entry.model_id, payload, entry.reserved, attempt=2, source=entry.source)
             await self._journal.before(live.run, first, second)
         except (Stopped, KontextError):
-            await self._journal.after(live.run, first, without_pictures(prediction.answer))
+            await self._journal.after(live.run, first, prediction.answer)
             return
         await self._run_prediction(live)
 

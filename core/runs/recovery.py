@@ -8,11 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.catalog.inputs import find_problems
 from core.catalog.limits import ID_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
 from core.errors import InputError, KontextError, Problem, ServiceError
 from core.ledger.record import Entry, Record
 from core.ledger.run import Facts
+from core.runs import outcomes
 from core.service.account import Account
 from core.service.prediction import Prediction
 
@@ -82,7 +84,10 @@ def _record(
     run_id: str,
 ) -> Record:
     seed, prompt = _whole(SEED, inputs), inputs.get(PROMPT.name)
-    count = _whole(PICTURES, inputs) or max(1, len(prediction.outputs))
+    prompt = outcomes.clean(prompt) if isinstance(prompt, str) else ""
+    values = {n: v for n, v in inputs.items() if n not in _APART and not find_problems(variant, {n: v})}
+    told = _whole(PICTURES, inputs)
+    count = told or max(1, min(len(prediction.outputs), int(PICTURES.maximum or 1)))
     facts = Facts(
         id=run_id,
         visitor=visitor,
@@ -91,8 +96,8 @@ def _record(
         created_at=now,
         variant_id=variant.id,
         preset=None,
-        prompt=prompt if isinstance(prompt, str) else "",
-        values={name: value for name, value in inputs.items() if name not in _APART},
+        prompt=prompt,
+        values=values,
         seed=seed,
         pictures=count,
         references=(),
@@ -101,7 +106,7 @@ def _record(
     entry = Entry(
         number=1,
         model_id=variant.model_id,
-        payload={**inputs, PICTURES.name: count} if PICTURES.name in inputs else dict(inputs),
+        payload=_payload(prompt, seed, told, values) if inputs else {},
         reserved=Decimal(0),
         status=prediction.status,
         id=prediction.id,
@@ -109,6 +114,12 @@ def _record(
         submitted_at=prediction.created_at or now,
     )
     return Record(facts, (entry,), state="waiting")
+
+
+def _payload(prompt: str, seed: int | None, pictures: int | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, as far as it can be told."""
+    rows = {PROMPT.name: prompt, SEED.name: seed, PICTURES.name: pictures, **values}
+    return {name: value for name, value in rows.items() if value is not None}
 
 
 def _whole(row: Parameter, inputs: Mapping[str, Any]) -> int | None:

@@ -13,7 +13,6 @@ from typing import Any
 from core.errors import KontextError, RateLimited, SubmitUnknown
 from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.runs import outcomes
-from core.runs.collect import without_pictures
 from core.runs.journal import Journal, log_foreign
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
@@ -129,7 +128,7 @@ class Submitter:
                 raise SubmitUnknown("The request may have gone out.") from None
             self._claims.claim(prediction.id)
         kept = replace(entry, id=prediction.id, status=prediction.status, submitted_at=self._clock())
-        await self._journal.after(live.run, kept, without_pictures(prediction.answer))
+        await self._journal.after(live.run, kept, prediction.answer)
         return prediction
 
 

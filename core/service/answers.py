@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,8 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.service.prediction import Prediction, parse
+from core.service.redact import Redactor
 
-LONGEST_SAID = 300
+LONGEST_URL = 4096
 ABSURD_AMOUNT = Decimal(1_000_000)
 
 
@@ -46,24 +45,18 @@ def inline(output: str) -> bytes:
         return b""
 
 
-def words(message: Any, key: str) -> str:
-    """The service's own words, fit to be shown: one line, not long, nothing in it that looks like a key."""
-    if not isinstance(message, str):
-        return ""
-    printable = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in message[:100_000])
-    printable = "".join(c for c in printable if unicodedata.category(c)[0] != "C").replace(key, "[key]")
-    masked = re.sub(r"(?i)\bbearer\s+\S+|wsk_[^\s\"'<>,;]+", "[key]", printable)
-    line = " ".join(masked.split())
-    return line if len(line) <= LONGEST_SAID else line[: LONGEST_SAID - 1] + "…"
+def said(body: Mapping[str, Any]) -> Any:
+    """What a refusal says: its message, or the only thing in it (D)."""
+    return body.get("message") or body.get("error")
 
 
-def history(data: Any) -> list[Prediction]:
-    return [found for item in data["items"] or () if (found := _parsed(item))]
+def history(redactor: Redactor, data: Any) -> list[Prediction]:
+    return [found for item in data["items"] or () if (found := _parsed(redactor, item))]
 
 
-def _parsed(item: Any) -> Prediction | None:
+def _parsed(redactor: Redactor, item: Any) -> Prediction | None:
     try:
-        return parse(item)
+        return parse(item, redactor)
     except ValueError:
         return None
 
@@ -116,9 +109,10 @@ def billed(wanted: frozenset[str], data: Any) -> dict[str, Decimal]:
 
 def ticket(data: Any) -> Ticket:
     upload = data["upload"]
-    return Ticket(
-        _url(data["download_url"]), upload.get("method") or "PUT", _url(upload["url"]), dict(upload["headers"])
-    )
+    method = upload.get("method") or "PUT"
+    if method not in ("PUT", "POST"):
+        raise ValueError("no way to hand a file over")
+    return Ticket(_url(data["download_url"]), method, _url(upload["url"]), dict(upload["headers"]))
 
 
 def stored(data: Any) -> Ticket:
@@ -126,6 +120,6 @@ def stored(data: Any) -> Ticket:
 
 
 def _url(value: Any) -> str:
-    if not isinstance(value, str) or urlsplit(value).scheme not in ("http", "https"):
+    if not isinstance(value, str) or len(value) > LONGEST_URL or urlsplit(value).scheme not in ("http", "https"):
         raise ValueError("no URL")
     return value

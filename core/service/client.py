@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import random as randomness
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
@@ -24,20 +25,26 @@ import tenacity
 from core.errors import KeyRejected, RateLimited, ServiceBroken, ServiceError, Unreachable
 from core.pictures.output import Picture, open_in_thread
 from core.pictures.reference import Reference
-from core.service import answers, faults
+from core.service import answers, faults, hosts
 from core.service.prediction import Prediction, parse
 from core.service.rate_limit import RateLimiter
+from core.service.redact import Redactor
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v3/"
+CLIENT_OS = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
 CLIENT_NAME = "kontext-studio"
 CLIENT_VERSION = "0.1.0"  # of this app, as its changelog has it
 
 ORDINARY = httpx.Timeout(30, connect=10)
 SYNC_SUBMIT = httpx.Timeout(30, connect=10, read=150)  # the service itself gives up after 90-120 s (D)
 UPLOAD = httpx.Timeout(60, connect=10, write=180)  # httpx counts the whole body as one write
+LONGEST = 300.0  # seconds for one request and its whole answer: each of the above begins anew with every byte
+MOST_REDIRECTS = 5
+LARGEST_ANSWER = 64 * 2**20  # bytes of the API's answers, which may hold pictures
+LARGEST_RECEIPT = 64 * 2**10  # bytes that storage answers to an upload
 
 # Polls are short, so this serves hundreds of runs; uploads and downloads queue for a free connection.
 # Fewer kept alive than allowed would make httpcore close idle ones while others are busy. Kept shorter than
@@ -75,7 +82,8 @@ class Client:
 
     `attempts` is how often a free call is made at most; `clock` tells the UTC time; `rate_limiter`, if any, is shared
     by all clients of a process. `opener` opens what is downloaded; an app that strangers use hands in `Decoder.open`,
-    which can be ended. What can go wrong is always a ServiceError or one of its kinds.
+    which can be ended. `longest`: seconds for one request and its whole answer; `resolve` finds the addresses of
+    storage hosts. What can go wrong is always a ServiceError or one of its kinds.
 
     Raises:
         KeyRejected: the key holds what no key can hold.
@@ -93,6 +101,8 @@ class Client:
         attempts: int = 6,
         rate_limiter: RateLimiter | None = None,
         opener: Callable[[bytes], Awaitable[Picture]] = open_in_thread,
+        longest: float = LONGEST,
+        resolve: hosts.Resolve = hosts.resolve,
     ) -> None:
         self._key = _checked_key(api_key)
         self._base_url = base_url.rstrip("/")
@@ -102,12 +112,18 @@ class Client:
         self._attempts = attempts
         self._rate_limiter = rate_limiter
         self._open = opener
+        self._longest = longest
+        self._redactor = Redactor(self._key)
+        self._parse = partial(parse, redactor=self._redactor)
+        allowed = hosts.Hosts(self._base_url)
         # No header of the API is a default here: this client also speaks to storage hosts, which get no key.
         self._http = httpx.AsyncClient(
-            transport=transport,
+            transport=transport or hosts.transport(allowed, LIMITS, resolve),
             limits=LIMITS,
             timeout=ORDINARY,
             follow_redirects=False,
+            max_redirects=MOST_REDIRECTS,
+            event_hooks={"request": [allowed.check]},  # before each redirect as well
             headers={"User-Agent": f"{CLIENT_NAME}/{CLIENT_VERSION}"},
         )
 
@@ -138,14 +154,14 @@ class Client:
             ServiceError: surely not created, `charged` is "no".
         """
         timeout = SYNC_SUBMIT if payload.get("enable_sync_mode") else ORDINARY
-        return await self._request(_Call("POST", model_id, parse, payload, timeout=timeout, paid=True))
+        return await self._request(_Call("POST", model_id, self._parse, payload, timeout=timeout, paid=True))
 
     async def result(self, prediction_id: str) -> Prediction:
         """The prediction as it stands now; its end says how the task ended, and is no error here."""
         path = f"predictions/{quote(prediction_id, safe='')}/result"
         refusals = {**faults.REFUSALS, 404: faults.NO_PREDICTION}
         # What fails here is the question, not the task: that one was submitted, and may well be billed.
-        call = _Call("GET", path, parse, charged="unknown", refusals=refusals, low_priority=True)
+        call = _Call("GET", path, self._parse, charged="unknown", refusals=refusals, low_priority=True)
         return await self._repeat(self._request, call)
 
     async def history(
@@ -162,7 +178,8 @@ class Client:
         body |= {"model": model_id} if model_id else {}
         body |= {"created_after": _iso_utc(since)} if since else {}
         body |= {"include_inputs": True} if inputs else {}
-        return await self._repeat(self._request, _Call("POST", "predictions", answers.history, body))
+        read = partial(answers.history, self._redactor)
+        return await self._repeat(self._request, _Call("POST", "predictions", read, body))
 
     async def quote(self, model_id: str, payload: Mapping[str, Any]) -> Decimal:
         """What one submit of this payload costs this account, in USD, its discounts included. Free."""
@@ -201,19 +218,36 @@ class Client:
         """Send one API request, once: what was asked for, or one of our errors."""
         content = None if call.body is None else json.dumps(dict(call.body), allow_nan=False).encode()
         await self._acquire(low_priority=call.low_priority)
-        outcome = await _outcome(
-            self._http.request(
-                call.method,
-                f"{self._base_url}{PREFIX}{call.where}",
-                headers=self._headers(content),
-                content=content,
-                files=call.files,
-                timeout=call.timeout,
-            )
-        )
+        outcome = await _outcome(self._ask(call, content))
         if isinstance(outcome, Exception):
             raise faults.unanswered(outcome, call)
-        return self._read(call, outcome)
+        return self._read(call, *outcome)
+
+    async def _ask(self, call: _Call[T], content: bytes | None) -> tuple[httpx.Response, bytes]:
+        request = self._http.build_request(
+            call.method,
+            f"{self._base_url}{PREFIX}{call.where}",
+            headers=self._headers(content),
+            content=content,
+            files=call.files,
+            timeout=call.timeout,
+        )
+        return await self._exchange(request, LARGEST_ANSWER)
+
+    async def _exchange(
+        self, request: httpx.Request, most: int, *, redirects: bool = False
+    ) -> tuple[httpx.Response, bytes]:
+        """Send it; the answer, and its body as far as it is no larger than `most` bytes.
+
+        Raises:
+            _TooLarge: there is more.
+        """
+        async with asyncio.timeout(self._longest):
+            response = await self._http.send(request, stream=True, follow_redirects=redirects)
+            try:
+                return response, await _body(response, most)
+            finally:
+                await response.aclose()
 
     async def _acquire(self, *, low_priority: bool = False) -> None:
         if self._rate_limiter is not None:
@@ -221,15 +255,15 @@ class Client:
 
     def _headers(self, content: bytes | None) -> dict[str, str]:
         kind = {} if content is None else {"Content-Type": "application/json"}
-        identity = {"X-Client-Name": CLIENT_NAME, "X-Client-Version": CLIENT_VERSION}
+        identity = {"X-Client-Name": CLIENT_NAME, "X-Client-Version": CLIENT_VERSION, "X-Client-OS": CLIENT_OS}
         return {"Authorization": f"Bearer {self._key}", **identity, **kind}
 
-    def _read(self, call: _Call[T], response: httpx.Response) -> T:
-        body = answers.envelope(response.content, Decimal if call.exact else float)
+    def _read(self, call: _Call[T], response: httpx.Response, content: bytes) -> T:
+        body = answers.envelope(content, Decimal if call.exact else float)
         code = body.get("code") if isinstance(body.get("code"), int) else None
         said = ""
         if not response.is_success or code not in (None, 200, PROCESSING_CODE):
-            said = answers.words(body.get("message"), self._key)
+            said = self._redactor.line(answers.said(body))
         else:
             try:
                 # Without an envelope the body itself may be it: an id that was paid for is not to be lost.
@@ -282,26 +316,29 @@ class Client:
 
     async def _put(self, ticket: answers.Ticket, data: bytes) -> None:
         outcome = await _outcome(self._send_bare(ticket, data))
-        asked = faults.storage(ticket.method, ticket.address, "no")
+        asked = faults.storage(ticket.method, ticket.address, "no", self._redactor)
         if isinstance(outcome, Exception):
             raise faults.unanswered(outcome, asked)
+        response, _ = outcome
         # 412: something stands at this address already. The ticket made it for this file alone, its name holds
         # the file's hash, and storage keeps a file whole or not at all: it is ours, from a try whose answer got lost.
-        if not outcome.is_success and outcome.status_code != 412:
-            raise faults.storage_refused(asked, outcome, self._clock())
+        if not response.is_success and response.status_code != 412:
+            raise faults.storage_refused(asked, response, self._clock())
 
-    async def _send_bare(self, ticket: answers.Ticket, data: bytes) -> httpx.Response:
+    async def _send_bare(self, ticket: answers.Ticket, data: bytes) -> tuple[httpx.Response, bytes]:
         # Made by hand, since the client would add headers of its own and the ticket's are to be sent as they are.
         extensions = {"timeout": UPLOAD.as_dict()}
         await self._acquire()
         request = httpx.Request(
             ticket.method, ticket.address, headers=ticket.headers, content=data, extensions=extensions
         )
-        return await self._http.send(request)
+        return await self._exchange(request, LARGEST_RECEIPT)
 
     async def _download(self, url: str) -> Picture:
-        asked = faults.storage("GET", url, "yes")
+        asked = faults.storage("GET", url, "yes", self._redactor)
         outcome = await _outcome(self._fetch(url, asked))
+        if isinstance(outcome, _TooLarge):
+            raise faults.too_large(asked, outcome.response)
         if isinstance(outcome, Exception):
             raise outcome if isinstance(outcome, ServiceError) else faults.unanswered(outcome, asked)
         return await self._open(outcome)
@@ -309,18 +346,31 @@ class Client:
     async def _fetch(self, url: str, asked: faults.Asked) -> bytes:
         # Pictures don't shrink by compression, and without it the length that was announced can be checked.
         headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+        request = self._http.build_request("GET", url, headers=headers)
         await self._acquire()
-        async with self._http.stream("GET", url, headers=headers, follow_redirects=True) as response:
-            if not response.is_success:
-                raise faults.storage_refused(asked, response, self._clock())
-            data = bytearray()
-            async for chunk in response.aiter_bytes():
-                data += chunk
-                if len(data) > faults.DOWNLOAD_LIMIT_MB * 2**20:
-                    raise faults.too_large(asked, response)
-            if _cut(response, data):
-                raise faults.cut_off(asked, response)
-            return bytes(data)
+        response, data = await self._exchange(request, faults.DOWNLOAD_LIMIT_MB * 2**20, redirects=True)
+        if not response.is_success:
+            raise faults.storage_refused(asked, response, self._clock())
+        if _cut(response, data):
+            raise faults.cut_off(asked, response)
+        return data
+
+
+class _TooLarge(Exception):
+    """More comes than is taken."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        super().__init__()
+
+
+async def _body(response: httpx.Response, most: int) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > most:
+            raise _TooLarge(response)
+    return bytes(data)
 
 
 async def _outcome(sending: Awaitable[T]) -> T | Exception:
@@ -338,7 +388,7 @@ def _log_repeat(state: tenacity.RetryCallState) -> None:
         log.info("%s: %s, attempt %d", fault.request, type(fault).__name__, state.attempt_number)
 
 
-def _cut(response: httpx.Response, data: bytearray) -> bool:
+def _cut(response: httpx.Response, data: bytes) -> bool:
     """Whether fewer bytes came than were announced; h11 tells by itself, other transports need not."""
     announced = response.headers.get("Content-Length", "")
     return "Content-Encoding" not in response.headers and announced.isdecimal() and int(announced) != len(data)

@@ -26,7 +26,9 @@ from core.errors import (
     SubmitUnknown,
     Unreachable,
 )
+from core.service.hosts import NotAllowed
 from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE
+from core.service.redact import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ UNSENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
+    NotAllowed,
 )
 _CONNECTION_ADVICE = "Check the internet connection, then try again."
 # Read from the top; the last row takes whatever else a transport may raise.
@@ -123,11 +126,19 @@ FOREIGN: tuple[tuple[tuple[type[Exception], ...], _Refusal], ...] = (
         _Refusal(ServiceError, "This is no web address that can be asked.", "Check the address of the service."),
     ),
     (
+        (NotAllowed,),
+        _Refusal(
+            ServiceError,
+            "The service named an address that this app doesn't open: it is not on the public internet.",
+            "Look for the picture in your account at the service.",
+        ),
+    ),
+    (
         (httpx.PoolTimeout,),
         _Refusal(Unreachable, "Too many requests are under way here.", "Try again in a few minutes."),
     ),
     (
-        (httpx.TimeoutException,),
+        (httpx.TimeoutException, TimeoutError),
         _Refusal(Unreachable, "The service did not answer in time.", _CONNECTION_ADVICE),
     ),
     (
@@ -176,11 +187,11 @@ def refused(
     return _answered(row, asked, response, now, code=code, said=said)
 
 
-def storage(method: str, url: str, charged: Charged) -> Asked:
+def storage(method: str, url: str, charged: Charged, redactor: Redactor) -> Asked:
     """A request to a storage host, told by the host alone: what follows it is often a signature that opens the file."""
     refusals = {413: REFUSALS[413], 429: REFUSALS[429]}
     try:
-        return Asked(method, urlsplit(url).hostname or "", charged=charged, refusals=refusals)
+        return Asked(method, redactor.line(urlsplit(url).hostname), charged=charged, refusals=refusals)
     except ValueError:
         return Asked(method, "", charged=charged)
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from core.service.redact import Redactor
+
 # Anything else, known or not, means keep waiting (S).
 TERMINAL = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
+
+LONGEST_ID, LONGEST_STATUS = 128, 40  # characters
 
 _A_DAY = 86_400_000  # ms; nothing longer, infinite or not a number is a duration
 
@@ -22,7 +26,8 @@ class Prediction:
     """The service's record of one request.
 
     `outputs` are URLs or bare base64; `flagged` has one entry an output, or is empty; `seconds` is the model's own
-    time where it is told; `inputs` come only from the history; `answer` is the record as it came.
+    time where it is told; `inputs` come only from the history, and as they came, to be compared; `answer` is the record
+    as far as it can be kept.
     """
 
     id: str
@@ -50,33 +55,39 @@ class Prediction:
         return self.code == MODERATION_CODE or "flagged as potentially sensitive" in self.error
 
 
-def parse(data: Any) -> Prediction:
-    """Read a prediction out of an envelope's `data`.
+def parse(data: Any, redactor: Redactor | None = None) -> Prediction:
+    """Read a prediction out of an envelope's `data`, its words made fit to be shown and kept by the client's redactor.
 
     Only an id and a status are insisted on; every other field may be missing or of a strange type.
 
     Raises:
         ValueError: it is no prediction.
     """
-    if not isinstance(data, Mapping) or not _text(data.get("id")) or not _text(data.get("status")):
+    redactor = redactor or Redactor()
+    if not isinstance(data, Mapping) or not _is_id(data.get("id"), redactor) or not _text(data.get("status")):
         raise ValueError("not a prediction")
     outputs = data.get("outputs")
     flags = data.get("has_nsfw_contents")
-    inputs = data.get("input")
+    inputs = next((given for name in ("inputs", "input") if isinstance(given := data.get(name), Mapping)), None)
     code = data.get("code")
     return Prediction(
         id=data["id"],
-        model_id=_text(data.get("model")),
-        status=data["status"],
+        model_id=redactor.line(data.get("model")),
+        status=redactor.line(data["status"], LONGEST_STATUS),
         outputs=tuple(o for o in outputs if isinstance(o, str)) if isinstance(outputs, list) else (),
         flagged=tuple(f is True for f in flags) if isinstance(flags, list) else (),
-        error=_text(data.get("error")),
+        error=redactor.line(data.get("error")),
         code=code if isinstance(code, int) and not isinstance(code, bool) else 0,
         created_at=_moment(data.get("created_at")),
         seconds=_seconds(data),
-        inputs=inputs if isinstance(inputs, Mapping) else None,
-        answer=data,
+        inputs=inputs,
+        answer=redactor.record(data),
     )
+
+
+def _is_id(value: Any, redactor: Redactor) -> bool:
+    """It stands in addresses, in the ledger and on the page: short, and the same once it is cleaned."""
+    return bool(_text(value)) and " " not in value and redactor.line(value, LONGEST_ID) == value
 
 
 def _text(value: Any) -> str:

@@ -601,6 +601,34 @@ async def test_stopped_while_downloading(house: House) -> None:
     assert (house.spent(), house.wire.seen["submit"]) == (Decimal("0.09"), 1)
 
 
+@pytest.mark.parametrize(("variant", "pictures", "fetched"), [("pro", 1, 1), ("dev", 2, 2), ("max", 3, 3)])
+async def test_no_more_is_fetched_than_was_asked_for(house: House, variant: str, pictures: int, fetched: int) -> None:
+    """Three hundred outputs where a few were asked for: those few are fetched, the others are the service's affair."""
+
+    def many(data: dict[str, Any]) -> None:
+        data["outputs"] = data["outputs"][:1] * 300 if data["outputs"] else []
+
+    house.wire.always["result"] = rewritten(many)
+    run = await house.run(variant, pictures)
+    assert (run.state, len(run.outputs), house.wire.seen["download"]) == ("completed", fetched, fetched)
+
+
+async def test_a_key_in_a_task_s_words_reaches_nobody(house: House) -> None:
+    """What a failed task says is cleaned before it comes to the page, the history or the file of the ledger."""
+
+    def telling(data: dict[str, Any]) -> None:
+        data.update(status="failed", code=1403, outputs=[], error=f"no access for {KEY} " + "x" * 100_000)
+
+    house.wire.always["result"] = rewritten(telling)
+    run = await house.run()
+    assert "no access for [key]" in run.troubles[0].happened
+    assert len(run.predictions[0].error) <= 500
+    house.ledger.close()
+    kept = b"".join(file.read_bytes() for file in house.folder.glob("ledger.db*"))
+    assert KEY.encode() not in kept
+    assert len(kept) < 150_000
+
+
 async def test_a_lost_download_can_be_fetched_later(house: House) -> None:
     """A picture that was made and can't be fetched was charged, and is fetched later without another task."""
     house.wire.always["download"] = half_a_body

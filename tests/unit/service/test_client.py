@@ -79,7 +79,8 @@ class Naps:
 
 def envelope(data: Any, code: int = 200, status: int = 200, **headers: str) -> httpx.Response:
     body = {"code": code, "message": "success" if code == 200 else "no", "data": data}
-    return httpx.Response(status, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    content = json.dumps(body)  # any character escaped, as a service may
+    return httpx.Response(status, content=content, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
 def refusal(status: int, message: str = "", code: int | None = None, **headers: str) -> httpx.Response:
@@ -154,6 +155,7 @@ async def test_every_request_says_who_asks() -> None:
     assert str(wire.asked[0].url) == f"{HOST}/api/v3/balance"
     assert wire.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
     assert wire.asked[0].headers["X-Client-Name"] == "kontext-studio"
+    assert wire.asked[0].headers["X-Client-OS"] in ("linux", "macos", "windows")
     newest = re.search(r"^## (\d\S+)", CHANGELOG.read_text("utf-8"), re.MULTILINE)
     assert newest and wire.asked[0].headers["X-Client-Version"] == newest[1]
 
@@ -472,6 +474,60 @@ async def test_download_has_an_end() -> None:
     assert sent == 65
 
 
+@pytest.mark.parametrize("act", [submit, result, balance, download])
+async def test_a_drip_has_an_end(act: Act) -> None:
+    """An answer of which a byte comes now and then ends after its total time, whatever each byte is allowed."""
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield b" "
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=dripping()))
+    error, expected = None, SubmitUnknown if act is submit else Unreachable
+    async with asyncio.timeout(30):
+        try:
+            await act(speak(transport, longest=0.02, attempts=1))
+        except ServiceError as caught:
+            error = caught
+    assert type(error) is expected
+
+
+@pytest.mark.parametrize("act", [submit, result, balance])
+async def test_an_answer_has_a_size(act: Act) -> None:
+    """An answer of the API beyond any size is broken, and not read to its end."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield bytes(2**20)
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    with pytest.raises((ServiceBroken, SubmitUnknown)):
+        await act(speak(transport, attempts=1))
+    assert sent == 65
+
+
+async def test_an_upload_target_inside_is_not_written_to(reference: Reference) -> None:
+    """A ticket that leads into this computer's network is refused before anything goes there."""
+    wire = Wire(ticket("169.254.169.254"), httpx.Response(200))
+    with pytest.raises(ServiceError, match="not on the public internet") as caught:
+        await speak(wire).upload(reference)
+    assert (len(wire.asked), caught.value.charged) == (1, "no")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "GET", "put\r\nX: y", 7])
+async def test_an_upload_puts_or_posts(reference: Reference, method: Any) -> None:
+    """A ticket can't make this app do anything but hand a file over."""
+    upload = {"method": method, "url": "https://storage.example/put", "headers": {}}
+    wire = Wire(envelope({"download_url": "https://cdn.example/a.jpg", "upload": upload}))
+    with pytest.raises(ServiceBroken):
+        await speak(wire, attempts=1).upload(reference)
+    assert len(wire.asked) == 1
+
+
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "ftp://x/y", "data:image/png;base64,AAAA", "", "x", "http://[::1"]
 )
@@ -690,7 +746,10 @@ async def test_facts() -> None:
         ("header Bearer abc.def-123 is bad", "header [key] is bad"),
         ("header bearer   abc", "header [key]"),
         (f"key {SECRET[:9]}\u200b{SECRET[9:]}", "key [key]"),
-        ("x" * 400, "x" * 299 + "…"),
+        ("x" * 600, "x" * 499 + "…"),
+        (f"a key that was cut: {SECRET[:14]}", "a key that was cut: [key]"),
+        (f"a key in capitals: {SECRET.upper()}", "a key in capitals: [key]"),
+        ("half a\ud83d character", "half a character"),
         (f"{'x' * 290} {SECRET}", "x" * 290 + " [key]"),
         (None, ""),
         (["a"], ""),
@@ -699,8 +758,33 @@ async def test_facts() -> None:
 )
 async def test_said(message: Any, said: str) -> None:
     """The service's words come on one line, not long, without anything like a key."""
-    error, _, _ = await fail(submit, httpx.Response(400, json={"code": 400, "message": message}))
+    error, _, _ = await fail(submit, httpx.Response(400, content=json.dumps({"code": 400, "message": message})))
     assert error.said == said
+
+
+async def test_a_refusal_may_hold_nothing_but_its_sentence() -> None:
+    """Some refusals come as {"error": …} alone."""
+    error, _, _ = await fail(submit, httpx.Response(400, json={"error": f"webhook and base64 {SECRET}"}))
+    assert (error.said, error.status) == ("webhook and base64 [key]", 400)
+
+
+async def test_the_words_of_a_task_are_clean() -> None:
+    """What a failed task says holds no key and no control characters, is short, and the kept record as well."""
+    said = f"bad header Bearer abc, key {SECRET}\x00\ud83d " + "x" * 100_000
+    wire = Wire(envelope({**RECORD, "status": "failed", "error": said, "extra": {SECRET: [said[:100]]}}))
+    found = await result(speak(wire))
+    assert found.error.startswith("bad header [key] key [key] xx")
+    assert len(found.error) == 500
+    assert SECRET not in repr(found)
+    assert len(repr(found)) < 5000
+    found.error.encode()
+
+
+async def test_a_key_is_no_id() -> None:
+    """An id that is a key, or that no address can hold, is no prediction: it would stand on the page."""
+    for odd in (SECRET, "wsk_another", "a b", "a\nb", "x" * 129, "\ud83d"):
+        with pytest.raises(SubmitUnknown):
+            await submit(speak(Wire(envelope({**RECORD, "id": odd}))))
 
 
 async def test_said_about_another_kind_of_key() -> None:
@@ -1000,7 +1084,7 @@ async def test_download_cut_off_on_the_wire() -> None:
         writer.write(http(data if served > 1 else data[:1000], length=len(data)))
 
     async with server(serve) as url:
-        client = speak(None)
+        client = speak(None, base_url=url)
         assert (await client.download(f"{url}/out")).data == data
         await client.aclose()
     assert served == 2

@@ -53,6 +53,19 @@ def test_whole() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["input", "inputs"])
+def test_inputs_by_either_name(name: str) -> None:
+    """The history tells the inputs under one of two names; one that holds nothing does not hide the other."""
+    record = {"id": ID, "status": "created", "input": None, "inputs": None, name: {"prompt": "a hat"}}
+    assert parse(record).inputs == {"prompt": "a hat"}
+
+
+@pytest.mark.parametrize("flags", [None, [], [None], "?"])
+def test_flags_may_be_nothing(flags: Any) -> None:
+    """A null in place of the flags, or of one of them, flags nothing."""
+    assert not any(read(has_nsfw_contents=flags).flagged)
+
+
 def test_least() -> None:
     """An id and a status are enough; what is missing is empty or None."""
     found = parse({"id": ID, "status": "created"})
