@@ -33,19 +33,16 @@ def _too_early(tally: Tally) -> str:
     """What the votes lack, what that would cost, and what it would bring."""
     facts, judges, cases = tally.facts, len(tally.judges), len(tally.facts.standing)
     more_cases, more_judges = max(facts.min_cases - cases, 0), max(facts.min_judges - judges, 0)
-    lack = f"of {cases} cases {well_judged(tally)} have {facts.min_judges} votes, and a verdict takes {facts.min_cases}"
-    if not tally.votes:
-        lack = "nobody has voted on a case that counts"
-    elif more_judges:
-        lack = f"{count(judges, 'judge')} voted, and a verdict takes {facts.min_judges}"
-    elif more_cases:
-        lack = f"{count(cases, 'case')} can be judged, and a verdict takes {facts.min_cases}"
     price = dollars(more_cases * sum((variant.price for variant in facts.variants), Decimal()))
     steps = [f"{count(more_cases, 'more case')} would cost {price}"] * (more_cases > 0)
     steps += [f"{count(more_judges, 'more judge')} would cost nothing"] * (more_judges > 0)
     found = how_often(chance(cases + more_cases, judges + more_judges, len(facts.ids)))
-    brings = f"A favourite that is preferred 3 times in 4 would then be noticed {found}."
-    return f"Too early: {lack}. {_list(steps) or 'The missing votes would cost nothing'}. {brings}"
+    return (
+        f"Too early: {count(judges, 'judge') if judges else 'nobody'} voted on {count(cases, 'case')}. A verdict takes "
+        f"{facts.min_cases} cases with votes from {facts.min_judges} judges each; {well_judged(tally)} have them now. "
+        f"{_list(steps) or 'The missing votes would cost nothing'}. "
+        f"A favourite that is preferred 3 times in 4 would then be noticed {found}."
+    )
 
 
 def _preferred(tally: Tally, evidence: Evidence, take: int) -> str:
@@ -104,10 +101,9 @@ def _remarks(tally: Tally) -> list[str]:
 def honesty_lines(tally: Tally, evidence: Evidence, decision: Decision) -> list[str]:
     """How far judges agree, with each other and with themselves, and what the verdict hangs on."""
     alpha, (same, repeats) = honesty.between_judges(evidence.pairs), honesty.with_themselves(tally)
-    lines = ["Whether judges agree can’t be told from these votes."]
-    if alpha is not None:
-        how = next(words for least, words in _AGREEMENT if alpha >= least)
-        lines = [f"Judges agree {how} (alpha {alpha:.2f})."]
+    how = next(words for least, words in _AGREEMENT if (alpha or 0) >= least)
+    unknown = "Whether judges agree can’t be told from these votes."
+    lines = [unknown if alpha is None else f"Judges agree {how} (alpha {alpha:.2f})."]
     lines += [f"Shown a set again, they named the same best {same} of {count(repeats, 'time')}."] * (repeats > 0)
     if decision.take is None:
         return lines

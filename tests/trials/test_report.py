@@ -91,17 +91,32 @@ def no_difference(trial: Facts) -> list[Vote]:
 @pytest.mark.parametrize(
     ("trial", "said", "kind", "sentences"),
     [
-        (TRIAL, [], "too_early", ["nobody has voted", "3 more judges would cost nothing"]),
-        (TRIAL, votes(TRIAL, 1, "max", "dev"), "too_early", ["1 judge voted", "2 more judges would cost nothing"]),
+        (TRIAL, [], "too_early", ["nobody voted on 12 cases.", "3 more judges would cost nothing"]),
+        (
+            TRIAL,
+            votes(TRIAL, 1, "max", "dev"),
+            "too_early",
+            ["1 judge voted on 12 cases.", "2 more judges would cost nothing"],
+        ),
         (TRIAL, votes(TRIAL, 2, "max", "dev")[:13], "too_early", ["1 more judge would cost", "Of 24 votes, 11 didn’t"]),
-        (TRIAL, [Vote("judge", "case 00", "max", "dev")], "too_early", ["1 judge voted"]),
-        (facts(cases=1), votes(facts(cases=1), 5, "max", "dev"), "too_early", ["1 case can", "7 more cases", "$1.05"]),
+        (
+            TRIAL,
+            [Vote("judge", "case 00", "max", "dev")],
+            "too_early",
+            ["1 judge voted on 12 cases.", "0 have them now"],
+        ),
+        (
+            facts(cases=1),
+            votes(facts(cases=1), 5, "max", "dev"),
+            "too_early",
+            ["5 judges voted on 1 case.", "7 more cases would cost $1.05"],
+        ),
         (facts(cases=7), votes(facts(cases=7), 5, "max", "dev"), "too_early", ["1 more case would cost $0.15"]),
         (
             TRIAL,
             [v for n in range(6) for v in votes(TRIAL, 6, "max", "dev")[n * 14 :][:2]],
             "too_early",
-            ["of 12 cases"],
+            ["The missing votes would cost nothing"],
         ),
         (TRIAL, votes(TRIAL, 4, "max", "dev"), "preferred", ["All 48 votes say the same.", "100 times in 100"]),
         (TRIAL, no_difference(TRIAL), "good_enough", ["All 48 votes say “no difference”.", "at least 50 times in 100"]),
@@ -139,7 +154,7 @@ def test_a_withdrawn_case_counts_for_none() -> None:
 def test_all_cases_withdrawn() -> None:
     """Then nothing counts, and it says so."""
     gone = tuple(Withdrawn(case, "the service failed") for case in TRIAL.cases)
-    assert "nobody has voted on a case that counts" in words(replace(TRIAL, withdrawn=gone), CLEAR)
+    assert "nobody voted on 0 cases" in words(replace(TRIAL, withdrawn=gone), CLEAR)
 
 
 @pytest.mark.parametrize(
