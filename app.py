@@ -6,9 +6,9 @@ import asyncio
 import gc
 import os
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ui.shutdown import Signals
 
 HOME = Path(__file__).parent
+WARM_UP_AFTER = 3.0  # seconds; the first page goes first
 
 
 def main() -> None:
@@ -38,9 +39,18 @@ def main() -> None:
     from core.settings import read
 
     try:
-        serve(read(os.environ, HOME), signals)
+        settings = read(os.environ, HOME)
+        keep_temporary_files(settings.data_dir / "temporary")
+        serve(settings, signals)
     except KontextError as error:
         sys.exit(str(error))
+
+
+def keep_temporary_files(folder: Path) -> None:
+    """Whatever is written for a moment is ours, and swept: what breaks off leaves such files behind."""
+    with suppress(OSError):  # the data folder can't be written to, and that is said in its place
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) -> tuple[Blocks, str]:
@@ -49,8 +59,7 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     With `signals` the process is its own: it serves until one of them comes, and then closes.
     """
     # Uploads and pictures are served from a folder of our own, so that it can be swept.
-    served = settings.data_dir / "served"
-    os.environ["GRADIO_TEMP_DIR"] = str(served)
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.data_dir / "served")
     from starlette.middleware import Middleware
 
     from core.access.budget import terms
@@ -61,20 +70,22 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     from ui.studio.examples import load_examples
     from ui.studio.page import build, head
     from ui.theme import theme
+    from ui.uploads import Uploads
 
     backend = Backend(settings, HOME / "presets")
     page = build(backend, load_examples(HOME / "examples"))
     routes = _routes(backend)
     loops: list[asyncio.AbstractEventLoop] = []
-    lifespan = _lifespan(backend, (backend.references, served), loops, own=signals is not None)
+    lifespan = _lifespan(backend, loops, own=signals is not None)
     proxied = settings.hosted and not settings.allowed_hosts
     names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
+    uploads = Middleware(Uploads, room_for=backend.storage.room_for)
     door = Middleware(Door, ours=routes, names=names)
     listen = {"server_name": settings.server_name, "share": settings.share}
     _, url, shared = page.launch(
         theme=theme(),
         head=head(),
-        app_kwargs={"lifespan": lifespan, "routes": routes, "middleware": [door]},
+        app_kwargs={"lifespan": lifespan, "routes": routes, "middleware": [door, uploads]},
         prevent_thread_lock=True,
         quiet=signals is None,
         run_history=False,
@@ -100,16 +111,13 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
 
 
 def _lifespan(
-    backend: Backend, swept: Sequence[Path], loops: list[asyncio.AbstractEventLoop], *, own: bool
+    backend: Backend, loops: list[asyncio.AbstractEventLoop], *, own: bool
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     """What goes on while the app serves; `loops` gets the loop that it does so on, `own` is a process for it alone."""
-    from ui.files import sweep
 
-    async def sweep_hourly() -> None:
-        while True:
-            for folder in swept:
-                await asyncio.to_thread(sweep, folder, time.time())
-            await asyncio.sleep(3600)
+    async def warm_up() -> None:
+        await asyncio.sleep(WARM_UP_AFTER)
+        await asyncio.to_thread(backend.decoder.warm)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -118,9 +126,10 @@ def _lifespan(
         if own:  # what main() put off begins, and leaves alone what stands by now
             gc.freeze()
             gc.enable()
-        sweeping = asyncio.create_task(sweep_hourly())
+        tasks = [asyncio.create_task(backend.storage.hourly()), asyncio.create_task(warm_up())]
         yield
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
         await backend.aclose()
 
     return lifespan

@@ -28,6 +28,7 @@ from core.service.account import Account
 from core.service.client import Client
 from core.service.rate_limit import RateLimiter
 from core.settings import Settings
+from core.storage import AT_HOME, HOSTED, Storage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -59,7 +60,9 @@ class Backend:
             hosted=settings.hosted,
             served=self.served,
             attempt=self._attempts.attempt,
+            make_room=self._make_room,
         )
+        self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
         self._counting: asyncio.Task[int] | None = None
@@ -82,7 +85,11 @@ class Backend:
             ReferenceRejected: the picture can't be used.
             KontextError: it can't be written, or not just now.
         """
+        await self.storage.make_room()
         return await self._prepared.prepare(source, number)
+
+    async def _make_room(self) -> None:
+        await self.storage.before_run()
 
     async def bring(self, key: str) -> tuple[Account, Decimal]:
         """An account for a visitor's own key, tried against the balance call; and that balance in USD.
@@ -111,6 +118,7 @@ class Backend:
 
     async def drain(self) -> None:
         """Take no new runs, hear out what was sent, and let go whoever watches; everything else still works."""
+        await self.storage.aclose()
         await self.runs.aclose()
 
     async def aclose(self) -> None:

@@ -71,10 +71,11 @@ class Api:
         return float(estimate(variant, int(values.get(PICTURES.name) or 1)))
 
     async def _run(self, prompt: str, images: list[FileData], variant_id: str, values: dict[str, Any]) -> Run:
-        # Checked before any picture is opened: bad input is cheap to refuse.
+        # All asked before any picture is opened: what will be refused costs nobody anything.
         inputs = check(variant_id, prompt, len(images), values, self._draw_seed)
-        references = await self._prepared(images)
         runs = self._backend.runs
+        await runs.consider(API_VISITOR, self._backend.account, inputs)
+        references = await self._prepared(images)
         run = await runs.start(API_VISITOR, self._backend.account, inputs, references)
         async for state in runs.watch(API_VISITOR, run.id):
             run = state

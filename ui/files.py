@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,6 @@ import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from core.catalog.limits import PATH_CHARACTERS
-
-KEPT_SECONDS = 24 * 3600  # what a run needs it keeps itself; a copy to show is made anew when it is asked for
-
-
-def sweep(folder: Path, now: float) -> None:
-    """Remove files that nobody has used for KEPT_SECONDS; `now` in seconds since the epoch."""
-    for path in folder.rglob("*"):
-        # Another sweep or an upload may take a file away in between: gone is gone.
-        with suppress(OSError):
-            if path.is_file() and now - path.stat().st_mtime > KEPT_SECONDS:
-                path.unlink()
 
 
 def file_data(held: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.errors import LedgerError
 from core.ledger import ground, rows
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
-from core.ledger.run import FINISHED
+from core.ledger.run import FINISHED, Facts
 from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
 from core.pictures.reference import Reference
 
@@ -127,13 +127,16 @@ class Ledger:
 
     def reserve(self, record: Record, check: Check) -> None:
         """Write a new run if `check` lets its cost pass; no other reservation comes between the two."""
-        facts = record.facts
         self._insist_on_room()
         with self._write() as connection:
-            if facts.account_kind == "host":
-                since = midnight(facts.created_at)
-                check(_spent(connection, since), _spent(connection, since, facts.visitor))
+            _ask(connection, record.facts, check)
             self._insert(connection, record)
+
+    def consider(self, record: Record, check: Check) -> None:
+        """Raise what `reserve` would raise just now; nothing is written, and nothing is promised."""
+        self._insist_on_room()
+        with self._read() as connection:
+            _ask(connection, record.facts, check)
 
     def add(self, record: Record) -> None:
         """Write a run that costs nothing new."""
@@ -225,6 +228,13 @@ class Ledger:
 
     def unfinished(self, account_id: str) -> list[Record]:
         return self._records(_KEPT & (runs.c.account_id == account_id) & runs.c.state.not_in(FINISHED))
+
+    def ended_practice(self) -> list[tuple[str, str, datetime]]:
+        """Each practice run that has ended, oldest first: its id, its visitor, and when it was made."""
+        which = _KEPT & (runs.c.account_kind == "sandbox") & runs.c.state.in_(FINISHED)
+        query = sa.select(runs.c.id, runs.c.visitor, runs.c.created_at).where(which).order_by(runs.c.created_at)
+        with self._read() as connection:
+            return [(row.id, row.visitor, row.created_at) for row in connection.execute(query)]
 
     def holder(self, prediction_id: str) -> tuple[str, str | None] | None:
         """Whose prediction it is: the visitor, and the run (None: deleted). None where nobody here has it."""
@@ -318,13 +328,16 @@ class Ledger:
         ).scalars()
         return [rows.reference(json.loads(text), self.home) for text in found]
 
-    def _insist_on_room(self) -> None:
+    def has_room(self, more: int = 0) -> bool:
+        """Whether the disk has `ROOM`, and so many bytes more."""
         if self.forgetful:  # such a disk names any number as free
-            return
-        # SQLite may have room inside its own files on a disk that has none left for pictures.
+            return True
         with _in_our_words():
-            free = shutil.disk_usage(self.home).free
-        if free < ROOM:
+            return shutil.disk_usage(self.home).free >= ROOM + more
+
+    def _insist_on_room(self) -> None:
+        # SQLite may have room inside its own files on a disk that has none left for pictures.
+        if not self.has_room():
             raise LedgerError(*_FAULTS["SQLITE_FULL"])
 
     def _empty_log(self) -> None:
@@ -406,6 +419,12 @@ def _forget_stranger(connection: sa.Connection, prediction_id: str) -> None:
     if found:
         connection.execute(predictions.delete().where(predictions.c.run_id.in_(found)))
         connection.execute(runs.delete().where(runs.c.id.in_(found)))
+
+
+def _ask(connection: sa.Connection, facts: Facts, check: Check) -> None:
+    if facts.account_kind == "host":
+        since = midnight(facts.created_at)
+        check(_spent(connection, since), _spent(connection, since, facts.visitor))
 
 
 def _spent(connection: sa.Connection, since: datetime, visitor: str | None = None) -> Decimal:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -241,7 +242,8 @@ def _encode(picture: Image.Image) -> tuple[bytes, str, str]:
 def _keep(data: bytes, path: Path) -> None:
     """Write under another name first, so that whoever finds `path` finds all of it."""
     if path.exists() and path.stat().st_size == len(data):
-        path.touch()  # in use, for whoever clears up by age
+        with suppress(OSError):  # where nothing can be written, it is not swept either
+            path.touch()  # in use, for whoever clears up by age
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)

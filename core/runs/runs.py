@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -62,6 +62,7 @@ class Runs:
     `at_once`: the most predictions that one account has at the service at once. `hosted`: on the host's key nothing is
     sent at a price that the service has not confirmed. `attempt`: around what may be a guess; it raises a KontextError
     where too many were wrong.
+    sent at a price that the service has not confirmed. `make_room` sees to the disk before a run is written down.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class Runs:
         hosted: bool = False,
         served: ServedFiles | None = None,
         attempt: Callable[[], AbstractContextManager[object]] = nullcontext,
+        make_room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
         self._served = served or ServedFiles(folder)
         self._budget = budget
+        self._make_room = make_room
         self._runtime = runtime or Runtime()
         self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
@@ -110,6 +113,12 @@ class Runs:
         run_id = uuid.uuid4().hex
         start = partial(self._start, run_id, visitor, account, inputs, references, preset)
         return await self._exclusive(run_id, start)
+
+    async def consider(self, visitor: str, account: Account, inputs: Inputs) -> None:
+        """Raise what `start` would raise for the run's cost just now, before anything is done for it."""
+        record = new_record("", visitor, account, inputs, (), None, self._runtime.clock())
+        record = self._flow.at_known_price(record, account)
+        await asyncio.to_thread(self._ledger.consider, record, partial(self._check, record))
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Take the references to the service and ask for the quote now, so that the press need not wait for either.
@@ -312,6 +321,8 @@ class Runs:
         references: Sequence[Reference],
         preset: str | None,
     ) -> Run:
+        if self._make_room is not None:
+            await self._make_room()
         folder = files.folder_of(self._folder, run_id)
         kept = await asyncio.to_thread(files.keep_references, references, folder)
         record = new_record(run_id, visitor, account, inputs, kept, preset, self._runtime.clock())

@@ -23,6 +23,7 @@ ROOMS = (
     "app",
     "ui",
     "core.backend",
+    "core.storage",
     "sandbox",  # imports nothing of ours; stands here, so that the backend alone knows it
     "core.trials",
     "core.access",

@@ -1,0 +1,227 @@
+"""How much of the disk the app takes, and what goes first when it is more. Each limit stands here, once.
+
+What was paid for is never touched, nor is what runs, nor what a draft may rest on: a run keeps files of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from core.errors import KontextError
+from core.ledger.ledger import Ledger
+from core.pictures import reference, served
+from core.runs import files
+from core.runs.runs import Runs
+
+log = logging.getLogger(__name__)
+
+MB = 10**6
+UPLOAD_MB = 330  # one request: five pictures of the largest size, and what is around them
+MADE_OF_UPLOAD = 1 * MB  # what is kept of an upload once it is prepared
+
+KEPT = 24 * 3600  # seconds since its last use that a file stays; a copy to show is made anew when it is asked for
+DRAFT = 3600  # seconds that what somebody may be working with is safe, however full it is
+ARRIVING = 600  # the same for an upload, until it is prepared
+INTERVAL = 3600  # seconds between sweeps
+RUNS_BETWEEN = 25  # runs between sweeps
+BETWEEN_TRIES = 10.0  # seconds from finding no room to looking for it again
+
+TEMPORARY = "temporary"
+_FOLDERS = (served.FOLDER, TEMPORARY, reference.FOLDER)
+# All else is an upload, or was left over.
+_WORKED_WITH = (
+    (reference.FOLDER,),
+    (served.FOLDER, "cards"),
+    (served.FOLDER, "runs"),
+)
+
+FULL = "There is no room for more pictures just now, so this one was not taken."
+LATER = "Try again in a few minutes."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes for files that are not part of a run, and for practice runs; and how long those are kept."""
+
+    files: int
+    practice: int
+    practice_age: timedelta
+
+
+AT_HOME = Limits(files=4000 * MB, practice=500 * MB, practice_age=timedelta(days=30))
+HOSTED = Limits(files=1000 * MB, practice=200 * MB, practice_age=timedelta(days=7))
+
+
+class Storage:
+    """Sweeps a data folder: each hour, after so many runs, and where a limit is reached. `clock`: epoch seconds."""
+
+    def __init__(self, ledger: Ledger, runs: Runs, limits: Limits, *, clock: Callable[[], float] = time.time) -> None:
+        self._home = ledger.home
+        self._ledger = ledger
+        self._runs = runs
+        self._limits = limits
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        self._size = limits.files  # bytes of `Limits.files` as far as known: before the first look, all of them
+        self._arriving = 0
+        self._full_at = -math.inf
+        self._since = 0  # runs since the last sweep
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def sweep(self, *, everything: bool = False) -> None:
+        """Remove what is too old, then the oldest of what is too much; `everything` that nobody may be working with."""
+        self._since = 0
+        await self._sweep_files(0 if everything else self._limits.files)
+        async with self._one_at_a_time:
+            await self._sweep_practice(0 if everything else self._limits.practice)
+
+    async def hourly(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Sweep for as long as the app serves."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception as fault:  # the next one may go better; its text may name what is nobody's business
+                log.warning("a sweep failed: %s", type(fault).__name__)
+            await sleep(INTERVAL)
+
+    @asynccontextmanager
+    async def room_for(self, size: int) -> AsyncIterator[None]:
+        """Room for an upload of so many bytes, held for it while it comes in.
+
+        Raises:
+            KontextError: there is none, even without what nobody uses.
+        """
+        size += MADE_OF_UPLOAD
+        await self._find_room(size)
+        self._arriving += size
+        try:
+            yield
+        finally:
+            self._arriving -= size
+            self._size += size
+
+    async def _find_room(self, size: int) -> None:
+        if self._clock() - self._full_at < BETWEEN_TRIES:  # a look at the whole folder is not to be had for a request
+            raise KontextError(FULL, LATER)
+        if self._size + self._arriving + size > self._limits.files:
+            await self._sweep_files(self._limits.files - self._arriving - size)
+        await self.make_room()
+        too_much = self._size + self._arriving + size > self._limits.files
+        if too_much or not await asyncio.to_thread(self._ledger.has_room, self._arriving + size):
+            self._full_at = self._clock()
+            raise KontextError(FULL, LATER)
+
+    async def make_room(self) -> None:
+        """Where the disk is nearly full, give up everything that nobody may be working with."""
+        if not await asyncio.to_thread(self._ledger.has_room):
+            await self.sweep(everything=True)
+
+    async def before_run(self) -> None:
+        """Make room for a run; now and then the sweep comes in between, and the run does not wait for it."""
+        self._since += 1
+        await self.make_room()
+        if self._since >= RUNS_BETWEEN and (self._sweeping is None or self._sweeping.done()):
+            self._sweeping = asyncio.create_task(self.sweep())
+
+    async def aclose(self) -> None:
+        """Give up a sweep that is under way."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    async def _sweep_files(self, most: int) -> None:
+        async with self._one_at_a_time:
+            self._size = await asyncio.to_thread(clear, self._home, most, self._clock())
+
+    async def _sweep_practice(self, most: int) -> None:
+        ended = await asyncio.to_thread(self._ledger.ended_practice)
+        sizes = await asyncio.to_thread(lambda: [_size_of(files.folder_of(self._home, run)) for run, _, _ in ended])
+        total = sum(sizes)
+        oldest = datetime.fromtimestamp(self._clock(), UTC) - self._limits.practice_age
+        for (run_id, visitor, created_at), size in zip(ended, sizes, strict=True):
+            if total <= most and created_at >= oldest:
+                return
+            with suppress(KontextError):  # it was taken up again meanwhile, or the app closes
+                await self._runs.delete(visitor, run_id)
+                total -= size
+
+
+@dataclass
+class _Held:
+    """One content on the disk under all of its names here. `used`: epoch seconds of its last use."""
+
+    paths: list[Path]
+    size: int
+    used: float
+    names: int  # wherever they are
+    worked_with: bool
+
+    @property
+    def safe(self) -> float:
+        return DRAFT if self.worked_with else ARRIVING
+
+    @property
+    def weight(self) -> int:
+        """Bytes that are free without it; a run that has a name of its own for it keeps them."""
+        return self.size if len(self.paths) >= self.names else 0
+
+
+def clear(home: Path, most: int, now: float) -> int:
+    """Remove files that are too old, then the oldest until `most` bytes are left; gives how many are. Blocking.
+
+    Uploads go before what was made of them. What is younger than `DRAFT`, an upload than `ARRIVING`, stays.
+    """
+    held = _held(home)
+    total = sum(each.weight for each in held)
+    for each in sorted(held, key=lambda each: (each.worked_with, each.used)):
+        age = now - each.used
+        if age > KEPT or (total > most and age > each.safe):
+            _remove(each.paths)
+            total -= each.weight
+    return total
+
+
+def _held(home: Path) -> list[_Held]:
+    found: dict[tuple[int, int], _Held] = {}
+    for folder in _FOLDERS:
+        for path, stat in _walk(home / folder):
+            place = path.relative_to(home).parts
+            worked_with = any(place[: len(known)] == known for known in _WORKED_WITH)
+            # Blocks of the disk are what is full in the end: a million files of one byte take 4 GB.
+            size = -(-stat.st_size // 4096) * 4096
+            each = found.setdefault(
+                (stat.st_dev, stat.st_ino or hash(path)), _Held([], size, stat.st_mtime, stat.st_nlink, False)
+            )
+            each.paths.append(path)
+            each.worked_with |= worked_with
+    return list(found.values())
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path, _, names in os.walk(folder):
+        for name in names:
+            file = Path(path, name)
+            with suppress(OSError):  # somebody else took it away: gone is gone
+                yield file, file.lstat()
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()
+        with suppress(OSError):  # anything else in there keeps it
+            if path.parent.name not in _FOLDERS:
+                path.parent.rmdir()
+
+
+def _size_of(folder: Path) -> int:
+    return sum(stat.st_size for _, stat in _walk(folder))
