@@ -44,8 +44,9 @@ format: .venv/dev.stamp  ## Format the code
 screenshots: .venv/dev.stamp browser  ## Make the README's pictures anew
 	$(BIN)/python -m scripts.screenshots
 
-readme: .venv/run.stamp  ## Write the README's tables anew
+readme: .venv/run.stamp  ## Write the README's tables and the picture of the rooms anew
 	$(BIN)/python -m scripts.readme
+	$(BIN)/python -m scripts.rooms
 
 live: .venv/run.stamp  ## Try every variant once with your key; asks before it spends
 	$(BIN)/python -m scripts.live
