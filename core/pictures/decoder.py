@@ -18,7 +18,7 @@ from core.errors import KontextError, ReferenceRejected, ServiceBroken, ServiceE
 from core.pictures.output import Picture
 from core.pictures.reference import Reference
 
-QUICK_SECONDS = 4.0  # an ordinary photograph takes a tenth of it
+QUICK_SECONDS = 2.0  # an ordinary photograph takes an eighth of it
 SECONDS = 20.0  # 80 megapixels in the slowest of formats take a fifth of it
 MEMORY = 2 * 2**30  # bytes of address space; 80 megapixels take up to 1.4 GB
 WORKERS = 2

@@ -10,6 +10,8 @@ from PIL import Image
 from playwright.sync_api import Locator, expect
 from studio import BRICK, CAT, COFFEE, GRASS, GRAVEL, LAUNCH, PORTRAIT, Visit
 
+from core.storage import FULL, LATER
+
 
 def order(visit: Visit) -> list[str]:
     return [str(card.get_attribute("alt")).split(", ", 1)[1] for card in visit.cards.all()]
@@ -146,3 +148,16 @@ def test_what_is_sent_tells_nothing_of_the_place(visit: Visit) -> None:
     shown = visit.page.request.get(str(visit.cards.evaluate("picture => picture.src"))).body()
     with Image.open(io.BytesIO(shown)) as opened:
         assert not opened.getexif()
+
+
+def test_an_upload_without_room_says_so(visit: Visit) -> None:
+    """Where the app has no room for a picture, the page says that, and not that the connection is to blame."""
+    full = f"{FULL} Nothing was charged. {LATER}"
+    refusal = {"status": 507, "json": {"detail": full, "error": full}}
+    visit.page.route("**/gradio_api/upload*", lambda route: route.fulfill(**refusal))  # type: ignore[arg-type]
+    visit.drop(CAT)
+    expect(note(visit)).to_contain_text(f"{CAT.name}: {full}")
+    visit.page.unroute("**/gradio_api/upload*")
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    visit.faults.clear()  # the browser logs the refusal by itself

@@ -101,8 +101,10 @@ async function bring(arrival, number) {
     const name = `drop-${Math.random().toString(36).slice(2)}${ending}`;
     const sent = await upload(new File([arrival.file], name, { type: arrival.file.type }));
     return (await server.prepare_reference({ path: sent.path, number, name: arrival.name })) || lost;
-  } catch {
-    return lost;
+  } catch (fault) {
+    // Where the app itself refuses an upload, its answer is inside the fault: "HTTP 507: {…}".
+    const answer = /HTTP \d+: (\{.*\})/s.exec(fault?.message ?? fault);
+    return answer ? { refused: `${arrival.name}: ${JSON.parse(answer[1]).error}` } : lost;
   }
 }
 
