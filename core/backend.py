@@ -113,6 +113,7 @@ class Backend:
 
     async def open(self) -> None:
         """Take up what an earlier process left unfinished."""
+        await asyncio.to_thread(self.runs.clear_deleted)
         await self.runs.resume_all(self.account)
         self._counting = asyncio.create_task(self.runs.count_strangers(self.account))  # nobody waits for it
 

@@ -236,6 +236,11 @@ class Ledger:
         with self._read() as connection:
             return [(row.id, row.visitor, row.created_at) for row in connection.execute(query)]
 
+    def deleted(self) -> set[str]:
+        """The ids of runs that were taken out of the history."""
+        with self._read() as connection:
+            return set(connection.execute(sa.select(runs.c.id).where(~_KEPT)).scalars())
+
     def holder(self, prediction_id: str) -> tuple[str, str | None] | None:
         """Whose prediction it is: the visitor, and the run (None: deleted). None where nobody here has it."""
         query = (

@@ -23,11 +23,11 @@ from threading import Lock
 
 from PIL import Image
 
+from core.catalog.limits import PATH_CHARACTERS
 from core.pictures.reference import Reference
 
 FOLDER = "served"
 REMEMBERED = 4000  # cards whose hash need not be computed again; a few hundred bytes each
-LONGEST_PATH = 4096
 
 _KEY_BYTES = 32
 _WORD = "[0-9a-f]{32}"
@@ -109,7 +109,7 @@ class ServedFiles:
         return self._root / "runs" / word[:32]
 
     def _real(self, path: object) -> Path | None:
-        if not isinstance(path, str) or "\0" in path or len(path) > LONGEST_PATH:
+        if not isinstance(path, str) or "\0" in path or len(path) > PATH_CHARACTERS:
             return None
         with suppress(OSError, RuntimeError):
             real = Path(path).resolve()

@@ -75,6 +75,12 @@ def keep_references(references: Sequence[Reference], folder: Path) -> tuple[Refe
     return tuple(replace(reference, path=path) for reference, path in zip(references, paths, strict=True))
 
 
+def runs_in(folder: Path) -> list[str]:
+    """The runs that have files on the disk."""
+    outputs = folder / FOLDER
+    return [path.name for path in outputs.iterdir()] if outputs.is_dir() else []
+
+
 def remove(folder: Path, run_id: str) -> None:
     """Take away everything of a run that is on disk."""
     shutil.rmtree(folder_of(folder, run_id), ignore_errors=True)

@@ -21,8 +21,20 @@ from core.catalog.inputs import check
 from core.errors import KontextError, LedgerError
 from core.ledger.ledger import ROOM
 from core.ledger.run import Run
+from core.pictures.served import ServedFiles
 from core.settings import read
-from core.storage import ARRIVING, BETWEEN_TRIES, DRAFT, FULL, KEPT, MADE_OF_UPLOAD, RUNS_BETWEEN, Limits, Storage
+from core.storage import (
+    ARRIVING,
+    BETWEEN_TRIES,
+    DRAFT,
+    FULL,
+    KEPT,
+    MADE_OF_UPLOAD,
+    RUNS_BETWEEN,
+    Limits,
+    Storage,
+    clear,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -259,3 +271,18 @@ def test_temporary_files_are_ours(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True)
     assert done.stdout.split() == [str(tmp_path / "a")] * 2, done.stderr
+
+
+def test_a_picture_opened_after_days_stays_open(tmp_path: Path) -> None:
+    """Its address is new although the picture is old: the next sweep leaves it to whoever looks at it."""
+    output = tmp_path / "outputs" / "r" / "kontext-pro-1.png"
+    output.parent.mkdir(parents=True)
+    output.write_bytes(b"a picture")
+    os.utime(output, (1_000_000_000, 1_000_000_000))
+    place = ServedFiles(tmp_path).show("r", output)
+    assert place is not None
+    shown_at = place.stat().st_mtime
+    clear(tmp_path, 10**9, shown_at + KEPT - 60)
+    assert place.exists()
+    clear(tmp_path, 10**9, shown_at + KEPT + 60)
+    assert not place.exists() and output.exists()

@@ -1165,6 +1165,31 @@ async def test_recover_by_id(house: House) -> None:
         await house.runs.recover("eve", house.account, made.id)
 
 
+async def test_a_hosted_copy_recovers_what_it_knows_alone(tmp_path: Path) -> None:
+    """Ids travel in receipts: with the host's key a stranger's id brings nothing, the visitor's own still does."""
+    house = House(tmp_path, hosted=True)
+    run = await house.run(prompt="a private owl")
+    await house.runs.delete("ann", run.id)
+    assert run.predictions[0].id
+    again = await house.runs.recover("ann", house.account, run.predictions[0].id)
+    assert (await house.end_of(again)).state == "completed"
+    house.folder = house.folder.with_name("another")
+    await house.kill()
+    with pytest.raises(KontextError, match="no prediction"):
+        await house.runs.recover("bob", house.account, run.predictions[0].id)
+    assert house.runs.list_for("bob") == []
+    await house.aclose()
+
+
+async def test_a_deletion_that_was_cut_off_is_seen_through(house: House) -> None:
+    """What it left on the disk goes at the next start, and nothing of a run that is kept."""
+    gone, kept = await house.run(), await house.run()
+    house.ledger.delete(gone.id, house.time.now)
+    await house.kill()
+    house.runs.clear_deleted()
+    assert not gone.outputs[0].path.exists() and kept.outputs[0].path.exists()
+
+
 async def test_recovered_twice_at_once(house: House) -> None:
     """Two presses make one run of one prediction."""
     await house.run()
