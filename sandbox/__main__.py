@@ -14,9 +14,15 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: this computer only")
     parser.add_argument("--port", type=int, default=8787)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long a prediction takes")
+    parser.add_argument("--at-once", type=int, help="how many predictions of a key run at once; default: any number")
     chosen = parser.parse_args()
     print(f"Sandbox on http://{chosen.host}:{chosen.port} takes any key. No model, nothing is charged.")  # noqa: T201 - a command line speaks here
-    uvicorn.run(create_app(seconds=chosen.seconds), host=chosen.host, port=chosen.port, log_level="warning")
+    uvicorn.run(
+        create_app(seconds=chosen.seconds, at_once=chosen.at_once),
+        host=chosen.host,
+        port=chosen.port,
+        log_level="warning",
+    )
 
 
 if __name__ == "__main__":

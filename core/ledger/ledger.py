@@ -42,6 +42,12 @@ FILE = "ledger.db"
 _COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
 _WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
 _OURS = runs.c.visitor != STRANGER
+_UNBILLED = (
+    predictions.c.prediction_id.is_not(None)
+    & (predictions.c.source != "billing")
+    & (predictions.c.charge > Decimal(0))
+    & (predictions.c.reserved > Decimal(0))
+)
 _KEPT = runs.c.deleted_at.is_(None)
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
 _ANSWERS_APART = [column for column in predictions.c if column.name != "answer"]
@@ -164,6 +170,13 @@ class Ledger:
         self._insist_on_room()
         self.save(run_id, *entries)
 
+    def bill(self, amounts: Mapping[str, Decimal]) -> None:
+        """Write what was billed for predictions, deleted runs' too: their money counts."""
+        with self._write() as connection:
+            for prediction_id, amount in amounts.items():
+                which = (predictions.c.prediction_id == prediction_id) & _UNBILLED
+                connection.execute(predictions.update().where(which).values(charge=amount, source="billing"))
+
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
         with self._write() as connection:
@@ -266,6 +279,19 @@ class Ledger:
         account = runs.c.account_kind != "sandbox" if account_id is None else runs.c.account_id == account_id
         with self._read() as connection:
             return _sum(connection, account & (runs.c.visitor == visitor) & (runs.c.created_at >= since))
+
+    def unbilled(self, account_id: str, since: datetime, most: int) -> dict[str, Decimal]:
+        """Reserved USD of charged predictions since then of which the service has not told the bill, newest first."""
+        asked = (runs.c.account_id == account_id) & (runs.c.created_at >= since) & _UNBILLED
+        query = (
+            sa.select(predictions.c.prediction_id, predictions.c.reserved)
+            .select_from(_WITH_RUN)
+            .where(asked)
+            .order_by(runs.c.created_at.desc())
+            .limit(most)
+        )
+        with self._read() as connection:
+            return {row.prediction_id: row.reserved for row in connection.execute(query)}
 
     def durations(self, variant_id: str, *, sandbox: bool, count: int = 20) -> list[float]:
         """Seconds that the model took for the last runs of a variant, newest last."""

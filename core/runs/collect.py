@@ -13,10 +13,10 @@ from core.ledger.record import Entry
 from core.ledger.run import Facts, Output, Trouble
 from core.pictures.output import Picture
 from core.runs import files, outcomes
+from core.runs.billing import billed
 from core.runs.journal import Journal, log_foreign
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
-from core.service.account import Account
 from core.service.prediction import Prediction
 
 READY = "The picture is ready at the service, but can't be fetched just now; trying again."
@@ -47,11 +47,14 @@ class Collector:
         if entry.charge is None:
             entry = replace(entry, charge=entry.reserved or None)
         saving = asyncio.create_task(self._journal.after(live.run, entry, prediction.answer))
+        # Nothing was reserved for a recovered one, which was paid for before: there is nothing to ask.
+        asking = asyncio.create_task(billed(live.account, {prediction.id: entry.reserved} if entry.charge else {}))
         try:
             entry = await self._bring(live, entry, prediction)
-            live.run.put(entry)  # the pictures are to be seen while the bill is asked for
-            entry = await self._with_bill(live.account, entry)
+            live.run.put(entry)  # the pictures are to be seen while the rest is written down
+            entry = await self._with_bill(entry, asking)
         finally:
+            asking.cancel()
             await saving
         await self._journal.after(live.run, entry)
 
@@ -112,13 +115,10 @@ class Collector:
         await asyncio.to_thread(files.write, path, picture.data)
         return Output(number, path, picture.width, picture.height, entry.seed, entry.id)
 
-    async def _with_bill(self, account: Account, entry: Entry) -> Entry:
-        if entry.charge is None:  # nothing was reserved: a recovered one, which was paid for before
-            return entry
-        billing = asyncio.create_task(_billed(account, entry))
-        await asyncio.wait({billing}, timeout=self._runtime.timeouts.optional_wait)
-        amount = billing.result() if billing.done() else None
-        billing.cancel()
+    async def _with_bill(self, entry: Entry, asking: asyncio.Task[dict[str, Decimal]]) -> Entry:
+        """With what was billed, if that is told by now: a run does not wait for it."""
+        await asyncio.wait({asking}, timeout=self._runtime.timeouts.bill)
+        amount = asking.result().get(str(entry.id)) if asking.done() else None
         return entry if amount is None else replace(entry, charge=amount, source="billing")
 
 
@@ -126,17 +126,3 @@ def _most(entry: Entry) -> int:
     """No more pictures than were asked for are fetched; of a recovered one it may not be known how many those were."""
     asked = entry.payload.get(PICTURES.name, 1 if entry.payload else PICTURES.maximum)
     return int(asked) if isinstance(asked, int | float) else 1
-
-
-async def _billed(account: Account, entry: Entry) -> Decimal | None:
-    """The billing record of a completed prediction, where it can be had (A: its shape, and when it is there)."""
-    assert entry.id is not None
-    try:
-        amount = (await account.client.billed([entry.id])).get(entry.id)
-    except KontextError:
-        return None
-    except Exception as fault:
-        log_foreign(fault, f"billing record of {entry.id}")
-        return None
-    # Nothing billed for a picture that was made is more likely a record that is not written yet.
-    return amount or None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
 from core.runs import files, lost_rows, outcomes, recovery
+from core.runs.billing import Bills
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
 from core.runs.live import LiveRun
@@ -48,6 +50,7 @@ STILL_GOING = "This run still goes on."
 CLOSING = "The app is closing."
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Budget(Protocol):
@@ -90,6 +93,7 @@ class Runs:
         self._attempt = attempt
         self._hosted = hosted
         self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted)
+        self._bills = Bills(ledger, self._runtime, self._billed)
 
     @property
     def accepting(self) -> bool:
@@ -247,12 +251,13 @@ class Runs:
             self._served.forget(run_id)
 
     async def resume_all(self, account: Account) -> int:
-        """Take up every unfinished run of that account; says how many."""
+        """Take up every unfinished run of that account, and ask for its bills; says how many runs."""
         resumed = 0
         for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
             run_id = record.facts.id
             if run_id not in self._live and run_id not in self._changing:
                 resumed += await self._exclusive(run_id, partial(self._resume_found, record, account))
+        await self._bills.take_up(account)
         return resumed
 
     async def _resume_found(self, record: Record, account: Account) -> bool:
@@ -279,6 +284,7 @@ class Runs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._bills.aclose()
         await self._flow.aclose()
         for live in self._live.values():
             live.leave()
@@ -368,9 +374,21 @@ class Runs:
             log_foreign(fault, f"run {live.facts.id}")
             live.rewrite(outcomes.broken(live.record, self._runtime.clock()))
             live.unwritten = True
+        if not self._closed:
+            self._bills.follow(live.account, live.record)
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
             self._live.pop(live.facts.id, None)
+
+    async def _billed(self, amounts: Mapping[str, Decimal]) -> None:
+        """Bills came in: into the ledger, and into runs that are taken up again just now, with whoever watches them."""
+        try:
+            await asyncio.to_thread(self._ledger.bill, amounts)
+        except KontextError as fault:
+            log.warning("bills are not recorded: %s", fault.happened)
+        for live in self._live.values():
+            told = [entry for entry in live.record.entries if entry.id in amounts and entry.source != "billing"]
+            live.put(*(replace(entry, charge=amounts[str(entry.id)], source="billing") for entry in told))
 
     async def _standing(self, visitor: str, run_id: str) -> LiveRun | None:
         """The run, if it goes on; one that was just written down is about to."""

@@ -16,8 +16,9 @@ class Timeouts:
     how long a line that is down may keep a finished picture from here.
 
     `quote`: seconds that a run which must not go without a quote waits for it, all of its tries together.
-    `optional_wait`: seconds that something useful but not needed may hold a run up (quote, billing record).
-    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. All three in real
+    `optional_wait`: seconds that a quote may hold a run up where it is useful but not needed, `bill`: that a billing
+    record may do so, which is asked for beside the downloads and again later.
+    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. All four in real
     time.
     """
 
@@ -27,6 +28,7 @@ class Timeouts:
     fetch: timedelta = timedelta(minutes=30)
     quote: float = 20.0
     optional_wait: float = 1.0
+    bill: float = 0.0
     shutdown_grace: float = 30.0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,14 @@ class Ticket:
     method: str = "PUT"
     address: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bill:
+    """One billing record in USD; no amount while its order is not done."""
+
+    prediction_id: str
+    amount: Decimal | None
 
 
 def envelope(content: bytes, number: Callable[[str], Any]) -> Mapping[str, Any]:
@@ -91,20 +99,35 @@ def unit_price(data: Any) -> Decimal:
     return _money(data["unit_price"])
 
 
-def billed(wanted: frozenset[str], data: Any) -> dict[str, Decimal]:
-    """The sum of each wanted prediction's items, a refund being a negative one; nothing if it reads otherwise.
+def bills(data: Any) -> list[Bill | None]:
+    """One page of billing records, a None for each that can't be read."""
+    return [_bill(item) for item in data["items"] or ()]
 
-    A: nobody outside has seen this answer. The names of its fields are assumed here and nowhere else.
-    """
-    sums: dict[str, Decimal] = {}
+
+def _bill(item: Any) -> Bill | None:
     try:
-        for item in data["items"]:
-            name = item["prediction_uuid"]
-            if name in wanted:
-                sums[name] = sums.get(name, Decimal(0)) + _amount(item["amount"])
-        return {name: _money(amount) for name, amount in sums.items()}
-    except (LookupError, TypeError, ValueError, ArithmeticError):
-        return {}
+        return Bill(str(item["prediction"]["uuid"]), _done(item))
+    except (LookupError, TypeError):
+        return None
+
+
+def _done(item: Any) -> Decimal | None:
+    """How a refund reads is not said anywhere: what is no plain deduction, or not done yet, tells no amount."""
+    try:
+        done = item["order"]["state"] == "done" and item.get("billing_type") in (None, "", "deduct")
+        return _money(item["price"]) if done else None
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
+        return None
+
+
+def billed(wanted: Iterable[str], found: Iterable[Bill | None]) -> dict[str, Decimal]:
+    """USD of each prediction whose records are all done."""
+    amounts: dict[str, list[Decimal | None]] = {name: [] for name in wanted}
+    for bill in found:
+        if bill is not None and bill.prediction_id in amounts:
+            amounts[bill.prediction_id].append(bill.amount)
+    sure = {name: [a for a in listed if a is not None] for name, listed in amounts.items() if None not in listed}
+    return {name: sum(listed, Decimal(0)) for name, listed in sure.items() if listed}
 
 
 def ticket(data: Any) -> Ticket:

@@ -51,6 +51,9 @@ LARGEST_RECEIPT = 64 * 2**10  # bytes that storage answers to an upload
 # the 5 s after which common servers hang up: a submit must not meet a connection that is just being closed.
 LIMITS = httpx.Limits(max_connections=128, max_keepalive_connections=128, keepalive_expiry=4)
 
+PAGE_SIZE = 100  # the most that a page of history or bills may have (D)
+BILLS_ASKED, MOST_BILL_PAGES = 50, 4  # predictions in one question, each of which may have more than one record
+
 PROCESSING_CODE = 5004  # sync mode gave up waiting: still a prediction, with its id (D)
 
 TRANSIENT = (Unreachable, ServiceBroken, RateLimited)
@@ -170,7 +173,7 @@ class Client:
         model_id: str | None = None,
         since: datetime | None = None,
         page: int = 1,
-        page_size: int = 100,
+        page_size: int = PAGE_SIZE,
         inputs: bool = False,
     ) -> list[Prediction]:
         """The account's predictions of the last 7 days, newest first; what can't be read is left out."""
@@ -193,14 +196,22 @@ class Client:
         return await self._repeat(self._request, _Call("GET", "balance", answers.balance, exact=True))
 
     async def billed(self, prediction_ids: Sequence[str]) -> dict[str, Decimal]:
-        """What was billed in USD for each prediction; one that the service says nothing of is not in it."""
-        if not prediction_ids:
-            return {}
-        read = partial(answers.billed, frozenset(prediction_ids))
-        body = {"prediction_uuids": list(prediction_ids)}
-        return await self._repeat(
-            self._request, _Call("POST", "billings/search", read, body, exact=True, low_priority=True)
-        )
+        """What was billed in USD for each prediction; one whose order is not done yet, or not there, is not in it."""
+        found: list[answers.Bill | None] = []
+        for first in range(0, len(prediction_ids), BILLS_ASKED):
+            found += await self._bills(prediction_ids[first : first + BILLS_ASKED])
+        return answers.billed(prediction_ids, found)
+
+    async def _bills(self, prediction_ids: Sequence[str]) -> list[answers.Bill | None]:
+        found: list[answers.Bill | None] = []
+        for page in range(1, MOST_BILL_PAGES + 1):
+            body = {"page": page, "page_size": PAGE_SIZE, "prediction_uuids": list(prediction_ids)}
+            call = _Call("POST", "billings/search", answers.bills, body, exact=True, low_priority=True)
+            bills = await self._repeat(self._request, call)
+            found += bills
+            if len(bills) < PAGE_SIZE:
+                break
+        return found
 
     async def download(self, output: str) -> Picture:
         """Fetch an output, whole: a cut one is fetched anew, and it counts once it opens as a picture.

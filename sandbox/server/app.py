@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random as randomness
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -54,12 +55,14 @@ def create_app(
     endless: bool = False,
     base_url: str | None = None,
     sync_limit: float = 90.0,
+    at_once: int | None = None,
     threads: Executor | None = None,
 ) -> Starlette:
     """The sandbox as a Starlette application.
 
     `seconds`: how long a prediction takes by `clock`. `sleep`: how sync mode waits, at most `sync_limit`
     seconds. `random`: where ids and drawn seeds come from (default: the system's, not to be guessed).
+    `at_once`: how many predictions of one key run at once, the others wait (default: any number).
     `balance`: USD that every key starts with; nothing is taken off where it is `endless`. `base_url`: what URLs in
     answers begin with (default: whatever address the request came to). `threads`: where pictures are drawn (default:
     two of its own); they are closed with the application's lifespan, or by whoever hands them in and runs it without
@@ -67,7 +70,9 @@ def create_app(
     """
     threads = threads or ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
     dice = random or randomness.SystemRandom()
-    service = Service(seconds=seconds, clock=clock, dice=dice, start=balance, endless=endless, threads=threads)
+    service = Service(
+        seconds=seconds, clock=clock, dice=dice, start=balance, endless=endless, threads=threads, at_once=at_once
+    )
     api = Api(service, sleep=sleep, base_url=base_url, sync_limit=sync_limit)
 
     @asynccontextmanager
@@ -179,7 +184,7 @@ class Api:
 
     def _describe(self, request: Request, prediction: Prediction, *, inputs: bool = False) -> dict[str, Any]:
         failure = prediction.failure if prediction.finished else None
-        spent = round(1000 * (prediction.due - prediction.created)) if prediction.finished else 0
+        spent = round(1000 * (prediction.due - prediction.begins)) if prediction.finished else 0
         about: dict[str, Any] = {
             "id": prediction.id,
             "model": prediction.model.id,
@@ -193,7 +198,7 @@ class Api:
             "executionTime": spent,
             "timings": {"inference": spent},
         }
-        return {**about, "input": prediction.inputs} if inputs else about
+        return {**about, "inputs": prediction.inputs} if inputs else about
 
     # money
 
@@ -223,24 +228,18 @@ class Api:
 
     async def billings(self, request: Request) -> Response:
         account = self._account(request)
-        ids = (await _json_object(request)).get("prediction_uuids")
-        if not isinstance(ids, list):
+        query = await _json_object(request)
+        page, size = _whole(query, "page", _required(PAGE)), _whole(query, "page_size", _required(PAGE_SIZE))
+        ids, kind = query.get("prediction_uuids"), query.get("billing_type")
+        if ids is not None and not isinstance(ids, list):
             raise Refused(400, 'field "prediction_uuids" must be of type array')
-        found = [p for p in self._service.history(account) if p.id in ids]
+        since, until = _epoch(query, "start_time", 0), _epoch(query, "end_time", math.inf)
+        found = [p for p in self._service.history(account) if not ids or p.id in ids]
         await self._settle(request, found)
-        # The shape is assumed (A). One item a prediction, a refund already taken off: summing the
-        # items and reading the first give the same.
-        items = [
-            {
-                "prediction_uuid": prediction.id,
-                "model_id": prediction.model.id,
-                "amount": float(prediction.charge),
-                "currency": "USD",
-                "created_at": iso(prediction.created),
-            }
-            for prediction in found
-        ]
-        return _envelope({"total": len(items), "items": items})
+        now = self._service.clock()
+        found = [p for p in found if since <= 1000 * p.created <= until and kind in (None, "", "deduct")]
+        items = [_bill(prediction, now) for prediction in found[(page - 1) * size : page * size]]
+        return _envelope({"page": page, "total": len(found), "items": items})
 
     async def models(self, request: Request) -> Response:
         self._account(request)
@@ -332,6 +331,29 @@ def _refuse_key(request: Request) -> None:
         raise Refused(400, "Storage takes no Authorization header")
 
 
+def _bill(prediction: Prediction, now: float) -> dict[str, Any]:
+    """A billing record, there from the submit on (D). A refund is taken off it: how one reads is not known (A)."""
+    price, state = float(prediction.charge), "done" if prediction.finished else "pre"
+    return {
+        "uuid": f"bill-{prediction.id}",
+        "billing_type": "deduct",
+        "price": price,
+        "created_at": iso(prediction.created),
+        "order": {
+            "uuid": f"order-{prediction.id}",
+            "state": state,
+            "price": price,
+            "origin_price": float(prediction.price),
+        },
+        "prediction": {
+            "uuid": prediction.id,
+            "model_uuid": prediction.model.id,
+            "status": prediction.status(now),
+        },
+        "access_key_name": "sandbox",
+    }
+
+
 def _model(id: str) -> Model:
     if id not in MODELS:
         raise Refused(404, "Model not found")
@@ -353,6 +375,20 @@ def _whole(query: dict[str, Any], name: str, rule: dict[str, Any]) -> int:
     value: Any = query.get(name, rule.get("default"))
     check_value(name, rule, value)
     return int(value)
+
+
+def _required(rule: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in rule.items() if name != "default"}
+
+
+def _epoch(query: dict[str, Any], name: str, default: float) -> float:
+    """Milliseconds since the epoch, which come as text (D)."""
+    text = query.get(name)
+    if text in (None, ""):
+        return default
+    if not isinstance(text, str) or not text.isdecimal():
+        raise Refused(400, f'field "{name}" must be milliseconds since the epoch')
+    return float(text)
 
 
 def _moment(query: dict[str, Any], name: str) -> float | None:
@@ -425,8 +461,9 @@ async def _refusal(_: Request, wrong: Exception) -> Response:
 
 
 async def _http_refusal(_: Request, wrong: Exception) -> Response:
+    """What no route takes is refused as the service's outer layer does it, without an envelope (D)."""
     assert isinstance(wrong, HTTPException)
-    return _refused(wrong.status_code, wrong.detail, wrong.status_code)
+    return JSONResponse({"error": wrong.detail}, status_code=wrong.status_code)
 
 
 async def _broken(_: Request, __: Exception) -> Response:

@@ -59,15 +59,19 @@ class Account:
 
 @dataclass
 class Prediction:
-    """One submitted request; times in seconds since the epoch, `charge` in USD."""
+    """One submitted request; times in seconds since the epoch. `price` in USD, and `charge`: what is left of it after a
+    refund.
+    """
 
     id: str
     account: Account
     model: Model
     inputs: dict[str, Any]
     charge: Decimal
+    price: Decimal
     seed: int
     created: float
+    begins: float
     due: float
     references: list[bytes]
     failure: Failure | None
@@ -78,15 +82,17 @@ class Prediction:
     def status(self, now: float) -> str:
         if self.finished:
             return "failed" if self.failure else "completed"
-        return "created" if now - self.created < 0.1 * (self.due - self.created) else "processing"
+        return "created" if now < self.begins + 0.1 * (self.due - self.begins) else "processing"
 
     @property
     def prompt(self) -> str:
         return str(self.inputs["prompt"])
 
-    def flags(self) -> list[bool]:
-        """One bool an output; the word `[sandbox:flagged]` flags the last."""
+    def flags(self) -> list[bool] | None:
+        """One bool an output, None before there are any; the word `[sandbox:flagged]` flags the last."""
         flags = [False] * len(self.outputs)
+        if not self.finished:
+            return None
         if flags and "[sandbox:flagged]" in self.prompt:
             flags[-1] = True
         return flags
@@ -130,7 +136,8 @@ class Shelf:
 class Service:
     """Everything behind the routes; a prediction takes `seconds`, every key starts with `start` USD.
 
-    Pictures are drawn in `threads`. Where balances are `endless`, nothing is taken off them.
+    Pictures are drawn in `threads`. Where balances are `endless`, nothing is taken off them. `at_once`: how many of a
+    key's predictions run at once; a further one is taken, and waits until one ends (D).
     """
 
     def __init__(
@@ -142,8 +149,10 @@ class Service:
         start: Decimal,
         endless: bool,
         threads: Executor,
+        at_once: int | None = None,
     ) -> None:
         self.seconds = seconds
+        self.at_once = at_once
         self.clock = clock
         self.dice = dice
         self.start = start
@@ -202,20 +211,28 @@ class Service:
         account.add(-charge)
         references = [self.fetch(url) for url in inputs.get("images", ())]
         now = self.clock()
+        begins = self._begins(account, now)
         prediction = Prediction(
             id=self.token(),
             account=account,
             model=model,
             inputs=inputs,
             charge=charge,
+            price=charge,
             seed=self._seed(inputs),
             created=now,
-            due=now + self._duration(prompt),
+            begins=begins,
+            due=begins + self._duration(prompt),
             references=[content for content in references if content is not None],
             failure=_failure(prompt, references),
         )
         self._remember(prediction)
         return prediction
+
+    def _begins(self, account: Account, now: float) -> float:
+        """When a prediction that comes now has a place."""
+        ends = sorted(p.due for p in self._predictions.values() if p.account is account and p.due > now)
+        return now if self.at_once is None or len(ends) < self.at_once else ends[-self.at_once]
 
     def _seed(self, inputs: Mapping[str, Any]) -> int:
         seed = int(inputs.get("seed", -1))

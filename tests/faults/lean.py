@@ -35,6 +35,7 @@ TIMEOUTS = Timeouts(
     unknown=timedelta(seconds=1),
     fetch=timedelta(seconds=2),
     optional_wait=1,
+    bill=1,
     shutdown_grace=5,
 )
 SMALL = {"size": "256*256"}

@@ -303,10 +303,13 @@ class Server:
     async def _books(self) -> Books:
         transport, headers = httpx.ASGITransport(self._sandbox), {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(transport=transport, base_url=self.url, headers=headers) as http:
-            asked = await http.post("/api/v3/billings/search", json={"prediction_uuids": self.created})
-        items = json.loads(asked.content, parse_float=Decimal)["data"]["items"]
+            items: list[dict[str, Any]] = []
+            for page in range(1, 2 + len(self.created) // 100):
+                body = {"page": page, "page_size": 100, "prediction_uuids": self.created}
+                asked = await http.post("/api/v3/billings/search", json=body)
+                items += json.loads(asked.content, parse_float=Decimal)["data"]["items"]
         assert len(items) == len(set(self.created)), "the books and the sandbox differ"
-        return Books({item["prediction_uuid"]: Decimal(item["amount"]) for item in items})
+        return Books({item["prediction"]["uuid"]: Decimal(item["price"]) for item in items})
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self._noting, scope, receive, send)

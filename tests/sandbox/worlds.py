@@ -26,20 +26,17 @@ def picture(colour: str = "teal", size: tuple[int, int] = (96, 64), format: str 
 class World:
     """The sandbox, its clock, and requests as one key makes them."""
 
-    def __init__(
-        self, *, seconds: float = 2.0, balance: str = "10.00", endless: bool = False, sync_limit: float = 90.0
-    ) -> None:
+    def __init__(self, *, seconds: float = 2.0, balance: str = "10.00", **app: Any) -> None:
         self.now = 1_750_000_000.0
-        app = create_app(
+        sandbox = create_app(
             seconds=seconds,
             clock=lambda: self.now,
             sleep=self.sleep,
             random=random.Random(4711),
             balance=Decimal(balance),
-            endless=endless,
-            sync_limit=sync_limit,
+            **app,
         )
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox.test")
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(sandbox), base_url="http://sandbox.test")
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds

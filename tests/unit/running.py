@@ -154,7 +154,7 @@ class House:
         budget: Budget | None = None,
         sleep: Callable[[float], Awaitable[None]] | None = None,
         mounted: str = "",
-        timeouts: Timeouts = Timeouts(optional_wait=30, shutdown_grace=5),  # noqa: B008 - frozen
+        timeouts: Timeouts = Timeouts(optional_wait=30, bill=30, shutdown_grace=5),  # noqa: B008 - frozen
         **runs: Any,
     ) -> None:
         self.folder = folder

@@ -64,7 +64,7 @@ def unfetchable(data: dict[str, Any]) -> None:
 def nameless(data: dict[str, Any]) -> None:
     """A history that does not tell what was asked for."""
     for item in data["items"]:
-        item.pop("input")
+        item.pop("inputs")
 
 
 def submitted(run: Run) -> bool:
@@ -647,7 +647,7 @@ async def test_a_bill_once_seen_stays(house: House) -> None:
 
     def less(data: dict[str, Any]) -> None:
         for item in data["items"]:
-            item["amount"] = "0.03"
+            item["price"] = "0.03"
 
     house.wire.always["billing"] = rewritten(less)
     house.wire.always["download"] = half_a_body
@@ -1225,7 +1225,7 @@ async def test_odd_numbers_of_the_history_do_no_harm(house: House) -> None:
 
     def odd(data: dict[str, Any]) -> None:
         for item in data["items"]:
-            item["input"].update(seed=2**70, num_images=10**30)
+            item["inputs"].update(seed=2**70, num_images=10**30)
 
     house.wire.always["history"] = rewritten(odd)
     run = await house.end_of(await house.runs.recover("bob", house.account, made.id))

@@ -285,30 +285,55 @@ def test_money_is_never_a_float(amount: Decimal) -> None:
     assert asyncio.run(balance(speak(wire))) == amount
 
 
+def bill(price: Any = 0.04, *, id: str = ID, state: Any = "done", kind: Any = "deduct") -> dict[str, Any]:
+    """A billing record as the service's page shows one."""
+    order = {"uuid": "o", "state": state, "price": price, "origin_price": price}
+    made = {"uuid": id, "model_uuid": MODEL, "status": "completed"}
+    return {"uuid": "b", "billing_type": kind, "price": price, "order": order, "prediction": made}
+
+
 @pytest.mark.parametrize(
     ("data", "amounts"),
     [
-        ({"items": [{"prediction_uuid": ID, "amount": 0.04}]}, {ID: Decimal("0.04")}),
-        (
-            {"items": [{"prediction_uuid": ID, "amount": 0.04}, {"prediction_uuid": ID, "amount": -0.04}]},
-            {ID: Decimal(0)},
-        ),
-        ({"items": [{"prediction_uuid": "another", "amount": 0.04}]}, {}),
-        ({"items": [{"prediction_uuid": ID, "cost": 0.04}]}, {}),
-        ({"items": [{"prediction_uuid": ID, "amount": -1}]}, {}),
+        ({"items": [bill()]}, {ID: Decimal("0.04")}),
+        ({"items": [bill(0.01), bill(0.03)]}, {ID: Decimal("0.04")}),
+        ({"items": [bill(kind=None)]}, {ID: Decimal("0.04")}),
+        ({"items": [bill(), {"price": 1}, None, "?", bill(id="another")]}, {ID: Decimal("0.04")}),
+        ({"items": [bill(state="pre")]}, {}),
+        ({"items": [bill(state=None)]}, {}),
+        ({"items": [bill(0.01), bill(0.03, state="pre")]}, {}),
+        ({"items": [{**bill(), "order": None}]}, {}),
+        ({"items": [bill(), bill(0.04, kind="refund")]}, {}),
+        ({"items": [bill(-0.04)]}, {}),
+        ({"items": [bill(), bill(-0.01)]}, {}),
+        ({"items": [bill("NaN")]}, {}),
+        ({"items": [bill(1e30)]}, {}),
+        ({"items": [bill(id="another")]}, {}),
+        ({"items": [{"prediction_uuid": ID, "amount": 0.04}]}, {}),
         ({"items": ["?"]}, {}),
         ({"items": None}, {}),
-        ({}, {}),
-        ([], {}),
-        (None, {}),
-        ("?", {}),
     ],
 )
 async def test_billed(data: Any, amounts: dict[str, Decimal]) -> None:
-    """Items of a prediction are summed; a shape that is not the assumed one says nothing rather than wrong."""
+    """Deductions whose order is done are summed; whatever else stands among them leaves that prediction untold."""
     wire = Wire(envelope(data))
     assert await billed(speak(wire)) == amounts
-    assert wire.bodies == [{"prediction_uuids": [ID]}]
+    assert wire.bodies == [{"page": 1, "page_size": 100, "prediction_uuids": [ID]}]
+
+
+@pytest.mark.parametrize("data", [{}, [], None, "?"])
+async def test_a_bill_of_another_shape_is_a_broken_answer(data: Any) -> None:
+    """What is no page of records says nothing, rather than that nothing was billed."""
+    with pytest.raises(ServiceBroken):
+        await billed(speak(Wire(envelope(data)), attempts=1))
+
+
+async def test_bills_come_in_pages() -> None:
+    """A full page is followed by the next; many predictions are asked about in several questions."""
+    wire = Wire(envelope({"items": [bill(0.001)] * 100}), envelope({"items": [bill(0.001)]}), envelope({"items": []}))
+    found = await speak(wire).billed([ID, *(f"{n:032x}" for n in range(60))])
+    assert found == {ID: Decimal("0.101")}
+    assert [(body["page"], len(body["prediction_uuids"])) for body in wire.bodies] == [(1, 50), (2, 50), (1, 11)]
 
 
 async def test_billed_nothing() -> None:
