@@ -35,6 +35,7 @@ soak: .venv/dev.stamp  ## The long tests: every moment to be killed at, and far 
 check: .venv/dev.stamp  ## The quick part of the gate: format, lint, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@rm -f ui/*.pyi ui/*/*.pyi  # Gradio writes them beside its components, and mypy would read them in place of the source
 	$(BIN)/mypy
 
 format: .venv/dev.stamp  ## Format the code

@@ -43,5 +43,5 @@ def close(page: Blocks, backend: Backend, loop: asyncio.AbstractEventLoop) -> No
     # While it still serves, so that whoever asks for a run is told why there is none.
     asyncio.run_coroutine_threadsafe(backend.drain(), loop).result()
     page.app.stop_event.set()
-    page.server.close()
+    page.server.close()  # type: ignore[no-untyped-call]  # Gradio says nothing of its types here
     page.server.thread.join()  # it was given five seconds, and the ledger may need longer

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.events import api as program_api
 
 from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
@@ -52,11 +53,12 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
     inputs = InputHandlers(backend, examples)
     runs = RunHandlers(backend, inputs)
     first = next(iter(REGISTRY.values()))
-    with gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True) as page:
+    page = gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True)
+    with page:
         # First, or a private event of the same name would take theirs.
         api = Api(backend)
-        gr.api(api.generate, api_name="generate", concurrency_limit=None)
-        gr.api(api.estimate, api_name="estimate", queue=False)
+        program_api(api.generate, api_name="generate", concurrency_limit=None)
+        program_api(api.estimate, api_name="estimate", queue=False)
 
         visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
         since: gr.State = gr.State(None)
@@ -227,7 +229,7 @@ _TRY = (
 
 def _inputs(
     inputs: InputHandlers, presets: Mapping[str, Preset], first: Variant
-) -> tuple[Form, gr.HTML, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
+) -> tuple[Any, gr.Markdown, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
     gallery = ReferenceGallery(
         inputs.prepare_reference, limit=first.reference_limit, variant=first.name, elem_id="references"
     )
@@ -266,6 +268,7 @@ def _inputs(
         pictures = gr.Radio(counts, value=PICTURES.default, label=PICTURES.label, elem_id="pictures", min_width=180)
         estimate = gr.HTML(f"<div class='sum'>{dollars(first.price)}</div>", elem_id="estimate")
         generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
+    # Of components here and of values in the handlers, which is why the page takes it for anything.
     form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
     return form, note, hints, back, own_size, estimate, generate
 
@@ -293,7 +296,7 @@ def _edge(name: str) -> gr.Number:
         label=name,
         info=f"{SIZE.minimum} to {SIZE.maximum} pixels",
         value=1024,
-        step=SIZE.step,
+        step=float(SIZE.step or 1),
         precision=0,
         elem_id=name.lower(),
     )
@@ -311,8 +314,8 @@ def _control(row: Parameter, first: Variant) -> Any:
         return SeedBox(max_lines=1, placeholder="new for every run", **common)
     match row.kind:
         case "integer" | "number":
-            bounds = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
-            return gr.Slider(value=row.default, **bounds, **common)
+            bounds = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step, "value": row.default}
+            return gr.Slider(**{**common, **bounds})
         case "choice":
             return gr.Radio([(c.upper(), c) for c in row.choices], value=row.default, **common)
         case "boolean":
