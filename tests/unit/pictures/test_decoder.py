@@ -99,15 +99,14 @@ async def test_many_slow_ones_do_not_keep_others_waiting(decoding: Callable[...,
     hostile = tmp_path / "hostile"
     hostile.write_bytes(HOSTILE)
     slow = [asyncio.create_task(decoder.prepare(hostile, n, tmp_path)) for n in range(MOST_SLOW + WORKERS)]
-    await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
-    refused = [task.exception() for task in slow if task.done()]
-    assert all("Others are opening large pictures" in str(fault) for fault in refused)
-    assert sum(not task.done() for task in slow) >= MOST_SLOW
-    ordinary = await asyncio.create_task(patiently(decoder, file(tmp_path, plain()), tmp_path))
+    await asyncio.sleep(0)  # they are all there before it
+    ordinary = await patiently(decoder, file(tmp_path, plain()), tmp_path)
     assert ordinary == 64
-    assert sum(not task.done() for task in slow) == MOST_SLOW
     decoder.close()
-    await asyncio.gather(*slow, return_exceptions=True)
+    ended = [str(fault) for fault in await asyncio.gather(*slow, return_exceptions=True)]
+    # The first to be too many are refused, and the rest waits until it is closed: the ordinary one came in between.
+    assert 1 <= sum("Others are opening large pictures" in said for said in ended) <= WORKERS + 1
+    assert not any("takes too long" in said for said in ended)
 
 
 async def patiently(decoder: Decoder, source: Path, folder: Path) -> int:
