@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
 from core.ledger.record import Entry
@@ -17,6 +17,11 @@ from core.service.prediction import Prediction
 CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
 NAP = 0.5  # seconds at most before thinking again about when to look
 
+OVERDUE = (
+    10.0  # seconds after which a task that has not begun is taken to be in line, where nothing is known of its time
+)
+
+IN_LINE = "In line at the service: this account has as many under way as it may have at once."
 LATE = "The picture was not ready in time. The task goes on at the service."
 ASKING = "The service can't be reached just now. It's still running there. Retrying…"
 
@@ -54,8 +59,9 @@ class Waiter:
             self._waiting -= 1
 
     async def _ended(self, live: LivePrediction, *, at_once: bool) -> Prediction | None:
+        in_line_at: datetime | None = None  # when it was last seen there: the task takes its time from then on
         if not at_once:
-            await self._pause(live)
+            await self._pause(live, in_line_at)
         while True:
             try:
                 prediction = await live.unless_stopped(self._look(live))
@@ -66,11 +72,15 @@ class Waiter:
                 return prediction
             if self._runtime.clock() >= live.run.deadline:
                 raise WaitTimeout(str(live.entry.id), LATE, outcomes.TAKE_UP)
-            await self._pause(live)
+            if prediction is not None:
+                in_line = prediction.in_line and (in_line_at is not None or self._overdue(live))
+                in_line_at = self._runtime.clock() if in_line else in_line_at
+                live.tell(IN_LINE if in_line else "")
+            await self._pause(live, in_line_at)
 
-    async def _pause(self, live: LivePrediction) -> None:
+    async def _pause(self, live: LivePrediction, in_line_at: datetime | None) -> None:
         """Until the next look. Other tasks of the variant may end meanwhile, and tell when this one will."""
-        elapsed, slept = self._elapsed(live.entry), 0.0
+        elapsed, slept = self._elapsed(live.entry, in_line_at), 0.0
         while True:
             live.run.expectation = self._times.expectation(live.run.facts)
             left = next_look(elapsed, live.run.expectation, max(1.0, self._waiting / CLOSELY)) - slept
@@ -96,13 +106,17 @@ class Waiter:
             if self._elapsed(entry) < self._runtime.timeouts.unknown.total_seconds():
                 return None
             raise _Gone(error) from None
-        live.tell("")
         return prediction
 
-    def _elapsed(self, entry: Entry) -> float:
-        """Seconds since the service got it: somewhere between the sending and the answer."""
+    def _overdue(self, live: LivePrediction) -> bool:
+        """Whether a task that began at once would have ended."""
+        expected = live.run.expectation
+        return self._elapsed(live.entry) > (expected.median + expected.spread if expected else OVERDUE)
+
+    def _elapsed(self, entry: Entry, in_line_at: datetime | None = None) -> float:
+        """Seconds since the service got it, somewhere between the sending and the answer; or since it stood in line."""
         answered = entry.submitted_at or self._runtime.clock()
-        since = answered - (answered - (entry.submitting_at or answered)) / 2
+        since = in_line_at or answered - (answered - (entry.submitting_at or answered)) / 2
         return max(timedelta(0), self._runtime.clock() - since).total_seconds()
 
     def _gone(self, live: LivePrediction, error: ServiceError) -> Entry:

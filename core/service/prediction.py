@@ -14,6 +14,9 @@ TERMINAL = frozenset({"completed", "failed", "cancelled", "timeout", "deleted"})
 
 LONGEST_ID, LONGEST_STATUS = 128, 40  # characters
 
+# Taken, and not begun: over the account's limit a submit waits (D). Which of these is said then is not known (A).
+IN_LINE = frozenset({"created", "pending", "queued"})
+
 _A_DAY = 86_400_000  # ms; nothing longer, infinite or not a number is a duration
 
 MODERATION_CODE = 1200
@@ -45,6 +48,10 @@ class Prediction:
     @property
     def finished(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def in_line(self) -> bool:
+        return self.status in IN_LINE
 
     @property
     def completed(self) -> bool:

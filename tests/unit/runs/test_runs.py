@@ -504,6 +504,40 @@ async def test_unknown_statuses_mean_wait(house: House) -> None:
     assert (await house.run()).state == "completed"
 
 
+async def test_in_line_at_the_service(house: House) -> None:
+    """A submit over the account's limit waits there: the person is told so, and no time is learned but the model's."""
+    begins = house.time.now + timedelta(seconds=60)
+
+    def waits(data: dict[str, Any]) -> None:
+        if house.time.now < begins + timedelta(seconds=2):
+            data.update(status="created" if house.time.now < begins else "processing", outputs=[], timings=None)
+            data.pop("executionTime")
+
+    house.wire.always["result"] = rewritten(waits)
+    seen = [now async for now in house.runs.watch("ann", (await house.press()).id)]
+    told = [now.notice for now in seen]
+    assert any(notice.startswith("In line at the service") for notice in told)
+    assert (seen[-1].state, seen[-1].model_seconds) == ("completed", 2.0)
+    assert not any(now.notice for now in seen[-3:])
+    house.wire.always.clear()
+    after = [now async for now in house.runs.watch("ann", (await house.press()).id)]
+    assert {now.expected_seconds for now in after} <= {None, 2.0}
+    assert not any(now.notice for now in after)
+
+
+async def test_a_time_that_is_not_told_is_not_learned(house: House) -> None:
+    """Where the service does not say what the model took, the time on the clock is no measure: it may have waited."""
+
+    def untold(data: dict[str, Any]) -> None:
+        data.update(timings=None, executionTime=None)
+
+    house.wire.always["result"] = rewritten(untold)
+    run = await house.run()
+    assert (run.state, run.model_seconds) == ("completed", None)
+    seen = [now async for now in house.runs.watch("ann", (await house.press()).id)]
+    assert {now.expected_seconds for now in seen} == {None}
+
+
 async def test_transient_faults_of_looks(house: House) -> None:
     """A long row of failing looks of every kind only delays the picture."""
     row = [answer(429, "x"), answer(503, "x"), lost_before, half_a_json, html_502_before, lost_after]
