@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gradio import Blocks
+    from gradio.routes import App
     from starlette.routing import BaseRoute
 
     from core.backend import Backend
     from core.settings import Settings
+    from ui.sessions import Presence, Unfetched
     from ui.shutdown import Signals
 
 HOME = Path(__file__).parent
@@ -60,12 +62,15 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     """
     # Uploads and pictures are served from a folder of our own, so that it can be swept.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.data_dir / "served")
+    # Nobody reads Gradio's statistics, for which it would go through its last ten thousand events after each one.
+    os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
     from starlette.middleware import Middleware
 
     from core.access.budget import terms
     from core.backend import Backend
     from core.pictures.reference import MAX_BYTES
     from ui.door import Door
+    from ui.sessions import SESSIONS, Presence
     from ui.shutdown import CLOSING, STREAMS, close
     from ui.studio.examples import load_examples
     from ui.studio.page import build, head
@@ -76,11 +81,12 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     page = build(backend, load_examples(HOME / "examples"))
     routes = _routes(backend)
     loops: list[asyncio.AbstractEventLoop] = []
-    lifespan = _lifespan(backend, loops, own=signals is not None)
+    presence = Presence()
+    lifespan = _lifespan(backend, loops, presence, own=signals is not None)
     proxied = settings.hosted and not settings.allowed_hosts
     names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
     uploads = Middleware(Uploads, room_for=backend.storage.room_for)
-    door = Middleware(Door, ours=routes, names=names)
+    door = Middleware(Door, ours=routes, names=names, presence=presence)
     listen = {"server_name": settings.server_name, "share": settings.share}
     _, url, shared = page.launch(
         theme=theme(),
@@ -95,7 +101,7 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
         show_error=False,
         max_file_size=MAX_BYTES,
         max_threads=2000,  # it caps waiting async events too, of which each open page has one
-        state_session_capacity=1000,
+        state_session_capacity=SESSIONS,
         footer_links=["api"],
         **{**listen, **overrides},
     )
@@ -111,22 +117,31 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
 
 
 def _lifespan(
-    backend: Backend, loops: list[asyncio.AbstractEventLoop], *, own: bool
-) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    backend: Backend, loops: list[asyncio.AbstractEventLoop], presence: Presence, *, own: bool
+) -> Callable[[App], AbstractAsyncContextManager[None]]:
     """What goes on while the app serves; `loops` gets the loop that it does so on, `own` is a process for it alone."""
+
+    from ui.sessions import keep_what_is_used
 
     async def warm_up() -> None:
         await asyncio.sleep(WARM_UP_AFTER)
         await asyncio.to_thread(backend.decoder.warm)
 
+    async def each_minute(unfetched: Unfetched) -> None:
+        while True:
+            await asyncio.sleep(60)
+            unfetched.sweep()
+            await backend.sweep()
+
     @asynccontextmanager
-    async def lifespan(_app: object) -> AsyncIterator[None]:
+    async def lifespan(app: App) -> AsyncIterator[None]:
         loops.append(asyncio.get_running_loop())
         await backend.open()
         if own:  # what main() put off begins, and leaves alone what stands by now
             gc.freeze()
             gc.enable()
-        tasks = [asyncio.create_task(backend.storage.hourly()), asyncio.create_task(warm_up())]
+        sweeping = each_minute(keep_what_is_used(app, presence))
+        tasks = [asyncio.create_task(task) for task in (backend.storage.hourly(), warm_up(), sweeping)]
         yield
         for task in tasks:
             task.cancel()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 import httpx
 from filelock import BaseFileLock, FileLock, Timeout
 
 from core.access.attempts import Attempts
 from core.access.budget import Budget
+from core.access.keys import Keys
 from core.errors import SettingsError
 from core.ledger.ledger import Ledger
 from core.pictures.decoder import Decoder
@@ -26,6 +27,7 @@ from core.prompts.presets import Preset, load_presets
 from core.runs.runs import Runs
 from core.service.account import Account
 from core.service.client import Client
+from core.service.pool import Pool
 from core.service.rate_limit import RateLimiter
 from core.settings import Settings
 from core.storage import AT_HOME, HOSTED, Storage
@@ -66,6 +68,9 @@ class Backend:
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
         self._counting: asyncio.Task[int] | None = None
+        # Where the environment names a proxy, each client finds it by itself.
+        self._pool = None if getproxies() else Pool()
+        self.keys = Keys(lambda key: self._client(key, self._pool))
 
     def _own_account(self) -> Account:
         if self.settings.api_key:
@@ -75,8 +80,9 @@ class Backend:
             "sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport, opener=self.decoder.open)
         )
 
-    def _client(self, key: str) -> Client:
-        return Client(key, self.settings.base_url, rate_limiter=self._rate_limiter, opener=self.decoder.open)
+    def _client(self, key: str, transport: httpx.AsyncBaseTransport | None = None) -> Client:
+        limiter, base_url = self._rate_limiter, self.settings.base_url
+        return Client(key, base_url, transport=transport, rate_limiter=limiter, opener=self.decoder.open)
 
     async def prepare(self, source: Path, number: int) -> Reference:
         """`core.pictures.reference.prepare` into this app's folder, in a process that can be ended.
@@ -91,25 +97,22 @@ class Backend:
     async def _make_room(self) -> None:
         await self.storage.before_run()
 
-    async def bring(self, key: str) -> tuple[Account, Decimal]:
-        """An account for a visitor's own key, tried against the balance call; and that balance in USD.
+    async def bring(self, key: str) -> tuple[str, Account, Decimal]:
+        """`Keys.bring`, a few wrong ones at a time; runs that wait for the key go on.
 
         Raises:
             ServiceError: the service does not take the key, or can't be reached.
             KontextError: too many have been tried that it did not take.
         """
         with self._attempts.attempt():
-            client = self._client(key)
-            try:
-                balance = await client.balance()
-            except BaseException:
-                await client.aclose()
-                raise
-        # A fingerprint tells the accounts apart in the ledger; the key can't be had back from it.
-        fingerprint = hashlib.sha256(key.strip().encode()).hexdigest()[:16]
-        account = Account(f"own-{fingerprint}", "own", client)
+            handle, account, balance = await self.keys.bring(key)
         await self.runs.resume_all(account)
-        return account, balance
+        return handle, account, balance
+
+    async def sweep(self) -> None:
+        """Let go of what nobody has used for a while."""
+        for account_id in await self.keys.sweep(self.runs.busy):
+            self.runs.forget(account_id)
 
     async def open(self) -> None:
         """Take up what an earlier process left unfinished."""
@@ -129,6 +132,9 @@ class Backend:
             await asyncio.gather(self._counting, return_exceptions=True)
         await self.runs.aclose()
         await self.account.client.aclose()
+        await self.keys.aclose()
+        if self._pool is not None:
+            await self._pool.close()
         await asyncio.to_thread(self.decoder.close)
         self._drawing.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.ledger.close)

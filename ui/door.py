@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from ipaddress import ip_address
 
 from gradio.route_utils import API_PREFIX
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.sessions import Presence
 
 REQUEST_KB = 256  # the body of any request that is no upload; the largest of the page's own has less than 100
 ID_CHARACTERS = 64  # of a session's id, of which Gradio remembers thousands; the page's have 11, a program's 36
@@ -53,12 +56,21 @@ class Door:
 
     `ours` are the routes beside Gradio's. `names` are the hosts that this copy is known by, besides localhost and
     addresses in numbers; None: any, as a proxy in front of it sends them. They may be added to while it serves.
+    `presence` is told who has a page open, and who listens for an answer.
     """
 
-    def __init__(self, app: ASGIApp, *, ours: Sequence[BaseRoute], names: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        ours: Sequence[BaseRoute],
+        names: Collection[str] | None,
+        presence: Presence,
+    ) -> None:
         self._app = app
         self._ours = ours
         self._names = names
+        self._presence = presence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -74,11 +86,21 @@ class Door:
         elif not self._is_there(scope):
             await _refusal(404, NOT_FOUND)(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD") or scope["path"] == UPLOAD:
-            await self._app(scope, receive, send)
+            with self._noted(scope):
+                await self._app(scope, receive, send)
         elif (body := await _read(scope, receive)) is None or _names_too_much(body):
             await _refusal(413, TOO_LARGE)(scope, receive, send)
         else:
             await self._app(scope, _again(body, receive), send)
+
+    def _noted(self, scope: Scope) -> AbstractContextManager[None]:
+        """A stream is open as long as its request goes on."""
+        before, _, last = scope["path"].removeprefix(f"{API_PREFIX}/").rpartition("/")
+        if before == "heartbeat":
+            return self._presence.pages.open(last)
+        if (before, last) == ("queue", "data"):
+            return self._presence.readers.open(QueryParams(scope["query_string"]).get("session_hash", ""))
+        return self._presence.readers.open(last) if before.startswith("call/") else nullcontext()
 
     def _is_known(self, headers: Headers) -> bool:
         if self._names is None:

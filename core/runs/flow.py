@@ -80,6 +80,10 @@ class Flow:
         """A record that is about to be reserved, at the account's own price where that is known already."""
         return self._preparer.known(record, account)
 
+    def forget(self, account_id: str) -> None:
+        """Drop what is remembered of an account that no run needs."""
+        self._limits.pop(account_id, None)
+
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         await self._preparer.aclose()

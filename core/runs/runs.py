@@ -276,6 +276,14 @@ class Runs:
             return 0
         return await lost_rows.compare(self._ledger, account, self._runtime.clock, self._runtime.sleep)
 
+    def busy(self, account_id: str) -> bool:
+        """Whether any run of that account goes on."""
+        return any(live.record.facts.account_id == account_id for live in self._live.values())
+
+    def forget(self, account_id: str) -> None:
+        """Nobody holds that account any more: what was learned of its limit goes."""
+        self._flow.forget(account_id)
+
     async def aclose(self) -> None:
         """Start nothing more, hear out what was sent, let go whoever watches; nothing is lost."""
         self._closed = True

@@ -16,6 +16,7 @@ from running import calm
 from serving import Served, serving
 
 from core.access.attempts import FREE
+from core.access.keys import IDLE, LINGERS, Keys
 from core.backend import Backend
 from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
@@ -71,6 +72,10 @@ async def seen(backend: Backend, account: object = None, pictures: int = 1) -> l
     references = [prepare(source, 1, backend.references)]
     started = await backend.runs.start("ann", payer, inputs, references)  # type: ignore[arg-type]
     return [run async for run in backend.runs.watch("ann", started.id)]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def everything_written(folder: Path) -> bytes:
@@ -148,34 +153,27 @@ async def test_no_more_at_once_than_the_settings_say(opened: Open) -> None:
 async def test_a_key_of_ones_own_is_tried(opened: Open, served: Served, host: str) -> None:
     """A key that the service takes gives an account of its own and the balance; blanks around it do no harm."""
     backend = await opened(WAVESPEED_API_KEY=host, WAVESPEED_BASE_URL=served.url)
-    account, balance = await backend.bring(f" {OWN_KEY}{len(host)}\n")
-    try:
-        assert balance == Decimal(10)
-        assert account.kind == "own"
-        assert re.fullmatch("own-[0-9a-f]{16}", account.id)
-        assert (await one_run(backend, account)).account_id == account.id
-        assert await account.client.balance() == Decimal("9.96")
-    finally:
-        await account.client.aclose()
+    _, account, balance = await backend.bring(f" {OWN_KEY}{len(host)}\n")
+    assert balance == Decimal(10)
+    assert account.kind == "own"
+    assert re.fullmatch("own-[0-9a-f]{16}", account.id)
+    assert (await one_run(backend, account)).account_id == account.id
+    assert await account.client.balance() == Decimal("9.96")
 
 
 async def test_ones_own_key_is_under_no_cap(opened: Open, served: Served) -> None:
     """The caps guard the host's money alone."""
     caps = {"KONTEXT_DAILY_BUDGET_USD": "0", "KONTEXT_VISITOR_BUDGET_USD": "0"}
     backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url, **caps)
-    account, _ = await backend.bring(f"{OWN_KEY}_2")
-    try:
-        assert (await one_run(backend, account)).state == "completed"
-    finally:
-        await account.client.aclose()
+    _, account, _ = await backend.bring(f"{OWN_KEY}_2")
+    assert (await one_run(backend, account)).state == "completed"
 
 
 async def test_the_same_key_is_the_same_account(opened: Open, served: Served) -> None:
     """However it is pasted, so that its runs are found again; another key is another account."""
     backend = await opened(WAVESPEED_BASE_URL=served.url)
-    accounts = [(await backend.bring(key))[0] for key in (OWN_KEY, f"  {OWN_KEY} ", f"{OWN_KEY}x")]
-    for account in accounts:
-        await account.client.aclose()
+    accounts = [(await backend.bring(key))[1] for key in (OWN_KEY, f"  {OWN_KEY} ", f"{OWN_KEY}x")]
+    assert accounts[0].client is accounts[1].client
     assert accounts[0].id == accounts[1].id != accounts[2].id
 
 
@@ -186,6 +184,20 @@ async def test_a_wrong_key_is_refused(opened: Open, served: Served, key: str) ->
     with pytest.raises(KeyRejected) as caught:
         await backend.bring(key)
     assert not key.strip() or key not in str(caught.value)
+
+
+async def test_three_hundred_keys_cost_next_to_nothing(opened: Open, served: Served) -> None:
+    """They share their connections, and a client that nobody uses any more is closed."""
+    now = 0.0
+    backend = await opened(WAVESPEED_BASE_URL=served.url)
+    backend.keys = Keys(backend.keys._client, lambda: now)
+    before = open_files()
+    brought = [await backend.bring(f"{OWN_KEY}_{number}") for number in range(300)]
+    assert open_files() - before < 20
+    now += IDLE + LINGERS + 1
+    await backend.sweep()
+    assert all(account.client._http.is_closed for _, account, _ in brought)
+    assert backend.keys.account(brought[0][0]) is None
 
 
 async def test_wrong_keys_are_not_all_passed_on(opened: Open, served: Served) -> None:
@@ -221,11 +233,8 @@ async def test_made_up_ids_are_not_all_asked_for(opened: Open, served: Served) -
 async def test_no_key_is_written_or_shown(opened: Open, served: Served) -> None:
     """Neither the host's nor a visitor's: not on the disk, not in any repr."""
     backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
-    account, _ = await backend.bring(OWN_KEY)
-    try:
-        runs = [await one_run(backend), await one_run(backend, account)]
-    finally:
-        await account.client.aclose()
+    _, account, _ = await backend.bring(OWN_KEY)
+    runs = [await one_run(backend), await one_run(backend, account)]
     shown = repr([backend, backend.settings, backend.account, account, account.client, vars(backend), runs])
     written = everything_written(backend.settings.data_dir)
     assert b"make it red" in written
@@ -252,7 +261,7 @@ async def test_the_same_picture_again_is_not_opened_again(opened: Open, tmp_path
 async def test_outputs_are_opened_where_that_can_be_ended(opened: Open, served: Served) -> None:
     """Whoever pays, no picture of the service is opened in the app's own process."""
     backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
-    own, _ = await backend.bring(OWN_KEY)
+    _, own, _ = await backend.bring(OWN_KEY)
     sandbox = Backend(read({"KONTEXT_DATA_DIR": str(backend.settings.data_dir / "other")}, Path()), PRESETS)
     backend.decoder.close()
     sandbox.decoder.close()

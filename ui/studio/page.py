@@ -28,7 +28,6 @@ from ui.studio.result import ResultView
 from ui.studio.run_handlers import RunHandlers
 from ui.theme import ASSETS
 
-KEY_SECONDS = 3600  # how long an idle session keeps a visitor's own key
 VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and nothing else
 
 # Spends or reads for one visitor: no entry in the API's docs, checked by the handlers all the same.
@@ -62,12 +61,12 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
         since: gr.State = gr.State(None)
-        own: gr.State = gr.State(None, time_to_live=KEY_SECONDS, delete_callback=None)
         composed, own_words = gr.State(""), gr.State("")
         order: gr.State = gr.State([])
         before = gr.State(first.id)
         payer = gr.Textbox(backend.account.kind, visible=False)
         cue = gr.Textbox("", visible=False)
+        own = gr.Textbox("", visible=False)  # the handle of a visitor's key, for this page alone
 
         with gr.Row(elem_id="header"):
             header = gr.HTML(runs.header(), elem_id="title")
@@ -135,7 +134,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
 
         # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
-        total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": [header, own], **QUICK}
+        total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
@@ -165,11 +164,11 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         result.example(inputs.example, [composed, *flat], filled, **QUICK)
         gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
 
-        # Settings. The key goes into this session's state alone; see KEY_SECONDS.
+        # Settings. The key stays in the app's memory; the page has a handle for it.
         settings.click(None, None, panel, js=_TOGGLE, **PRIVATE)
         for bring in (key.submit, use_key.click):
-            bring(runs.bring_key, key, [own, key, key_words, forget, payer], **LONG).then(**total)
-        forget.click(runs.forget_key, None, [own, key, key_words, forget, payer], **LONG).then(**total)
+            bring(runs.bring_key, [key, own], [own, key, key_words, forget, payer], **LONG).then(**total)
+        forget.click(runs.forget_key, own, [own, key, key_words, forget, payer], **LONG).then(**total)
     return page
 
 

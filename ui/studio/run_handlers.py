@@ -70,13 +70,13 @@ class RunHandlers:
                 async for seen in self._watched(subscription, known, run.id):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
-    def after(self, visitor: str, since: datetime | None, own: Account | None) -> tuple[str, Account | None]:
-        """After whatever may have cost something: the header anew; handing the key's state back keeps it awake."""
-        return self.header(visitor, since, own), own
+    def after(self, visitor: str, since: datetime | None, own: str | None) -> str:
+        """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
+        return self.header(visitor, since, own)
 
-    def header(self, visitor: str | None = None, since: datetime | None = None, own: Account | None = None) -> str:
+    def header(self, visitor: str | None = None, since: datetime | None = None, own: str | None = None) -> str:
         """The line at the top: what pays for runs, and what this session has cost."""
-        account = own or self._backend.account
+        account = self._backend.keys.account(own) or self._backend.account
         practice = " with a real key" if account.kind == "sandbox" else ""
         total = ""
         if _is_id(visitor) and since:
@@ -86,31 +86,33 @@ class RunHandlers:
             f"<span class='total'>{total}</span></div>"
         )
 
-    async def bring_key(self, key: str | None) -> list[Update]:
-        """Try a visitor's own key; it goes into this session's state alone, and the box is emptied either way."""
+    async def bring_key(self, key: str | None, own: str | None) -> list[Update]:
+        """Try a visitor's own key; the page gets a handle for it, and the box is emptied either way."""
         if not (key or "").strip():
             return [gr.skip(), "", "Paste your key first.", gr.skip(), gr.skip()]
         try:
-            account, balance = await self._backend.bring(str(key))
+            handle, account, balance = await self._backend.bring(str(key))
         except KontextError as error:
             return [gr.skip(), "", escape(str(error)), gr.skip(), gr.skip()]
+        self._backend.keys.forget(own)
         words = f"Your key works, with a balance of {dollars(balance)}. It is kept for this session only."
-        return [account, "", words, gr.update(visible=True), account.kind]
+        return [handle, "", words, gr.update(visible=True), account.kind]
 
-    def forget_key(self) -> list[Update]:
+    def forget_key(self, own: str | None) -> list[Update]:
         """Back to the host's account, or to the sandbox."""
-        return [None, "", "Your key is removed.", gr.update(visible=False), self._backend.account.kind]
+        self._backend.keys.forget(own)
+        return ["", "", "Your key is removed.", gr.update(visible=False), self._backend.account.kind]
 
     # Runs ---------------------------------------------------------------------------------------
 
     async def generate(
-        self, request: gr.Request, visitor: str, own: Account | None, payer: str, *flat: Any
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, *flat: Any
     ) -> AsyncIterator[Seen]:
         """One press of Generate: what is wrong, or the run as it goes on."""
         async for seen in self._shown(request, visitor, self._start(visitor, own, payer, Form.read(flat))):
             yield seen
 
-    async def ahead(self, own: Account | None, payer: str, *flat: Any) -> None:
+    async def ahead(self, own: str | None, payer: str, *flat: Any) -> None:
         """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
 
         Never on a hosted app, where any stranger could fill the host's storage and no budget would be asked.
@@ -122,7 +124,7 @@ class RunHandlers:
             self._runs.ahead(self._account(own, payer), inputs, references)
 
     async def again(
-        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
         """The same inputs once more with a new seed, at the price that stands on the button."""
         if old := self._run(visitor, event):
@@ -130,7 +132,7 @@ class RunHandlers:
                 yield seen
 
     async def resume(
-        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
         """Wait again for a run whose waiting had ended."""
         if run := self._run(visitor, event):
@@ -185,7 +187,7 @@ class RunHandlers:
             if not state.finished:
                 await asyncio.sleep(SETTLING)
 
-    async def _start(self, visitor: str, own: Account | None, payer: str, form: Form) -> Run:
+    async def _start(self, visitor: str, own: str | None, payer: str, form: Form) -> Run:
         _insist(visitor)
         inputs, references = await self._asked(form)
         account = self._account(own, payer)
@@ -197,28 +199,29 @@ class RunHandlers:
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
         return inputs, await asyncio.to_thread(self._inputs.references, form.cards)
 
-    async def _repeat(self, visitor: str, own: Account | None, payer: str, old: Run) -> Run:
+    async def _repeat(self, visitor: str, own: str | None, payer: str, old: Run) -> Run:
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
         account = self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset)
 
-    async def _resume(self, visitor: str, own: Account | None, payer: str, run: Run) -> Run:
+    async def _resume(self, visitor: str, own: str | None, payer: str, run: Run) -> Run:
         return await self._runs.resume(visitor, self._account(own, payer), run.id)
 
-    async def _recover(self, visitor: str, own: Account | None, payer: str, prediction_id: str) -> Run:
+    async def _recover(self, visitor: str, own: str | None, payer: str, prediction_id: str) -> Run:
         _insist(visitor)
         return await self._runs.recover(visitor, self._account(own, payer), prediction_id)
 
-    def _account(self, own: Account | None, payer: str) -> Account:
+    def _account(self, own: str | None, payer: str) -> Account:
         # The page promised that the visitor's key pays: nobody else's may take its place in silence.
-        if payer == "own" and own is None:
+        account = self._backend.keys.account(own)
+        if payer == "own" and account is None:
             raise KontextError(
-                "Your own key is no longer here: it is forgotten after an hour without use.",
+                "Your own key is no longer here: it is removed after an hour without use, and when the app restarts.",
                 "Bring it again under “Your key”, or reload the page to go on without it.",
             )
-        return own or self._backend.account
+        return account or self._backend.account
 
     def _run(self, visitor: str, event: gr.EventData) -> Run | None:
         return self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
@@ -254,7 +257,7 @@ class RunHandlers:
         return _offer(self._backend.served.put(receipts_of(visitor), "kontext-receipts.csv", table, home))
 
     async def recover(
-        self, request: gr.Request, visitor: str, own: Account | None, payer: str, event: gr.EventData
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
         """Any prediction of the last 7 days into the history, by its id."""
         async for seen in self._shown(request, visitor, self._recover(visitor, own, payer, str(event.prediction))):

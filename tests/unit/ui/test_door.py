@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from ui.door import ID_CHARACTERS, MISDIRECTED, NOT_FOUND, REQUEST_KB, TOO_LARGE, Door, is_known
+from ui.sessions import Presence
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ async def ours(_request: Request) -> JSONResponse:
 def client(names: Collection[str] | None = frozenset(), host: str = "127.0.0.1:7860") -> httpx.AsyncClient:
     """Speaks to a door with an app behind it that answers any path with the length of what it was sent."""
     behind = Starlette(routes=[Route("/ours", ours), Route("/{path:path}", echo, methods=["GET", "POST", "PUT"])])
-    door = Door(behind, ours=[Route("/ours", ours)], names=names)
+    door = Door(behind, ours=[Route("/ours", ours)], names=names, presence=Presence())
     return httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url=f"http://{host}")
 
 
@@ -173,10 +174,20 @@ async def test_a_stream_passes_as_it_comes() -> None:
     async def never() -> Any:
         await asyncio.Event().wait()
 
-    scope = {"type": "http", "method": "GET", "path": "/gradio_api/queue/data", "headers": [(b"host", b"localhost")]}
-    going = asyncio.create_task(Door(streaming, ours=[], names=())(scope, never, send))
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/gradio_api/queue/data",
+        "headers": [(b"host", b"localhost")],
+    }
+    scope["query_string"] = b"session_hash=a-page"
+    presence = Presence()
+    door = Door(streaming, ours=[], names=(), presence=presence)
+    going = asyncio.create_task(door(scope, never, send))
     await asyncio.sleep(0)
+    assert "a-page" in presence.readers
     assert [message.get("body") for message in out] == [None, b"data: 1\n\n"]
     second.set()
     await going
     assert len(out) == 3
+    assert "a-page" not in presence.readers

@@ -20,7 +20,6 @@ from core.backend import Backend
 from core.catalog.variants import REFERENCE_LIMIT
 from core.ledger.run import Run
 from core.pictures.recipe import Recipe, to_json
-from core.service.account import Account
 from core.settings import read
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers
@@ -71,13 +70,13 @@ class Desk:
         answer = await InputHandlers(self.backend, {}).prepare_reference({"path": source})
         return Card(image=answer["image"])
 
-    async def ahead(self, own: Account | None, payer: str, *flat: Any) -> list[str]:
+    async def ahead(self, own: str | None, payer: str, *flat: Any) -> list[str]:
         """What the service was asked for until nothing goes on any more."""
         assert await self.handlers.ahead(own, payer, *(flat or self.form())) is None  # type: ignore[func-returns-value]
         await calm()
         return sorted(kind(path) for path, _ in self.service.heard)
 
-    async def generate(self, own: Account | None, payer: str) -> dict[str, Any]:
+    async def generate(self, own: str | None, payer: str) -> dict[str, Any]:
         return [view async for view in self.handlers.generate(gr.Request(), VISITOR, own, payer, *self.form())][-1]
 
 
@@ -120,13 +119,12 @@ async def test_on_ones_own_computer_the_press_finds_it_done(sit: Sit) -> None:
 async def test_a_visitor_s_own_key_is_the_one_that_is_used(sit: Sit) -> None:
     """Where a visitor has brought a key, the upload belongs to that account, and the next press finds it."""
     desk = await sit(**HOST)
-    own, _ = await desk.backend.bring("wsk_of_a_visitor")
+    own, _, _ = await desk.backend.bring("wsk_of_a_visitor")
     desk.service.heard.clear()
     assert await desk.ahead(own, "own") == ALL
     desk.service.heard.clear()
     assert (await desk.generate(own, "own"))["pictures"]
     assert not {kind(path) for path, _ in desk.service.heard} & set(ALL)
-    await own.client.aclose()
 
 
 async def test_words_wait_for_the_press(sit: Sit) -> None:
@@ -152,10 +150,9 @@ async def test_nobody_fills_an_account_that_is_not_theirs(sit: Sit, environment:
 async def test_a_key_brought_to_a_hosted_app_waits_as_well(sit: Sit) -> None:
     """A hosted app uploads at the press, whoever pays."""
     desk = await sit(**HOST, **HOSTED)
-    own, _ = await desk.backend.bring("wsk_of_a_visitor")
+    own, _, _ = await desk.backend.bring("wsk_of_a_visitor")
     desk.service.heard.clear()
     assert await desk.ahead(own, "own") == []
-    await own.client.aclose()
 
 
 async def test_what_can_t_be_sent_is_left_to_the_press(sit: Sit) -> None:
