@@ -144,8 +144,9 @@ def test_a_look_at_the_parameters_sets_none(visit: Visit) -> None:
     closely.fill("")  # and left empty, which is no wish for the least
     prompt = "A cat that nobody set anything for"
     visit.prompt.fill(prompt)
-    for total in ("$0.04", "$0.08"):
-        visit.generate()
+    for total, presses in (("$0.04", 1), ("$0.08", 2)):  # the same again is asked about once
+        for _ in range(presses):
+            visit.generate()
         expect(visit.total).to_contain_text(total)
     first, second = visit.studio.sent(prompt)
     assert first.pop("seed") != second.pop("seed")
@@ -280,7 +281,6 @@ def test_the_page_shows_the_run_that_was_asked_for_last(visit: Visit) -> None:
     generate = visit.page.get_by_role("button", name="Generate")
     visit.prompt.fill(slow)
     visit.generate()
-    expect(generate).to_be_disabled()  # a second press would be another run
     expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
 
     visit.tab("History").get_by_role("button", name="Open", exact=True).first.click()

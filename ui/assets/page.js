@@ -28,3 +28,29 @@ document.addEventListener("blur", ({ target }) => {
   target.value = target.dataset.before;
   target.dispatchEvent(new Event("input", { bubbles: true }));
 }, true);
+
+// Everything the same as at the last press would make, and charge, the same once more: the second press asks, once.
+(() => {
+  let last = null; // the inputs of the last press
+  let asked = null; // the inputs that were asked about
+  const values = () => [...document.querySelectorAll("#inputs :is(input, textarea, select, .cards img)")]
+    .map((node) => (node.matches("[type=radio], [type=checkbox]") ? node.checked : node.value ?? node.src)).join("\n");
+  const say = (words) => { document.querySelector("#ask p").textContent = words; };
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("#generate")) return;
+    const now = values();
+    if (now === last && now !== asked) {
+      asked = now;
+      event.stopImmediatePropagation();
+      const held = document.querySelector("#seed :is(input, textarea)")?.value;
+      say(held ? "Same settings, same seed: this makes the same picture. Press again to do it anyway."
+        : "Same settings as your last run. Press again to make another.");
+      return;
+    }
+    last = now;
+    say("");
+  }, true);
+  for (const change of ["input", "change"]) document.addEventListener(change, (event) => { if (event.target.closest?.("#inputs")) say(""); });
+  // A press that was refused made nothing, so the next one has nothing to ask.
+  window.kontext.refused = () => { last = asked = null; };
+})();

@@ -43,7 +43,8 @@ def head() -> str:
 
     The style comes this way because Gradio rewrites what it is given as css, and breaks rules inside @media.
     """
-    style, script = (ASSETS / "page.css").read_text(), (ASSETS / "page.js").read_text()
+    style = (ASSETS / "page.css").read_text()
+    script = "\n".join((ASSETS / name).read_text() for name in ("page.js", "lightbox.js"))
     return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
 
 
@@ -138,18 +139,22 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
-        generate.click(None, None, [tabs, generate], js=_PRESSED, **PRIVATE)
-        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, **LONG)
+        generate.click(**to_result)
+        # A second run may be started while the first goes on: the page asks where everything is the same.
+        press = {**LONG, "trigger_mode": "multiple"}
+        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, **press)
         again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, **LONG)
+        reopened = result.open(runs.open, visitor, result, **LONG)
+        history.resume(**to_result)
         taken = history.resume(runs.resume, [visitor, own, payer], result, **LONG)
         resumed = result.resume(runs.resume, [visitor, own, payer], result, **LONG)
-        run.then(None, None, generate, js="() => ({__type__: 'update', interactive: true})", **PRIVATE)
-        for event in (arrive, run, again, opened, taken, resumed):
+        for event in (arrive, run, again, opened, reopened, taken, resumed):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)
         result.use(runs.use, [visitor, *flat], gallery, **QUICK)
+        result.check(runs.check, visitor, result, **QUICK)
 
         # History, code, examples.
         history_tab.select(runs.history, visitor, history, **QUICK)
@@ -186,11 +191,6 @@ _COUNT = f"""(prompt) => {{
   const words = `${{count.toLocaleString('en')}} / ${{most.toLocaleString('en')}}${{over}}`;
   return count ? `<span class="${{loud}}" ${{loud ? 'role="status"' : ''}}>${{words}}</span>` : '';
 }}"""
-
-_PRESSED = """() => [
-  {__type__: 'update', selected: 'result'},
-  {__type__: 'update', interactive: false},
-]"""
 
 _TOGGLE = """() => {
   window.kontext.settings = !window.kontext.settings;
@@ -267,6 +267,7 @@ def _inputs(
         pictures = gr.Radio(counts, value=PICTURES.default, label=PICTURES.label, elem_id="pictures", min_width=180)
         estimate = gr.HTML(f"<div class='sum'>{dollars(first.price)}</div>", elem_id="estimate")
         generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
+        gr.HTML("<p role='status'></p>", elem_id="ask")
     # Of components here and of values in the handlers, which is why the page takes it for anything.
     form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
     return form, note, hints, back, own_size, estimate, generate

@@ -168,11 +168,14 @@ for (const input of [picker, camera]) {
 }
 
 // Drop works on the whole page, so that nobody has to aim.
-const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
-document.addEventListener("dragover", (event) => { if (carriesFiles(event)) { event.preventDefault(); root.classList.add("inviting"); } });
+const carries = (event, kind) => [...(event.dataTransfer?.types || [])].includes(kind);
+const carriesFiles = (event) => carries(event, "Files");
+const carriesPicture = (event) => carries(event, "application/x-kontext-picture"); // of a result of this page
+document.addEventListener("dragover", (event) => { if (carriesFiles(event) || carriesPicture(event)) { event.preventDefault(); root.classList.add("inviting"); } });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) root.classList.remove("inviting"); });
 document.addEventListener("drop", (event) => {
   root.classList.remove("inviting");
+  if (carriesPicture(event)) { event.preventDefault(); window.kontext.dropped?.(); return; }
   if (!carriesFiles(event) || !event.dataTransfer.files.length) return;
   event.preventDefault();
   add(event.dataTransfer.files);

@@ -3,14 +3,20 @@ const { h } = window.kontext;
 const root = element.querySelector(".result");
 let clock = null;
 let shownAt = 0;
-let lastRun = null;
+let lastRun = null; // as it was shown last
 let recipes = true; // whether a download carries its recipe
+let checking = null; // asks after the runs that go on unseen
+const strip = new Map(); // this session's runs by id: {id, thumb, going, said}
+const NAME = "Kontext Studio";
+const CHECK_EVERY = 3000; // ms
 
 const seconds = (value) => `${value.toFixed(1)} s`;
 
 function progressText(run) {
   const gone = run.seconds + (performance.now() - shownAt) / 1000;
-  return run.expected_seconds ? `${seconds(gone)} of about ${Math.round(run.expected_seconds)} s` : seconds(gone);
+  const usual = run.expected_seconds;
+  if (usual && gone > 1.5 * usual) return `Taking longer than usual · ${Math.round(gone)} s`;
+  return usual ? `${seconds(gone)} of about ${Math.round(usual)} s` : seconds(gone);
 }
 
 function tick() {
@@ -33,17 +39,112 @@ function stages(run) {
     h("ol", { class: "stages", "aria-label": "Progress" }, steps),
     h("div", { class: "bar", "aria-hidden": "true" }, h("span", {})),
     run.notice && h("p", { class: "notice", role: "status" }, run.notice),
-    h("button", { type: "button", class: "quiet", onclick: () => trigger("stop", { run: run.id }) }, "Stop waiting"));
+    h("button", { type: "button", class: "quiet", onclick: () => trigger("stop", { run: run.id }) }, "Stop waiting"),
+    notifyMe());
+}
+
+const use = (run, entry) => trigger("use", { run: run.id, number: entry.number });
+const download = (entry) => (recipes && entry.with_recipe ? entry.with_recipe : entry.image).url;
+const openRun = (id) => trigger("open", { run: id });
+
+function look(run, index) {
+  const pictures = run.pictures.map((entry) => ({
+    url: entry.image.url, alt: entry.alt, name: entry.name, note: entry.seed === null ? "" : `seed ${entry.seed}`,
+    actions: [["Download", download(entry)], ["Use as reference", (dialog) => { dialog.close(); use(run, entry); }]],
+  }));
+  const references = run.references.map((entry) => ({ url: entry.image.url, alt: entry.label, label: entry.label }));
+  window.kontext.lightbox(pictures, index, references);
+}
+
+async function pngOf(url) {
+  const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+  const canvas = h("canvas", { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  return new Promise((done) => { canvas.toBlob(done, "image/png"); });
+}
+
+function copyPicture(event, entry) {
+  const button = event.target;
+  navigator.clipboard.write([new ClipboardItem({ "image/png": pngOf(entry.image.url) })])
+    .then(() => { button.textContent = "Copied"; }, () => { button.textContent = "Couldn't copy"; });
+}
+
+async function share(entry) {
+  const blob = await (await fetch(download(entry))).blob();
+  const files = [new File([blob], entry.name, { type: blob.type })];
+  if (navigator.canShare({ files })) await navigator.share({ files }).catch(() => {}); // closed without sharing
 }
 
 function picture(run, entry, index) {
+  const shared = navigator.share && matchMedia("(pointer: coarse)").matches;
+  const drag = (event) => {
+    event.dataTransfer.setData("application/x-kontext-picture", entry.name);
+    window.kontext.dropped = () => use(run, entry);
+  };
   return h("figure", {},
-    h("button", { type: "button", class: "open", "aria-label": `Picture ${index + 1} of ${run.pictures.length}: open at full size`, onclick: () => window.open(entry.image.url, "_blank", "noopener") },
-      h("img", { src: entry.image.url, alt: entry.alt, width: entry.width, height: entry.height })),
+    h("button", { type: "button", class: "open", "aria-haspopup": "dialog", "aria-label": `Picture ${index + 1} of ${run.pictures.length}: open at full size`, onclick: () => look(run, index) },
+      h("img", { src: entry.image.url, alt: entry.alt, width: entry.width, height: entry.height, draggable: "true", ondragstart: drag })),
     h("figcaption", {},
       entry.seed === null || run.one_seed ? null : h("span", { class: "seed" }, `seed ${entry.seed}`),
-      h("button", { type: "button", onclick: () => trigger("use", { run: run.id, number: entry.number }) }, "Use as reference"),
-      h("a", { href: (recipes && entry.with_recipe ? entry.with_recipe : entry.image).url, download: entry.name, class: "button" }, "Download")));
+      h("button", { type: "button", onclick: () => use(run, entry) }, "Use as reference"),
+      h("a", { href: download(entry), download: entry.name, class: "button" }, "Download"),
+      shared ? h("button", { type: "button", onclick: () => share(entry) }, "Share")
+        : window.ClipboardItem && h("button", { type: "button", onclick: (event) => copyPicture(event, entry) }, "Copy picture")));
+}
+
+// What a run was made of, folded: an old run explains itself.
+function made(run) {
+  const references = run.references.map((entry, at) => h("li", {},
+    h("img", { src: entry.image.url, alt: "", loading: "lazy" }), h("span", {}, `${at + 1}. ${entry.role || "No role"}`)));
+  const rows = Object.entries(run.made).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  return h("details", { class: "made" }, h("summary", {}, "How this was made"),
+    references.length > 0 && h("ol", { class: "sources", "aria-label": "References" }, references),
+    h("dl", {}, rows));
+}
+
+function drawStrip() {
+  const runs = [...strip.values()].filter((entry) => entry.id !== lastRun?.id || strip.size > 1).reverse();
+  if (strip.size < 2) return null;
+  return h("nav", { class: "strip", "aria-label": "Recent" }, h("h3", {}, "Recent"),
+    h("div", {}, runs.map((entry) => h("button", {
+      type: "button", "aria-label": entry.said, title: entry.said, "aria-current": entry.id === lastRun?.id ? "true" : null, onclick: () => openRun(entry.id),
+    }, entry.thumb ? h("img", { src: entry.thumb, alt: "" }) : h("span", { class: entry.going ? "spinner" : "none" }, entry.going ? "" : "!")))));
+}
+
+function remember(run) {
+  if (!run.id) return;
+  const said = !run.finished ? "In progress" : run.pictures.length ? counted(run) : "Not made";
+  strip.set(run.id, { id: run.id, thumb: run.pictures[0]?.image.url, going: !run.finished, said: `${said}: ${run.made.Prompt?.slice(0, 60) || ""}` });
+}
+
+// The runs that go on while another is shown: asked after now and then, until they have ended.
+function check() {
+  clearTimeout(checking);
+  const unseen = [...strip.values()].filter((entry) => entry.going && entry.id !== lastRun?.id).map((entry) => entry.id);
+  if (unseen.length) checking = setTimeout(() => { trigger("check", { runs: unseen }); check(); }, CHECK_EVERY);
+}
+
+function checked() {
+  for (const entry of props.strip || []) if (strip.has(entry.id)) strip.set(entry.id, entry);
+  draw();
+}
+
+const counted = (run) => `${run.pictures.length} ${run.pictures.length === 1 ? "picture" : "pictures"}`;
+
+// The end of a run is said to whoever does not look: by the page's title, to a screen reader, as a notification.
+function announce(run) {
+  const words = run.pictures.length ? `✓ ${counted(run)}` : "✗ No picture";
+  root.parentElement.querySelector(".live").textContent = run.pictures.length ? `Done. ${counted(run)}.` : `No picture. ${run.troubles[0]?.happened || ""}`;
+  document.title = `${words} · ${NAME}`;
+  const back = () => { if (!document.hidden) document.title = NAME; };
+  addEventListener("pointerdown", back, { once: true });
+  addEventListener("keydown", back, { once: true });
+  if (document.hidden && window.Notification?.permission === "granted") new Notification(words, { body: run.made.Prompt?.slice(0, 100) });
+}
+
+function notifyMe() {
+  if (window.Notification?.permission !== "default") return null;
+  return h("button", { type: "button", class: "quiet", onclick: (event) => { const button = event.target; Notification.requestPermission().then(() => button.remove()); } }, "Notify me when it's done");
 }
 
 function placeholders(run) {
@@ -96,20 +197,35 @@ function welcome() {
 
 function draw() {
   const run = props.value;
+  const focused = root.contains(document.activeElement) ? document.activeElement.textContent : null;
   shownAt = performance.now();
   clearInterval(clock);
-  // On a phone the result lies below the button that was pressed.
-  if (run && !run.finished && lastRun !== run.id && window.innerWidth < 860) root.scrollIntoView({ behavior: "smooth" });
-  lastRun = run?.id;
   root.setAttribute("aria-busy", String(Boolean(run && !run.finished)));
   if (!run) { root.replaceChildren(welcome()); return; }
-  root.replaceChildren(
-    ...(run.finished ? [] : [stages(run)]),
+  if (!run.id) window.kontext.refused();
+  const ended = run.finished && lastRun?.id === run.id && !lastRun.finished;
+  const begun = !run.finished && lastRun?.id !== run.id;
+  const open = lastRun?.id === run.id && root.querySelector("details.made")?.open;
+  lastRun = run;
+  remember(run);
+  root.replaceChildren(...[
+    run.finished ? null : stages(run),
     ...run.troubles.map(trouble),
     h("div", { class: `pictures count-${Math.min(run.pictures.length + run.awaited, 4)}` }, run.pictures.map((entry, index) => picture(run, entry, index)), placeholders(run)),
-    ...(run.finished ? [receipt(run)] : []));
+    run.finished ? receipt(run) : null,
+    run.id ? made(run) : null,
+    drawStrip(),
+  ].filter(Boolean));
+  if (open) root.querySelector("details.made").open = true;
+  // What was in focus is in focus again, though the element is a new one.
+  if (focused) [...root.querySelectorAll("button, a, summary")].find((node) => node.textContent === focused)?.focus();
+  if (ended) announce(run);
+  // On a phone the result lies below the button that was pressed.
+  if (begun && window.innerWidth < 860) root.scrollIntoView({ behavior: "smooth" });
   if (!run.finished) { tick(); clock = setInterval(tick, 100); }
+  check();
 }
 
 watch("value", draw);
+watch("strip", checked);
 draw();

@@ -17,6 +17,7 @@ from core.errors import Charged, KontextError
 from core.ledger.run import Output, Run, Trouble
 from core.pictures.recipe import embed
 from core.pictures.served import ServedFiles
+from core.prompts.presets import ROLES
 from core.runs.exports import missing
 from ui.files import file_data
 
@@ -42,9 +43,13 @@ _STAGES = {
 
 
 class ResultView(gr.HTML):
-    """Shows one run, or a welcome while there is none. `examples` are offered in the welcome."""
+    """Shows one run, or a welcome while there is none. `examples` are offered in the welcome; `strip` tells of
+    runs that go on unseen.
+    """
 
-    def __init__(self, examples: Sequence[dict[str, Any]] = (), **rest: Any) -> None:
+    def __init__(
+        self, examples: Sequence[dict[str, Any]] = (), *, strip: Sequence[dict[str, Any]] = (), **rest: Any
+    ) -> None:
         super().__init__(
             value=None,
             html_template=(_HERE / "result.html").read_text(),
@@ -52,8 +57,10 @@ class ResultView(gr.HTML):
             js_on_load=(_HERE / "result.js").read_text(),
             apply_default_css=False,
             examples=list(examples),
+            strip=list(strip),
             **rest,
         )
+        self.strip = list(strip)  # else Gradio takes the name for an event, since the script mentions it
 
     def postprocess(self, value: dict[str, Any] | None) -> Any:
         return value
@@ -93,6 +100,8 @@ def view_of(run: Run, served: ServedFiles) -> dict[str, Any]:
         "troubles": _troubles([*run.troubles, *lost], free=run.account_kind == "sandbox"),
         "receipt": receipt(run),
         "resume": "Check again" if run.resumable else "",
+        "references": _references(run, served),
+        "made": _made(run),
         "again": f"Run again · {sum_in_words(variant, run.pictures)}" if variant else "",
     }
 
@@ -122,6 +131,42 @@ def _with_recipe(run: Run, output: Output, served: ServedFiles) -> dict[str, Any
     return file_data(file) if file else None
 
 
+def strip_entry(run: Run, served: ServedFiles) -> dict[str, Any]:
+    """A run as the strip of recent ones shows it. Blocking, like `view_of`."""
+    here, _ = on_the_disk(run, served)
+    count = len(run.outputs)
+    made = f"{count} {'picture' if count == 1 else 'pictures'}" if count else "Not made"
+    said = made if run.finished else "In progress"
+    thumb = file_data(next(iter(here.values())))["url"] if here else None
+    return {"id": run.id, "thumb": thumb, "going": not run.finished, "said": f"{said}: {run.prompt[:60]}"}
+
+
+def _references(run: Run, served: ServedFiles) -> list[dict[str, Any]]:
+    """What it was made from, as far as that is still on the disk."""
+    shown = [(number, held, served.show(run.id, held.path)) for number, held in enumerate(run.references, start=1)]
+    return [
+        {"image": file_data(file), "role": _role(held.role), "label": f"Reference {number}"}
+        for number, held, file in shown
+        if file
+    ]
+
+
+def _made(run: Run) -> dict[str, str]:
+    """What the run was made of, as rows of a label and a value."""
+    variant = REGISTRY.get(run.variant_id)
+    rows = {"Prompt": run.prompt, "Variant": variant_name(run), "Pictures": str(run.pictures)}
+    rows |= {"Seed": str(run.seed)} if run.seed is not None else {}
+    for name, value in run.values.items():
+        row = variant.parameter(name) if variant else None
+        rows[row.label if row else name] = str(value)
+    return rows
+
+
+def _role(role: str | None) -> str:
+    known = ROLES.get(role or "")
+    return known.label if known else ""
+
+
 def view_of_refusal(error: KontextError) -> dict[str, Any]:
     """What the page shows when a run never started."""
     return {
@@ -134,6 +179,8 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
         "troubles": _troubles([Trouble(error.happened, error.charged, error.advice)]),
         "receipt": [],
         "resume": "",
+        "references": [],
+        "made": {},
         "again": "",
     }
 

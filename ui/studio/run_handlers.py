@@ -32,11 +32,12 @@ from ui.files import file_data
 from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
-from ui.studio.result import view_of, view_of_refusal
+from ui.studio.result import strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 
 Seen = dict[str, Any]  # what the page shows of a run
 
+MOST_UNSEEN = 24  # runs that one page asks after at once
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
 
 _MODES = {
@@ -151,6 +152,13 @@ class RunHandlers:
         if run := self._run(visitor, event):
             await self._runs.stop_waiting(visitor, run.id)
 
+    async def check(self, visitor: str, event: gr.EventData) -> Update:
+        """How runs of this session stand that go on while another one is shown."""
+        asked = [str(run_id)[:ID_CHARACTERS] for run_id in list(event.runs)[:MOST_UNSEEN]] if _is_id(visitor) else []
+        runs = [await self._get(visitor, run_id) for run_id in asked]
+        served = self._backend.served
+        return gr.update(strip=await asyncio.to_thread(lambda: [strip_entry(run, served) for run in runs if run]))
+
     async def use(self, visitor: str, event: gr.EventData, *flat: Any) -> Update:
         """A picture of a run becomes the next reference."""
         run = self._run(visitor, event)
@@ -222,6 +230,9 @@ class RunHandlers:
                 "Bring it again under “Your key”, or reload the page to go on without it.",
             )
         return account or self._backend.account
+
+    async def _get(self, visitor: str, run_id: str) -> Run | None:
+        return await asyncio.to_thread(self._runs.get, visitor, run_id)
 
     def _run(self, visitor: str, event: gr.EventData) -> Run | None:
         return self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None

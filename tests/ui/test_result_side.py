@@ -1,0 +1,128 @@
+"""What a person does with pictures once they are there: look closely, compare with a reference, start the next run."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+from studio import CAT, COFFEE, HandSandbox, Studio, Visit, serving
+
+
+def filled(visit: Visit) -> Visit:
+    visit.drop(CAT, COFFEE)
+    visit.expect_cards(CAT, COFFEE)
+    visit.prompt.fill("The cat from image 1 beside the cup from image 2")
+    return visit
+
+
+def test_the_lightbox(visit: Visit) -> None:
+    """Zoom and arrows by key, a flip to a reference and back in the same place; Escape and Back close it."""
+    filled(visit).choose_pictures(2)
+    visit.generate()
+    visit.expect_pictures(2)
+    opener = visit.result.get_by_role("button", name="Picture 1 of 2")
+    opener.click()
+    box = visit.page.get_by_role("dialog", name="Picture at full size")
+    image = box.locator(".stage img")
+    first = image.get_attribute("src")
+    visit.page.keyboard.press("ArrowRight")
+    expect(box).to_contain_text("Picture 2 of 2")
+    assert image.get_attribute("src") != first
+    visit.page.keyboard.press("z")
+    expect(image).to_have_attribute("style", re.compile(r"scale\(2\.5\)"))
+    box.get_by_role("button", name="Before and after: Reference 2").click()
+    expect(box).to_contain_text("Reference 2")
+    expect(image).to_have_attribute("style", re.compile(r"scale\(2\.5\)"))
+    visit.page.keyboard.press("2")
+    expect(box).to_contain_text("Picture 2 of 2")
+    visit.page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    expect(opener).to_be_focused()
+    opener.click()
+    visit.page.go_back()
+    expect(box).to_be_hidden()
+    expect(visit.pictures).to_have_count(2)
+    opener.click()
+    box.get_by_role("button", name="Use as reference").click()
+    expect(box).to_be_hidden()
+    expect(visit.cards).to_have_count(3)
+
+
+def test_the_same_press_twice_asks_once(visit: Visit) -> None:
+    """The second press of the same inputs says so and sends nothing; the third does as it is told."""
+    filled(visit).generate()
+    visit.expect_pictures(1)
+    prompt = visit.prompt.input_value()
+    before = len(visit.studio.sent(prompt))
+    visit.generate()
+    expect(visit.page.locator("#ask")).to_contain_text("Same settings as your last run")
+    assert len(visit.studio.sent(prompt)) == before
+    visit.generate()
+    expect(visit.page.locator("#ask")).to_be_hidden()
+    expect(visit.result.get_by_role("navigation", name="Recent").get_by_role("button")).to_have_count(2)
+    visit.expect_pictures(1)
+    assert len(visit.studio.sent(prompt)) == before + 1
+
+
+def test_a_result_says_how_it_was_made(visit: Visit) -> None:
+    """References with their roles, prompt, variant and parameters, under the picture; the title tells the end."""
+    filled(visit).role(1).select_option(label="Picture to edit")
+    visit.generate()
+    visit.expect_pictures(1)
+    expect(visit.page).to_have_title("✓ 1 picture · Kontext Studio")
+    expect(visit.result.locator("+ .live")).to_have_text("Done. 1 picture.")
+    visit.result.get_by_text("How this was made").click()
+    made = visit.result.locator(".made")
+    expect(made.get_by_role("list", name="References").get_by_role("listitem")).to_have_text(
+        ["1. Picture to edit", "2. No role"]
+    )
+    expect(made).to_contain_text("The cat from image 1 beside the cup from image 2")
+    expect(made).to_contain_text("Pro")
+    expect(made).to_contain_text("How closely to follow the prompt")
+
+
+def test_a_second_run_while_the_first_goes_on(
+    browser: Browser, service: HandSandbox, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Generate is not blocked; the first run goes on among the recent ones, ends there, and opens from there."""
+    folder = tmp_path_factory.mktemp("two")
+    with (
+        serving(folder, WAVESPEED_API_KEY="wsk_two", WAVESPEED_BASE_URL=service.url) as studio,
+        Visit(browser, studio).open() as visit,
+    ):
+        with service.held():
+            filled(visit).generate()
+            expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
+            visit.prompt.fill("Another picture")
+            visit.generate()
+            recent = visit.result.get_by_role("navigation", name="Recent")
+            expect(recent.get_by_role("button", name=re.compile("^In progress: The cat"))).to_be_visible()
+            expect(recent.get_by_role("button", name=re.compile("^In progress: Another"))).to_be_visible()
+        expect(recent.get_by_role("button", name=re.compile("^1 picture: The cat"))).to_be_visible(timeout=20_000)
+        recent.get_by_role("button", name=re.compile("^1 picture: The cat")).click()
+        expect(visit.result.locator(".made dd").first).to_have_text(re.compile("^The cat"))
+
+
+def test_nothing_overlaps_at_any_width(browser: Browser, studio: Studio) -> None:
+    """From 320 to 2,560 px, with the shortest and the longest price: count, price and button stay apart and inside."""
+    with Visit(browser, studio).open() as visit:
+        for pictures, variant in ((1, "Pro"), (4, "Ultra-fast")):
+            visit.choose_variant(variant)
+            visit.choose_pictures(pictures)
+            for width in range(320, 2561, 20):
+                visit.page.set_viewport_size({"width": width, "height": 800})
+                assert visit.page.evaluate(OVERLAPS) == [], f"{width} px, {pictures} pictures"
+
+
+OVERLAPS = """() => {
+  const parts = ['#pictures .wrap', '#estimate .sum', '#estimate small', '#generate'];
+  const boxes = parts.map((name) => [name, document.querySelector(name).getBoundingClientRect()]);
+  const wide = document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : [];
+  const out = boxes.filter(([, box]) => box.left < 0 || box.right > innerWidth).map(([name]) => `${name} is cut off`);
+  const tall = boxes.filter(([, box]) => box.height > 70).map(([name]) => `${name} is broken up`);
+  const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+  const pairs = boxes.flatMap(([name, a], at) =>
+    boxes.slice(at + 1).filter(([, b]) => !apart(a, b)).map(([other]) => `${name} lies on ${other}`));
+  return [...wide, ...out, ...tall, ...pairs];
+}"""
