@@ -54,7 +54,7 @@ class Sessions(StateHolder):
     """Gradio's sessions; the ones in `used` are never put out to make room."""
 
     def __init__(self, used: Container[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._used = used
 
     def __getitem__(self, session_id: str) -> SessionState:
