@@ -25,6 +25,7 @@ from core.pictures.reference import FOLDER, Reference
 from core.pictures.served import ServedFiles
 from core.prompts.presets import Preset, load_presets
 from core.runs.runs import Runs
+from core.runs.runtime import Runtime
 from core.service.account import Account
 from core.service.client import Client
 from core.service.pool import Pool
@@ -41,7 +42,9 @@ _SANDBOX_HOST = "http://sandbox.invalid"  # answered inside the process; never r
 class Backend:
     """Everything that one running app shares between its visitors. `mounted` as for the ledger."""
 
-    def __init__(self, settings: Settings, presets: Path, *, mounted: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, presets: Path, *, mounted: str | None = None, runtime: Runtime | None = None
+    ) -> None:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
         self._lock = _held(settings.data_dir)
@@ -54,6 +57,7 @@ class Backend:
         self.ledger = Ledger(settings.data_dir, mounted=mounted)
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self._attempts = Attempts()
+        self._runtime = runtime or Runtime()
         self.runs = Runs(
             self.ledger,
             settings.data_dir,
@@ -63,6 +67,7 @@ class Backend:
             served=self.served,
             attempt=self._attempts.attempt,
             make_room=self._make_room,
+            runtime=self._runtime,
         )
         self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
         self._rate_limiter = RateLimiter()
@@ -76,13 +81,14 @@ class Backend:
         if self.settings.api_key:
             return Account("host", "host", self._client(self.settings.api_key))
         transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds, self._drawing))
-        return Account(
-            "sandbox", "sandbox", Client("sandbox", _SANDBOX_HOST, transport=transport, opener=self.decoder.open)
-        )
+        sleep, opener = self._runtime.sleep, self.decoder.open
+        client = Client("sandbox", _SANDBOX_HOST, transport=transport, sleep=sleep, opener=opener)
+        return Account("sandbox", "sandbox", client)
 
     def _client(self, key: str, transport: httpx.AsyncBaseTransport | None = None) -> Client:
-        limiter, base_url = self._rate_limiter, self.settings.base_url
-        return Client(key, base_url, transport=transport, rate_limiter=limiter, opener=self.decoder.open)
+        limiter, base_url, sleep = self._rate_limiter, self.settings.base_url, self._runtime.sleep
+        opener = self.decoder.open
+        return Client(key, base_url, transport=transport, sleep=sleep, rate_limiter=limiter, opener=opener)
 
     async def prepare(self, source: Path, number: int) -> Reference:
         """`core.pictures.reference.prepare` into this app's folder, in a process that can be ended.

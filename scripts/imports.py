@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
@@ -69,8 +70,9 @@ def is_type_checking(test: ast.expr) -> bool:
     return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
-def imports(module: str, *, types: bool = False) -> set[str]:
-    return set(imported(MODULES[module].read_text("utf-8"), types=types))
+@cache
+def imports(module: str, *, types: bool = False) -> frozenset[str]:
+    return frozenset(imported(MODULES[module].read_text("utf-8"), types=types))
 
 
 def ours(module: str) -> set[str]:

@@ -21,6 +21,7 @@ from core.errors import KontextError
 from core.ledger.run import Run
 from core.pictures.reference import prepare
 from core.prompts.compose import compose
+from core.runs.runtime import Runtime
 from core.settings import Settings, read
 
 HOME = Path(__file__).resolve().parents[1]
@@ -39,9 +40,9 @@ def bill() -> tuple[str, Decimal]:
     return "\n".join([*lines, f"  {'together':<12}{dollars(total):>7}"]), total
 
 
-async def try_all(settings: Settings) -> list[Run]:
+async def try_all(settings: Settings, runtime: Runtime | None = None) -> list[Run]:
     """One picture with each variant, one after another; prints a receipt for each."""
-    backend = Backend(settings, HOME / "presets")
+    backend = Backend(settings, HOME / "presets", runtime=runtime)
     try:
         return [await _try(backend, variant) for variant in REGISTRY.values()]
     finally:
@@ -78,7 +79,7 @@ def receipt(run: Run) -> str:
     return "\n".join([f"  {' · '.join(parts)}", *ids, *pictures, *(f"  {trouble}" for trouble in run.troubles)])
 
 
-def main(environment: Mapping[str, str], ask: Callable[[str], str] = input) -> None:
+def main(environment: Mapping[str, str], ask: Callable[[str], str] = input, runtime: Runtime | None = None) -> None:
     """Say what it would spend, ask, and only after a typed yes spend it."""
     try:
         settings = read(environment, HOME)
@@ -88,7 +89,7 @@ def main(environment: Mapping[str, str], ask: Callable[[str], str] = input) -> N
         print(f"One picture with each variant, billed to your key at {settings.base_url}:\n{lines}")
         if ask(f'Type "yes" to spend up to {dollars(total)}: ').strip().lower() != "yes":
             sys.exit(NOT_AGREED)
-        runs = asyncio.run(try_all(settings))
+        runs = asyncio.run(try_all(settings, runtime))
     except EOFError:
         sys.exit(f"\n{NOT_AGREED}")
     except KontextError as error:

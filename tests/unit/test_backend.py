@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from running import calm
-from serving import Served, serving
+from serving import AT_ONCE, Served, serving
 
 from core.access.attempts import FREE
 from core.access.keys import IDLE, LINGERS, Keys
@@ -48,7 +48,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
         async def open(**environment: str) -> Backend:
             folder = str(tmp_path / "data")
             backend = Backend(
-                read({"KONTEXT_DATA_DIR": folder, "KONTEXT_SANDBOX_SECONDS": "0", **environment}, tmp_path), PRESETS
+                read({"KONTEXT_DATA_DIR": folder, "KONTEXT_SANDBOX_SECONDS": "0", **environment}, tmp_path),
+                PRESETS,
+                runtime=AT_ONCE,
             )
             stack.push_async_callback(backend.aclose)
             await backend.open()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from serving import serving
+from serving import AT_ONCE, serving
 
 from core.catalog.variants import REGISTRY
 from scripts import live
@@ -47,7 +47,7 @@ def test_anything_but_yes_spends_nothing(tmp_path: Path, word: str, capsys: pyte
 def test_yes_tries_each_variant_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One submit for each variant, and a receipt with its charge and its picture."""
     with serving() as service:
-        live.main(environment(tmp_path, service.url), answering("yes", []))
+        live.main(environment(tmp_path, service.url), answering("yes", []), AT_ONCE)
     said = capsys.readouterr().out
     assert [model_id for model_id, _ in service.submits] == [row.model_id for row in REGISTRY.values()]
     assert said.count("completed ·") == len(REGISTRY)
@@ -58,7 +58,7 @@ def test_yes_tries_each_variant_once(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_rejected_key_is_said_and_the_script_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong key: every receipt says that nothing was charged, none shows the key, and the exit says failure."""
     with serving() as service, pytest.raises(SystemExit) as ended:
-        live.main(environment(tmp_path, service.url, key="wsk_invalid"), answering("yes", []))
+        live.main(environment(tmp_path, service.url, key="wsk_invalid"), answering("yes", []), AT_ONCE)
     said = capsys.readouterr().out
     assert ended.value.code == 1
     assert said.count("nothing charged") == len(REGISTRY)

@@ -16,6 +16,7 @@ from blocking import HOME, Watch
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
+from serving import AT_ONCE
 
 from core.backend import Backend
 from core.settings import read
@@ -35,7 +36,7 @@ DEFAULTS = {name: None if name == "seed" else row.default for name, row in plain
 async def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
     settings = read({"KONTEXT_DATA_DIR": str(tmp_path / "data"), "KONTEXT_SANDBOX_SECONDS": "0"}, tmp_path)
-    backend = Backend(settings, HOME / "presets")
+    backend = Backend(settings, HOME / "presets", runtime=AT_ONCE)
     yield backend
     await backend.aclose()
 

@@ -14,7 +14,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 from running import calm
-from serving import Served, serving
+from serving import AT_ONCE, Served, serving
 
 from core.backend import Backend
 from core.catalog.variants import REFERENCE_LIMIT
@@ -96,7 +96,7 @@ async def sit(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
         async def sit(**environment: str) -> Desk:
             base = {"KONTEXT_DATA_DIR": str(tmp_path / "data"), "WAVESPEED_BASE_URL": service.url}
-            backend = Backend(read({**base, **environment}, tmp_path), HOME / "presets")
+            backend = Backend(read({**base, **environment}, tmp_path), HOME / "presets", runtime=AT_ONCE)
             stack.push_async_callback(backend.aclose)
             picture = tmp_path / "picture.png"
             Image.new("RGB", (96, 64), "teal").save(picture)
