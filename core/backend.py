@@ -143,6 +143,7 @@ class Backend:
             await self._pool.close()
         await asyncio.to_thread(self.decoder.close)
         self._drawing.shutdown(wait=False, cancel_futures=True)
+        self.runs.readers.close()
         await asyncio.to_thread(self.ledger.close)
         self._lock.release()
 

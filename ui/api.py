@@ -84,7 +84,8 @@ class Api:
         return run
 
     async def _prepared(self, images: list[FileData]) -> list[Reference]:
-        sources = [uploaded(_path(image)) for image in images]
+        paths = [_path(image) for image in images]
+        sources = await asyncio.to_thread(lambda: [uploaded(path) for path in paths])
         lost = [number for number, source in enumerate(sources, start=1) if source is None]
         if lost:
             numbers = ", ".join(map(str, lost))

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from functools import partial
@@ -85,6 +86,19 @@ _TOGETHER = ("journal_mode = WAL", *_SAFE)
 _ALONE = ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "journal_size_limit = 0", *_SAFE)
 
 LINE = 10  # how many times longer than for the database itself a writer waits for the writers before it
+
+
+@dataclass(frozen=True)
+class Search:
+    """Runs that have all of the words in the prompt, the name of the preset or of the variant, or as the seed.
+
+    `variant_id`: of that variant alone. `presets` and `variants` are the names by their ids.
+    """
+
+    words: tuple[str, ...] = ()
+    variant_id: str = ""
+    presets: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
 
 
 def midnight(now: datetime) -> datetime:
@@ -233,10 +247,16 @@ class Ledger:
         """The visitor's runs, newest first."""
         return self._records(_KEPT & (runs.c.visitor == visitor))
 
+    def page(self, visitor: str, limit: int, after: str = "", search: Search = Search()) -> list[Record]:
+        """So many of the visitor's runs at most, newest first, from the one after the run of that id."""
+        which = _KEPT & (runs.c.visitor == visitor) & _found(search)
+        if after:
+            last = sa.select(runs.c.created_at).where(runs.c.id == after, runs.c.visitor == visitor).scalar_subquery()
+            which &= (runs.c.created_at < last) | ((runs.c.created_at == last) & (runs.c.id > after))
+        return self._records(runs.c.id.in_(sa.select(runs.c.id).where(which).order_by(*_NEWEST_FIRST).limit(limit)))
+
     def newest(self, visitor: str) -> Record | None:
-        which = _KEPT & (runs.c.visitor == visitor)
-        newest = sa.select(runs.c.id).where(which).order_by(*_NEWEST_FIRST).limit(1).scalar_subquery()
-        found = self._records(runs.c.id == newest)
+        found = self.page(visitor, 1)
         return found[0] if found else None
 
     def unfinished(self, account_id: str) -> list[Record]:
@@ -408,6 +428,8 @@ class Ledger:
 def _on_connect(pragmas: Sequence[str], connection: Any, _record: Any) -> None:
     # The driver would begin transactions at moments of its own choosing; BEGIN is ours to say.
     connection.isolation_level = None
+    # SQLite's own knows the letters of English alone.
+    connection.create_function("lower", 1, str.lower, deterministic=True)
     for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
@@ -440,6 +462,15 @@ def _name(fault: BaseException) -> str:
     """SQLite's name for it without what it was doing: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
     name = getattr(getattr(fault, "orig", fault), "sqlite_errorname", "") or ""
     return "_".join(name.split("_")[:2])
+
+
+def _found(search: Search) -> sa.ColumnElement[bool]:
+    which = runs.c.variant_id == search.variant_id if search.variant_id else sa.true()
+    names = [(runs.c.preset, search.presets), (runs.c.variant_id, search.variants)]
+    named = [sa.case(dict(known), value=column, else_="") for column, known in names if known]
+    parts = [sa.func.coalesce(sa.cast(runs.c.seed, sa.Text), ""), *named]
+    text = sa.func.lower(sum((" " + part for part in parts), start=runs.c.prompt))
+    return sa.and_(which, *(text.contains(word.lower(), autoescape=True) for word in search.words))
 
 
 def _forget_stranger(connection: sa.Connection, prediction_id: str) -> None:

@@ -87,14 +87,17 @@ def missing(output: Output) -> str:
     return f"Picture {output.number} is no longer on the app's disk."
 
 
-def receipts_csv(runs: Iterable[Run]) -> str:
-    """One line a run, in the order given. Money in USD, exact; times in UTC; empty where something is not known.
+def receipts_csv(runs: Iterable[Run], *, head: bool = True) -> str:
+    """One line a run, in the order given; `head`: under the names of the columns.
+
+    Money in USD, exact; times in UTC; empty where something is not known.
 
     A run of the sandbox is marked, and its charge is 0 whatever the sandbox made believe, so that the column adds up.
     """
     table = io.StringIO(newline="")
     writer = csv.writer(table)
-    writer.writerow(COLUMNS)
+    if head:
+        writer.writerow(COLUMNS)
     writer.writerows([_cell(value) for value in _row(run)] for run in runs)
     return table.getvalue()
 

@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from core.catalog.inputs import Inputs
 from core.errors import KontextError
-from core.ledger.ledger import Ledger
+from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
 from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, State, Trouble
 from core.pictures import reference as prepared
@@ -27,6 +27,7 @@ from core.runs.billing import Bills
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
 from core.runs.live import LiveRun
+from core.runs.readers import Readers
 from core.runs.runtime import Runtime
 from core.service.account import Account, AccountKind
 from core.settings import AT_ONCE
@@ -49,8 +50,18 @@ OTHER_KEY = "This run was made with another key."
 STILL_GOING = "This run still goes on."
 CLOSING = "The app is closing."
 
+PAGE = 24  # runs that are shown, or read, at a time
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a visitor's runs, newest first; `more`: whether older ones follow."""
+
+    runs: list[Run]
+    more: bool
 
 
 class Budget(Protocol):
@@ -87,6 +98,7 @@ class Runs:
         self._budget = budget
         self._make_room = make_room
         self._runtime = runtime or Runtime()
+        self.readers = Readers()
         self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
         self._closed = False
@@ -140,7 +152,7 @@ class Runs:
         One that waits for its key, or that the app closes upon, ends unfinished. Nothing for another visitor's.
         """
         live = await self._standing(visitor, run_id)
-        record = None if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
+        record = None if live else await self.readers(self._ledger.find, visitor, run_id)
         live = live or self._mine(visitor, run_id)  # taken up meanwhile
         if live is not None:
             async for run in live.watch():
@@ -148,26 +160,38 @@ class Runs:
         elif record is not None:
             yield self._read(record)
 
-    def get(self, visitor: str, run_id: str) -> Run | None:
+    async def get(self, visitor: str, run_id: str) -> Run | None:
         """The run as it stands; None for another visitor's."""
         live = self._mine(visitor, run_id)
         if live is not None:
             return live.snapshot()
-        record = self._ledger.find(visitor, run_id)
+        record = await self.readers(self._ledger.find, visitor, run_id)
         return None if record is None else self._read(record)
 
-    def list_for(self, visitor: str) -> list[Run]:
-        """The visitor's runs, newest first."""
-        return [self._read(record) for record in self._ledger.list_for(visitor)]
+    async def page(self, visitor: str, after: str = "", search: Search = Search()) -> Page:  # noqa: B008 - frozen
+        """Some of the visitor's runs, newest first, from the one after the run of that id."""
+        records = await self.readers(self._ledger.page, visitor, PAGE + 1, after, search)
+        return Page([self._read(record) for record in records[:PAGE]], more=len(records) > PAGE)
 
-    def newest(self, visitor: str) -> Run | None:
+    async def every(self, visitor: str) -> AsyncGenerator[list[Run], None]:
+        """All of the visitor's runs, newest first, some at a time: nobody else waits for them."""
+        page = await self.page(visitor)
+        while page.runs:
+            yield page.runs
+            page = await self.page(visitor, after=page.runs[-1].id) if page.more else Page([], more=False)
+
+    async def list_for(self, visitor: str) -> list[Run]:
+        """All of the visitor's runs at once, newest first."""
+        return [run async for runs in self.every(visitor) for run in runs]
+
+    async def newest(self, visitor: str) -> Run | None:
         """The visitor's last run, as it stands."""
-        record = self._ledger.newest(visitor)
+        record = await self.readers(self._ledger.newest, visitor)
         return None if record is None else self._read(record)
 
-    def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
+    async def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
-        return self._ledger.spent(visitor, since, account_id)
+        return await self.readers(self._ledger.spent, visitor, since, account_id)
 
     async def stop_waiting(self, visitor: str, run_id: str) -> None:
         """Stop waiting: what was sent goes on and may be charged, and can be taken up again; nothing more is sent."""

@@ -22,6 +22,7 @@ from server import KEY
 from core.access.budget import Budget
 from core.catalog.inputs import check
 from core.ledger.ledger import Ledger
+from core.ledger.record import snapshot
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
@@ -124,7 +125,7 @@ def history(folder: Path, visitor: str = VISITOR) -> list[Run]:
     """The visitor's runs as a page would show them, read by nobody but us."""
     ledger = Ledger(folder)
     try:
-        return Runs(ledger, folder, budget=Budget()).list_for(visitor)
+        return [snapshot(record, datetime.now(UTC)) for record in ledger.list_for(visitor)]
     finally:
         ledger.close()
 
@@ -163,7 +164,7 @@ async def _live(folder: Path, url: str, seed: int, presses: Sequence[Press], tol
     await lean.runs.resume_all(lean.account)
     if presses:
         told.send(len([await lean.press(press) for press in presses]))
-    for run in lean.runs.list_for(VISITOR):
+    for run in await lean.runs.list_for(VISITOR):
         await lean.end_of(run)
     await lean.aclose()
     told.send("done")

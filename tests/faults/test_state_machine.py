@@ -153,7 +153,7 @@ class Life(RuleBasedStateMachine):
             assert self.house.spent() >= self.do(self.house.billed())
 
     def _shown(self) -> list[Run]:
-        return self.house.runs.list_for("ann") if hasattr(self, "house") else []
+        return self.do(self.house.runs.list_for("ann")) if hasattr(self, "house") else []
 
     def teardown(self) -> None:
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
@@ -88,6 +90,39 @@ def test_the_history_gives_everything_back(visit: Visit) -> None:
     history.get_by_role("button", name="Delete").first.click()
     history.get_by_role("button", name="Delete permanently?").click()
     expect(history.get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_long_history_comes_in_pages(visit: Visit) -> None:
+    """Twenty-four at first, the rest at a press; the search finds what no page has shown, and a deleted one goes."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    visit.prompt.fill("A cat of a long history")
+    visit.generate()
+    visit.expect_pictures(1)
+    columns = "account_id, account_kind, created_at, variant_id, preset, parameters, seed, pictures, refs, estimate"
+    with closing(sqlite3.connect(visit.studio.data / "ledger.db")) as file, file:
+        for number in range(29):
+            words = "A heron from long ago" if number == 28 else f"A cat, number {number}"
+            file.execute(
+                f"INSERT INTO runs (id, visitor, prompt, state, finished_at, troubles, {columns}) SELECT "
+                f"?, visitor, ?, 'failed', created_at, '[]', {columns} FROM runs WHERE prompt LIKE '%long history'",
+                [f"z{number:02}", words],
+            )
+    history = visit.tab("History")
+    runs = history.get_by_role("listitem")
+    expect(runs).to_have_count(24)
+    history.get_by_role("button", name="Show more").click()
+    expect(runs).to_have_count(30)
+    expect(history.get_by_role("button", name="Show more")).to_be_hidden()
+    visit.tab("Result")
+    visit.tab("History")
+    history.get_by_role("searchbox").fill("HERON ago")
+    expect(runs).to_have_count(1)
+    runs.get_by_role("button", name="Delete").click()
+    runs.get_by_role("button", name="Delete permanently?").click()
+    expect(history).to_contain_text("No run matches")
+    history.get_by_role("searchbox").fill("")
+    expect(runs).to_have_count(24)
 
 
 def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Path) -> None:

@@ -33,17 +33,6 @@ TOUCHES = frozenset(
     ]
 )
 
-# What blocks all the same. Each is a fault: the list may only grow shorter.
-_INPUT_HANDLERS = ("prepare_reference", "example", "use")
-_RUN_HANDLERS = ("arrive", "ahead", "again", "resume", "open", "stop", "use", "discard", "_start", "_repeat")
-KNOWN = frozenset(
-    [
-        *(f"ui/studio/input_handlers.py InputHandlers.{name}" for name in _INPUT_HANDLERS),
-        *(f"ui/studio/run_handlers.py RunHandlers.{name}" for name in _RUN_HANDLERS),
-        *(f"ui/api.py Api.{name}" for name in ("generate", "_prepared")),
-    ]
-)
-
 
 class Watch:
     """`found` holds a line for each coroutine that blocked, and for what it did."""

@@ -226,7 +226,7 @@ class House:
         return sum((await self._plain.billed([p.id for p in await self.created()])).values(), Decimal(0))
 
     def spent(self, visitor: str = "ann") -> Decimal:
-        return self.runs.spent(visitor, self.time.now - timedelta(days=1))
+        return self.ledger.spent(visitor, self.time.now - timedelta(days=1))
 
     async def aclose(self) -> None:
         self.time.going.set()

@@ -97,7 +97,7 @@ async def test_a_sandbox_run_costs_nobody_anything(opened: Open) -> None:
     backend = await opened(KONTEXT_HOSTED="1", KONTEXT_DAILY_BUDGET_USD="0", KONTEXT_VISITOR_BUDGET_USD="0")
     run = await one_run(backend)
     assert run.state == "completed"
-    assert backend.runs.spent("ann", run.created_at) == 0
+    assert await backend.runs.spent("ann", run.created_at) == 0
 
 
 async def test_the_sandbox_never_runs_dry(opened: Open) -> None:
@@ -130,7 +130,7 @@ async def test_with_a_key_the_host_pays(opened: Open, served: Served) -> None:
     run = await one_run(backend)
     assert (run.state, run.account_id, run.charge) == ("completed", "host", Decimal("0.04"))
     assert len(served.submits) == before + 1
-    assert backend.runs.spent("ann", run.created_at) == Decimal("0.04")
+    assert await backend.runs.spent("ann", run.created_at) == Decimal("0.04")
 
 
 async def test_the_caps_of_the_settings_hold(opened: Open, served: Served) -> None:
@@ -281,7 +281,7 @@ async def test_runs_outlive_the_process(opened: Open) -> None:
     first = await opened()
     run = await one_run(first)
     await first.aclose()
-    later = (await opened()).runs.get("ann", run.id)
+    later = await (await opened()).runs.get("ann", run.id)
     assert later is not None and later.outputs == run.outputs
     assert all(output.path.is_file() for output in later.outputs)
 

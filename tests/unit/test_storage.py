@@ -153,9 +153,9 @@ async def test_practice_runs_go_by_the_ledger(opened: Open) -> None:
     size = sum(file.stat().st_size for file in folder_of(backend, runs[0]).rglob("*") if file.is_file())
     await storage_of(backend, Limits(10**9, 3 * size - 1, timedelta(days=10_000))).sweep()
     assert [folder_of(backend, run).exists() for run in runs] == [False, True, True]
-    assert [run.id for run in backend.runs.list_for("ann")] == [runs[2].id, runs[1].id]
+    assert [run.id for run in await backend.runs.list_for("ann")] == [runs[2].id, runs[1].id]
     await storage_of(backend, Limits(10**9, 10**9, timedelta(days=1))).sweep()
-    assert backend.runs.list_for("ann") == []
+    assert await backend.runs.list_for("ann") == []
 
 
 async def test_a_paid_picture_is_never_swept(opened: Open, served: Served) -> None:
@@ -165,7 +165,7 @@ async def test_a_paid_picture_is_never_swept(opened: Open, served: Served) -> No
     before = sorted(folder_of(backend, run).rglob("*"))
     await storage_of(backend, Limits(0, 0, timedelta(0))).sweep(everything=True)
     assert run.outputs and sorted(folder_of(backend, run).rglob("*")) == before
-    assert backend.runs.list_for("ann") == [run]
+    assert await backend.runs.list_for("ann") == [run]
 
 
 async def test_what_runs_is_never_swept(opened: Open) -> None:
@@ -174,7 +174,7 @@ async def test_what_runs_is_never_swept(opened: Open) -> None:
     run = await started(backend)
     await storage_of(backend, Limits(0, 0, timedelta(0))).sweep(everything=True)
     assert [path.name for path in (folder_of(backend, run) / "references").iterdir()] == ["1.png"]
-    assert [kept.id for kept in backend.runs.list_for("ann")] == [run.id]
+    assert [kept.id for kept in await backend.runs.list_for("ann")] == [run.id]
 
 
 async def test_uploads_have_a_limit_for_all_together(opened: Open) -> None:

@@ -1,13 +1,11 @@
 // The visitor's runs: find one, open it, take its inputs back, delete it.
 const { h } = window.kontext;
 const root = element.querySelector(".history");
-let words = "";
-let variant = "";
-
-function matches(run) {
-  const text = `${run.prompt} ${run.preset} ${run.receipt.join(" ")}`.toLowerCase();
-  return (!variant || run.variant === variant) && words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
-}
+const TYPING = 250; // ms without a key before the search goes out
+let runs = []; // those that are here as yet
+let more = false; // whether older ones follow
+let asked = { words: "", variant: "" };
+let typing = null;
 
 function entry(run) {
   const act = (name, label) => h("button", { type: "button", onclick: () => trigger(name, { run: run.id }) }, label);
@@ -31,22 +29,46 @@ function entry(run) {
       h("div", { class: "acts" }, act("open", "Open"), act("restore", "Reuse these settings"), run.pictures.length > 0 && act("archive", "Download all"), run.open && act("resume", "Check again"), run.deletable && drop)));
 }
 
-function draw() {
-  const runs = props.value?.runs || [];
-  if (!runs.length) { root.replaceChildren(h("p", { class: "empty" }, "Your runs will be listed here, with their pictures and what they cost."), recovery()); return; }
-  const list = h("ol", {});
-  const fill = () => {
-    const found = runs.filter(matches);
-    list.replaceChildren(...found.map(entry));
-    if (!found.length) list.append(h("li", { class: "empty" }, "No run matches."));
-  };
-  const search = h("input", { type: "search", placeholder: "Search prompts", "aria-label": "Search your prompts", value: words, oninput: (event) => { words = event.target.value; fill(); } });
-  const choose = h("select", { "aria-label": "Variant", onchange: (event) => { variant = event.target.value; fill(); } },
+const list = h("ol", {});
+const empty = h("p", { class: "empty" }, "Your runs will be listed here, with their pictures and what they cost.");
+const older = h("button", { type: "button", class: "plain older", onclick: () => trigger("search", { ...asked, after: runs.at(-1).id }) }, "Show more");
+const filters = h("div", { class: "filters" },
+  h("input", { type: "search", placeholder: "Search prompts", "aria-label": "Search your prompts", maxlength: "300",
+    oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => ask({ words: event.target.value.trim() }), TYPING); } }),
+  h("select", { "aria-label": "Variant", onchange: (event) => ask({ variant: event.target.value }) },
     h("option", { value: "" }, "All variants"),
-    Object.entries(props.variants).map(([id, name]) => h("option", { value: id, selected: id === variant }, name)));
-  const receipts = h("button", { type: "button", class: "plain", onclick: () => trigger("receipts") }, "Receipts (CSV)");
-  root.replaceChildren(h("div", { class: "filters" }, search, choose, receipts), list, recovery());
-  fill();
+    Object.entries(props.variants).map(([id, name]) => h("option", { value: id }, name))),
+  h("button", { type: "button", class: "plain", onclick: () => trigger("receipts") }, "Receipts (CSV)"));
+root.replaceChildren(filters, empty, list, older, recovery());
+
+function ask(change) {
+  asked = { ...asked, ...change };
+  trigger("search", { ...asked, after: "" });
+}
+
+// An answer: runs from the newest on, older ones to add, or that one is gone.
+function arrive() {
+  const { gone, after, ...page } = props.value || {};
+  if (gone) runs = runs.filter((run) => run.id !== gone);
+  else if (page.runs) {
+    if (page.words !== asked.words || page.variant !== asked.variant) {
+      if (!page.words && !page.variant) ask({}); // the tab was opened anew, with a search in it
+      return;
+    }
+    if (after && after !== runs.at(-1)?.id) return; // asked for twice
+    runs = after ? [...runs, ...page.runs] : page.runs;
+    more = page.more;
+  }
+  draw();
+}
+
+function draw() {
+  const searching = asked.words || asked.variant;
+  list.replaceChildren(...runs.map(entry));
+  if (!runs.length && searching) list.append(h("li", { class: "empty" }, "No run matches."));
+  filters.hidden = !runs.length && !searching;
+  empty.hidden = !filters.hidden;
+  older.hidden = !more || !runs.length;
 }
 
 function recovery() {
@@ -67,6 +89,6 @@ function take() {
   link.remove();
 }
 
-watch("value", draw);
+watch("value", arrive);
 watch("offer", take);
-draw();
+arrive();

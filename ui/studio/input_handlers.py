@@ -48,7 +48,7 @@ class InputHandlers:
 
     async def prepare_reference(self, arrival: dict[str, Any]) -> dict[str, Any]:
         """For the gallery: one picture that arrived, prepared, or the sentence that refuses it."""
-        source, number = uploaded(arrival.get("path")), arrival.get("number")
+        source, number = await asyncio.to_thread(uploaded, arrival.get("path")), arrival.get("number")
         number = number if isinstance(number, int) else 1
         if source is None:
             return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
@@ -63,7 +63,7 @@ class InputHandlers:
             # The original may tell where it was taken; only what is sent is kept. The gallery's own names are random:
             # nothing else, that somebody may still look at, goes away with it.
             if source.name.startswith("drop-"):
-                source.unlink(missing_ok=True)
+                await asyncio.to_thread(source.unlink, missing_ok=True)
         return {"image": file_data(shown.path), "recipe": to_json(recipe) if recipe else None}
 
     def references(self, cards: Sequence[Card]) -> list[Reference]:

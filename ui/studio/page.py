@@ -158,6 +158,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         # History, code, examples.
         history_tab.select(runs.history, visitor, history, **QUICK)
+        history.search(runs.search, visitor, history, **QUICK)
         history.discard(runs.discard, visitor, history, **QUICK)
         history.archive(runs.archive, visitor, history, **QUICK)
         history.receipts(runs.receipts, visitor, history, **QUICK)

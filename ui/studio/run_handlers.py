@@ -6,10 +6,12 @@ import asyncio
 import random
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,16 @@ import gradio as gr
 from core.backend import Backend
 from core.catalog.estimate import dollars
 from core.catalog.inputs import Inputs, check, seed_drawer
-from core.catalog.limits import ID_CHARACTERS
+from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY
 from core.errors import KontextError
+from core.ledger.ledger import Search
 from core.ledger.run import Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
+from core.runs.runs import Page
 from core.service.account import Account
 from ui.files import file_data
 from ui.studio.form import Form
@@ -65,23 +69,26 @@ class RunHandlers:
         """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
         known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
-        yield known, since, self.header(known, since), gr.skip()
-        if run := await asyncio.to_thread(self._runs.newest, known):
+        yield known, since, await self._total(known, since, None), gr.skip()
+        if run := await self._runs.newest(known):
             with self._subscription(request) as subscription:
                 async for seen in self._watched(subscription, known, run.id):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
-    def after(self, visitor: str, since: datetime | None, own: str | None) -> str:
+    async def after(self, visitor: str, since: datetime | None, own: str | None) -> str:
         """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
-        return self.header(visitor, since, own)
+        return await self._total(visitor, since, own)
 
-    def header(self, visitor: str | None = None, since: datetime | None = None, own: str | None = None) -> str:
-        """The line at the top: what pays for runs, and what this session has cost."""
+    async def _total(self, visitor: str, since: datetime | None, own: str | None) -> str:
+        account = self._backend.keys.account(own) or self._backend.account
+        known = _is_id(visitor) and since
+        return self.header(own, await self._runs.spent(visitor, since, account.id) if known and since else None)
+
+    def header(self, own: str | None = None, spent: Decimal | None = None) -> str:
+        """The line at the top: what pays for runs, and what this session has cost, in USD."""
         account = self._backend.keys.account(own) or self._backend.account
         practice = " with a real key" if account.kind == "sandbox" else ""
-        total = ""
-        if _is_id(visitor) and since:
-            total = f"this session {dollars(self._runs.spent(str(visitor), since, account.id))}{practice}"
+        total = "" if spent is None else f"this session {dollars(spent)}{practice}"
         return (
             f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{_MODES[account.kind]}</span>"
             f"<span class='total'>{total}</span></div>"
@@ -128,7 +135,7 @@ class RunHandlers:
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
         """The same inputs once more with a new seed, at the price that stands on the button."""
-        if old := self._run(visitor, event):
+        if old := await self._run(visitor, event):
             async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, old)):
                 yield seen
 
@@ -136,32 +143,32 @@ class RunHandlers:
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
         """Wait again for a run whose waiting had ended."""
-        if run := self._run(visitor, event):
+        if run := await self._run(visitor, event):
             async for seen in self._shown(request, visitor, self._resume(visitor, own, payer, run)):
                 yield seen
 
     async def open(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
         """Show a run of the history, and go on watching it if it has not finished."""
-        if run := self._run(visitor, event):
+        if run := await self._run(visitor, event):
             with self._subscription(request) as subscription:
                 async for seen in self._watched(subscription, visitor, run.id):
                     yield seen
 
     async def stop(self, visitor: str, event: gr.EventData) -> None:
         """Stop waiting. There is no way to stop the task itself, and the run says so."""
-        if run := self._run(visitor, event):
+        if run := await self._run(visitor, event):
             await self._runs.stop_waiting(visitor, run.id)
 
     async def check(self, visitor: str, event: gr.EventData) -> Update:
         """How runs of this session stand that go on while another one is shown."""
         asked = [str(run_id)[:ID_CHARACTERS] for run_id in list(event.runs)[:MOST_UNSEEN]] if _is_id(visitor) else []
-        runs = [await self._get(visitor, run_id) for run_id in asked]
+        runs = [await self._runs.get(visitor, run_id) for run_id in asked]
         served = self._backend.served
-        return gr.update(strip=await asyncio.to_thread(lambda: [strip_entry(run, served) for run in runs if run]))
+        return gr.update(strip=await self._runs.readers(lambda: [strip_entry(run, served) for run in runs if run]))
 
     async def use(self, visitor: str, event: gr.EventData, *flat: Any) -> Update:
         """A picture of a run becomes the next reference."""
-        run = self._run(visitor, event)
+        run = await self._run(visitor, event)
         output = next((o for o in run.outputs if o.number == event.number), None) if run else None
         if run is None or output is None:
             return gr.skip()
@@ -187,7 +194,7 @@ class RunHandlers:
         """The run as it stands, and each time that it looks different."""
         shown: Seen = {}
         async for state in subscription.of(self._runs.watch(visitor, run_id)):
-            seen = await asyncio.to_thread(view_of, state, self._backend.served)
+            seen = await self._runs.readers(view_of, state, self._backend.served)
             if subscription.over:  # made for nothing: it would hide what has taken its place
                 return
             if shown != {**seen, "seconds": shown.get("seconds")}:
@@ -231,41 +238,58 @@ class RunHandlers:
             )
         return account or self._backend.account
 
-    async def _get(self, visitor: str, run_id: str) -> Run | None:
-        return await asyncio.to_thread(self._runs.get, visitor, run_id)
-
-    def _run(self, visitor: str, event: gr.EventData) -> Run | None:
-        return self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
+    async def _run(self, visitor: str, event: gr.EventData) -> Run | None:
+        return await self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
 
     # History ------------------------------------------------------------------------------------
 
-    def history(self, visitor: str) -> dict[str, Any]:
-        """The visitor's runs, newest first."""
-        names = {preset.id: preset.name for preset in self._backend.presets.values()}
-        return history_of(self._runs.list_for(visitor) if _is_id(visitor) else [], names, self._backend.served)
+    async def history(self, visitor: str) -> dict[str, Any]:
+        """The visitor's newest runs."""
+        return await self._page(visitor)
+
+    async def search(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
+        """Those of the visitor's runs that have these words, some at a time, after the last one that is shown."""
+        words, variant, after = (_text(event, name) for name in ("words", "variant", "after"))
+        return await self._page(visitor, words, variant, after)
+
+    async def _page(self, visitor: str, words: str = "", variant: str = "", after: str = "") -> dict[str, Any]:
+        presets = {preset.id: preset.name for preset in self._backend.presets.values()}
+        variants = {row.id: row.name for row in REGISTRY.values()}
+        search = Search(tuple(words.split()), variant, presets, variants)
+        page = await self._runs.page(visitor, after, search) if _is_id(visitor) else Page([], more=False)
+        shown = await self._runs.readers(history_of, page.runs, presets, self._backend.served)
+        return {**shown, "more": page.more, "words": words, "variant": variant, "after": after}
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Take a run and its files out of the history."""
         try:
-            if run := self._run(visitor, event):
+            if run := await self._run(visitor, event):
                 await self._runs.delete(visitor, run.id)
         except KontextError as error:
             raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
-        return self.history(visitor)
+        return {"gone": _text(event, "run")}
 
-    def archive(self, visitor: str, event: gr.EventData) -> Update:
+    async def archive(self, visitor: str, event: gr.EventData) -> Update:
         """A run as a ZIP, offered for download."""
-        run = self._run(visitor, event)
+        run = await self._run(visitor, event)
         if run is None or not run.outputs:
             return gr.skip()
         name = f"kontext-{run.variant_id}-{run.id[:8]}.zip"
-        return _offer(self._backend.served.put(run.id, name, archive(run), run.outputs[0].path.parent))
+        home = run.outputs[0].path.parent
+        return await self._offer(run.id, name, lambda: archive(run), home)
 
-    def receipts(self, visitor: str) -> Update:
+    async def receipts(self, visitor: str) -> Update:
         """Every receipt of the visitor as CSV, offered for download."""
-        runs = self._runs.list_for(visitor) if _is_id(visitor) else []
-        table, home = receipts_csv(runs).encode(), self._backend.settings.data_dir
-        return _offer(self._backend.served.put(receipts_of(visitor), "kontext-receipts.csv", table, home))
+        table = [receipts_csv([])]
+        if _is_id(visitor):
+            lines = partial(receipts_csv, head=False)
+            table += [await self._runs.readers(lines, runs) async for runs in self._runs.every(visitor)]
+        home = self._backend.settings.data_dir
+        return await self._offer(receipts_of(visitor), "kontext-receipts.csv", lambda: "".join(table).encode(), home)
+
+    async def _offer(self, owner: str, name: str, make: Callable[[], bytes], rests_on: Path) -> Update:
+        put = self._backend.served.put
+        return _offer(await self._runs.readers(lambda: put(owner, name, make(), rests_on)))
 
     async def recover(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
@@ -274,18 +298,20 @@ class RunHandlers:
         async for seen in self._shown(request, visitor, self._recover(visitor, own, payer, str(event.prediction))):
             yield seen
 
-    def restore(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+    async def restore(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
         """All inputs of a run back into the page; spends nothing."""
-        run = self._run(visitor, event)
-        return self._inputs.restored(run.recipe, [run], composed, *flat) if run else nothing_filled(flat)
+        run = await self._run(visitor, event)
+        if run is None:
+            return nothing_filled(flat)
+        return await self._runs.readers(self._inputs.restored, run.recipe, [run], composed, *flat)
 
-    def restore_recipe(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
+    async def restore_recipe(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
         """The inputs of a recipe that came with a dropped picture; spends nothing."""
         recipe = from_json(str(event.recipe))
         if recipe is None:
             return nothing_filled(flat)
-        runs = self._runs.list_for(visitor) if _is_id(visitor) else []
-        return self._inputs.restored(recipe, runs, composed, *flat)
+        runs = await self._runs.list_for(visitor) if _is_id(visitor) else []
+        return await self._runs.readers(self._inputs.restored, recipe, runs, composed, *flat)
 
 
 def _offer(file: Path | None) -> Update:
@@ -297,6 +323,12 @@ def _offer(file: Path | None) -> Update:
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
 def _is_id(visitor: object) -> bool:
     return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
+
+
+def _text(event: gr.EventData, name: str) -> str:
+    """A text that came with an event, no longer than a search may be; "" for whatever else came."""
+    value = getattr(event, name, "")
+    return value[:FIELD_CHARACTERS] if isinstance(value, str) else ""
 
 
 def _insist(visitor: object) -> None:

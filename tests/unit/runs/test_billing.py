@@ -38,8 +38,8 @@ def changed(**values: Any) -> Fault:
 PRE = changed(order={"state": "pre"})
 
 
-def now(house: House, run: Run) -> tuple[Decimal | None, str | None]:
-    read = house.runs.get("ann", run.id)
+async def now(house: House, run: Run) -> tuple[Decimal | None, str | None]:
+    read = await house.runs.get("ann", run.id)
     assert read is not None
     return read.charge, read.charge_source
 
@@ -51,7 +51,7 @@ async def test_the_run_does_not_wait_for_its_bill(tmp_path: Path) -> None:
     run = await house.run()
     assert (run.state, run.charge_source) == ("completed", "quote")
     await calm()
-    assert now(house, run) == (Decimal("0.04"), "billing")
+    assert await now(house, run) == (Decimal("0.04"), "billing")
     await house.aclose()
 
 
@@ -63,7 +63,7 @@ async def test_it_is_asked_again_while_it_is_not_done(house: House, fault: Fault
     assert run.charge_source == "quote"
     began = house.time.now
     await calm()
-    assert now(house, run) == (Decimal("0.04"), "billing")
+    assert await now(house, run) == (Decimal("0.04"), "billing")
     assert house.wire.seen["billing"] == 4
     assert (house.time.now - began).total_seconds() < 300
 
@@ -81,7 +81,7 @@ async def test_it_is_asked_a_few_times_and_then_at_the_next_start(house: House) 
     house.wire.always.clear()
     await house.runs.resume_all(house.account)
     await calm()
-    assert now(house, run) == (Decimal("0.04"), "billing")
+    assert await now(house, run) == (Decimal("0.04"), "billing")
     await house.runs.resume_all(house.account)
     await calm()
     assert house.wire.seen["billing"] == asked + 1
@@ -93,7 +93,7 @@ async def test_what_is_absurd_is_not_believed(house: House, price: Any) -> None:
     house.wire.always["billing"] = changed(price=price)
     run = await house.run()
     await calm()
-    assert now(house, run) == (Decimal("0.04"), "quote")
+    assert await now(house, run) == (Decimal("0.04"), "quote")
     assert house.spent() == Decimal("0.04")
 
 
@@ -103,7 +103,7 @@ async def test_a_dearer_bill_counts(house: House) -> None:
     house.wire.always["billing"] = changed(price=0.2)
     run = await house.run()
     await calm()
-    assert now(house, run) == (Decimal("0.20"), "billing")
+    assert await now(house, run) == (Decimal("0.20"), "billing")
     assert house.spent() == Decimal("0.20")
 
 

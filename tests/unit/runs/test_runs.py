@@ -117,8 +117,8 @@ async def test_without_a_bill_the_quote_counts(house: House) -> None:
 async def test_runs_belong_to_their_visitor(house: House) -> None:
     """Another visitor sees nothing of a run: not in the list, not by its id, not by watching."""
     run = await house.press()
-    assert house.runs.get("eve", run.id) is None
-    assert house.runs.list_for("eve") == []
+    assert await house.runs.get("eve", run.id) is None
+    assert await house.runs.list_for("eve") == []
     assert [seen async for seen in house.runs.watch("eve", run.id)] == []
     await house.runs.stop_waiting("eve", run.id)
     assert (await house.end_of(run)).state == "completed"
@@ -131,13 +131,13 @@ async def test_finished_runs_are_read_back(house: House) -> None:
     """What the history shows of a finished run is what its watcher saw at the end, also after a restart."""
     run = await house.run("dev", 2, prompt="an owl")
     await house.kill()
-    assert house.runs.get("ann", run.id) == replace(run, expected_seconds=None)
+    assert await house.runs.get("ann", run.id) == replace(run, expected_seconds=None)
     newer = await house.run()
-    assert [r.id for r in house.runs.list_for("ann")] == [newer.id, run.id]
-    assert house.runs.newest("ann") == house.runs.get("ann", newer.id)
+    assert [r.id for r in await house.runs.list_for("ann")] == [newer.id, run.id]
+    assert await house.runs.newest("ann") == await house.runs.get("ann", newer.id)
     await house.runs.delete("ann", newer.id)
-    assert house.runs.newest("ann") == house.runs.get("ann", run.id)
-    assert house.runs.newest("bob") is None
+    assert await house.runs.newest("ann") == await house.runs.get("ann", run.id)
+    assert await house.runs.newest("bob") is None
 
 
 async def test_a_run_outlives_whoever_started_it(house: House) -> None:
@@ -146,7 +146,7 @@ async def test_a_run_outlives_whoever_started_it(house: House) -> None:
     await asyncio.sleep(0)
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
-    while not (runs := await asyncio.to_thread(house.runs.list_for, "ann")):
+    while not (runs := await house.runs.list_for("ann")):
         pass
     assert (await house.end_of(runs[0])).state == "completed"
 
@@ -166,7 +166,7 @@ async def just_written(house: House) -> Run:
         await asyncio.sleep(0)
         until = time.monotonic() + 0.05
         while time.monotonic() < until:
-            if found := house.runs.list_for("ann"):
+            if found := await house.runs.list_for("ann"):
                 return found[0]
 
 
@@ -815,7 +815,7 @@ async def test_whoever_takes_it_up_may_leave(house: House) -> None:
             await asyncio.sleep(0)
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
-        now = house.runs.get("ann", run.id)
+        now = await house.runs.get("ann", run.id)
         assert now is not None and (now.resumable or not now.keyless)
     house.time.going.set()
     run = await house.end_of(run)
@@ -833,7 +833,7 @@ async def test_deleted_and_taken_up_at_once(house: House) -> None:
         assert [isinstance(end, KontextError) for end in ends] == [False, True]
         house.time.going.set()
         await calm()
-        assert (house.runs.get("ann", run.id) is None) is (first == "delete")
+        assert (await house.runs.get("ann", run.id) is None) is (first == "delete")
         assert (house.folder / "outputs" / run.id).exists() is (first == "take up")
 
 
@@ -955,7 +955,7 @@ async def test_a_run_of_an_absent_key_can_be_deleted(house: House) -> None:
     await house.kill()
     assert house.spent() == Decimal("0.08")
     await house.runs.delete("ann", run.id)
-    assert (house.runs.get("ann", run.id), house.spent()) == (None, Decimal("0.04"))
+    assert (await house.runs.get("ann", run.id), house.spent()) == (None, Decimal("0.04"))
     assert await house.runs.resume_all(house.account) == 0
     await house.aclose()
 
@@ -1155,7 +1155,7 @@ async def test_a_locked_ledger_after_the_submit(house: House) -> None:
     run = await house.end_of(run)
     assert (run.state, len(run.outputs), [t.charged for t in run.troubles]) == ("completed", 1, ["yes"])
     assert run.outputs[0].path.exists()
-    assert house.runs.get("ann", run.id) == run
+    assert await house.runs.get("ann", run.id) == run
     other.close()
     await house.kill()
     await house.runs.resume_all(house.account)
@@ -1211,7 +1211,7 @@ async def test_a_hosted_copy_recovers_what_it_knows_alone(tmp_path: Path) -> Non
     await house.kill()
     with pytest.raises(KontextError, match="no prediction"):
         await house.runs.recover("bob", house.account, run.predictions[0].id)
-    assert house.runs.list_for("bob") == []
+    assert await house.runs.list_for("bob") == []
     await house.aclose()
 
 
@@ -1232,7 +1232,7 @@ async def test_recovered_twice_at_once(house: House) -> None:
     await house.kill()
     both = await asyncio.gather(*(house.runs.recover("bob", house.account, made.id) for _ in range(2)))
     assert both[0].id == both[1].id
-    assert len(house.runs.list_for("bob")) == 1
+    assert len(await house.runs.list_for("bob")) == 1
 
 
 async def test_what_was_recovered_is_counted_once(house: House) -> None:
@@ -1271,16 +1271,16 @@ async def test_recover_nothing(house: House, id: str) -> None:
     """An id that is none, or of nothing, is refused in a sentence, and leaves no run behind."""
     with pytest.raises(KontextError):
         await house.runs.recover("ann", house.account, id)
-    assert house.runs.list_for("ann") == []
+    assert await house.runs.list_for("ann") == []
 
 
 async def test_delete(house: House) -> None:
     """A deleted run takes its files and its words with it; its money still counts, for caps and for the session."""
     run = await house.run(prompt="a very private owl")
     await house.runs.delete("eve", run.id)
-    assert house.runs.get("ann", run.id) is not None
+    assert await house.runs.get("ann", run.id) is not None
     await house.runs.delete("ann", run.id)
-    assert (house.runs.get("ann", run.id), house.runs.list_for("ann")) == (None, [])
+    assert (await house.runs.get("ann", run.id), await house.runs.list_for("ann")) == (None, [])
     assert not (house.folder / "outputs" / run.id).exists()
     assert house.spent() == Decimal("0.04")
     with sqlite3.connect(house.folder / "ledger.db") as file:

@@ -59,7 +59,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     flat = Form([card], None, [""], "Make it red", "pro", 1, AUTO, None, None, DEFAULTS).flat()
     payer = (VISITOR, None, "sandbox")
     assert (await last(handlers.generate(request, *payer, *flat)))["pictures"]
-    run = backend.runs.list_for(VISITOR)[0]
+    run = (await backend.runs.list_for(VISITOR))[0]
     event = gr.EventData(None, {"run": run.id, "number": 1, "prediction": run.predictions[0].id})
     assert (await last(handlers.arrive(request, VISITOR)))[3]["pictures"]
     assert (await last(handlers.open(request, VISITOR, event)))["pictures"]
@@ -69,7 +69,13 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     assert len(await handlers.use(VISITOR, event, *flat)) == 2
     await handlers.ahead(None, "sandbox", *flat)
     await handlers.stop(VISITOR, event)
-    assert len((await handlers.discard(VISITOR, event))["runs"]) == 1
+    assert (await handlers.search(VISITOR, event))["runs"]
+    assert (await handlers.archive(VISITOR, event))["offer"]
+    assert (await handlers.receipts(VISITOR))["offer"]
+    assert await handlers.restore(VISITOR, "", event, *flat)
+    assert await handlers.after(VISITOR, run.created_at, None)
+    await handlers.discard(VISITOR, event)
+    assert len((await handlers.history(VISITOR))["runs"]) == 1
 
 
 async def test_the_api(backend: Backend, tmp_path: Path) -> None:

@@ -188,13 +188,13 @@ def event(**data: Any) -> gr.EventData:
     return gr.EventData(None, data)
 
 
-def the_run(desk: Desk, visitor: str = MAKER) -> Run:
-    (run,) = desk.backend.runs.list_for(visitor)
+async def the_run(desk: Desk, visitor: str = MAKER) -> Run:
+    (run,) = await desk.backend.runs.list_for(visitor)
     return run
 
 
-def restored(desk: Desk, visitor: str, recipe: Recipe) -> list[Card]:
-    filled = desk.handlers.restore_recipe(visitor, "", event(recipe=to_json(recipe)), *desk.form())
+async def restored(desk: Desk, visitor: str, recipe: Recipe) -> list[Card]:
+    filled = await desk.handlers.restore_recipe(visitor, "", event(recipe=to_json(recipe)), *desk.form())
     return list(filled[0].get("value") or []) if isinstance(filled[0], dict) else []
 
 
@@ -214,9 +214,9 @@ async def test_a_hash_opens_nothing(sit: Sit, environment: dict[str, str], delet
     """
     desk = await sit(**environment)
     assert (await press(desk, MAKER))["pictures"]
-    recipe = the_run(desk).recipe
+    recipe = (await the_run(desk)).recipe
     if deleted:
-        await desk.handlers.discard(MAKER, event(run=the_run(desk).id))
+        await desk.handlers.discard(MAKER, event(run=(await the_run(desk)).id))
     ((sha256, _),) = recipe.references
     desk.service.heard.clear()
     for ending in (".jpg", ".png"):
@@ -225,19 +225,19 @@ async def test_a_hash_opens_nothing(sit: Sit, environment: dict[str, str], delet
             view = await press(desk, THIEF, Card(image=FileData(path=junk)))
             assert "Reference 1 is no longer here." in view["troubles"][0]["happened"]
             assert not await desk.ahead(None, payer(desk), *desk.form(Card(image=FileData(path=junk))))
-    assert restored(desk, THIEF, recipe) == []
+    assert await restored(desk, THIEF, recipe) == []
     # The maker's own bill may be asked for meanwhile; it carries no reference.
     assert not {kind(path) for path, _ in desk.service.heard} - {"billings/search"}
-    assert desk.backend.runs.list_for(THIEF) == []
+    assert await desk.backend.runs.list_for(THIEF) == []
 
 
 async def test_one_s_own_references_come_back_by_their_recipe(sit: Sit) -> None:
     """The same recipe, from the visitor whose run it is, brings the very same bytes, ready to press with."""
     desk = await sit(**HOST, **HOSTED)
     await press(desk, MAKER)
-    cards = restored(desk, MAKER, the_run(desk).recipe)
+    cards = await restored(desk, MAKER, (await the_run(desk)).recipe)
     assert (await press(desk, MAKER, *cards))["pictures"]
-    first, second = (run.references[0] for run in desk.backend.runs.list_for(MAKER))
+    first, second = (run.references[0] for run in await desk.backend.runs.list_for(MAKER))
     assert first.sha256 == second.sha256 and first.read() == second.read()
 
 
@@ -245,11 +245,11 @@ async def test_nobody_becomes_another_visitor(sit: Sit) -> None:
     """A name that is no id of ours, "api" among them, sees nothing and starts nothing; another's run can't be used."""
     desk = await sit(**HOST, **HOSTED)
     await press(desk, MAKER)
-    run = the_run(desk).id
+    run = (await the_run(desk)).id
     desk.service.heard.clear()
     for visitor in ("api", "", MAKER.upper(), f"{MAKER}\n", "%", THIEF):
-        assert desk.handlers.history(visitor) == {"runs": []}
-        assert desk.handlers.archive(visitor, event(run=run)) == gr.skip()
+        assert (await desk.handlers.history(visitor))["runs"] == []
+        assert await desk.handlers.archive(visitor, event(run=run)) == gr.skip()
         assert await desk.handlers.use(visitor, event(run=run, number=1), *desk.form()) == gr.skip()
         await desk.handlers.discard(visitor, event(run=run))
         for press_again in (desk.handlers.again, desk.handlers.resume):
@@ -257,7 +257,7 @@ async def test_nobody_becomes_another_visitor(sit: Sit) -> None:
         assert not [v async for v in desk.handlers.open(gr.Request(), visitor, event(run=run))]
     assert "lost track of who you are" in (await press(desk, "api"))["troubles"][0]["happened"]
     assert desk.service.heard == []
-    assert the_run(desk).id == run
+    assert (await the_run(desk)).id == run
 
 
 @COPIES
@@ -267,13 +267,13 @@ async def test_after_a_deletion_no_address_answers(sit: Sit, environment: dict[s
     """
     desk = await sit(**environment)
     view = await press(desk, MAKER)
-    run = the_run(desk)
-    cards = [desk.card, *restored(desk, MAKER, run.recipe)]
+    run = await the_run(desk)
+    cards = [desk.card, *await restored(desk, MAKER, run.recipe)]
     cards += (await desk.handlers.use(MAKER, event(run=run.id, number=1), *desk.form()))[1:]
     files = [picture[kind]["path"] for picture in view["pictures"] for kind in ("image", "with_recipe")]
-    files += [picture["path"] for picture in desk.handlers.history(MAKER)["runs"][0]["pictures"]]
-    files += [desk.handlers.archive(MAKER, event(run=run.id))["offer"]["path"]]
-    files += [desk.handlers.receipts(MAKER)["offer"]["path"]]
+    files += [picture["path"] for picture in (await desk.handlers.history(MAKER))["runs"][0]["pictures"]]
+    files += [(await desk.handlers.archive(MAKER, event(run=run.id)))["offer"]["path"]]
+    files += [(await desk.handlers.receipts(MAKER))["offer"]["path"]]
     files += [card.image.path for card in cards]
     files += [str(desk.backend.references / f"{run.references[0].sha256}{run.references[0].path.suffix}")]
     assert len(cards) == 3 and there(files) == files
@@ -291,14 +291,14 @@ async def test_what_other_runs_need_stays_when_one_is_deleted(sit: Sit) -> None:
     desk = await sit(**HOST, **HOSTED)
     other = await desk.arrive()
     await press(desk, MAKER)
-    first = the_run(desk)
+    first = await the_run(desk)
     await press(desk, MAKER)
     await press(desk, THIEF, other)
     await desk.handlers.discard(MAKER, event(run=first.id))
     for visitor, card in ((MAKER, desk.card), (THIEF, other)):
-        assert the_run(desk, visitor).references[0].path.is_file()
+        assert (await the_run(desk, visitor)).references[0].path.is_file()
         assert (await press(desk, visitor, card))["pictures"]
-    for run in desk.backend.runs.list_for(MAKER):
+    for run in await desk.backend.runs.list_for(MAKER):
         await desk.handlers.discard(MAKER, event(run=run.id))
     assert there([desk.card.image.path, other.image.path]) == [other.image.path]
     assert (await press(desk, THIEF, other))["pictures"]

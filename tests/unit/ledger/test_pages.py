@@ -1,0 +1,81 @@
+"""The history a page at a time: each run once, newest first, and found wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_ledger import NOON, record
+
+from core.ledger.ledger import Ledger, Search
+
+PRESETS = {"poster": "Poster with a title", "relight": "New light"}
+VARIANTS = {"pro": "Pro", "ultra-fast": "Ultra-fast"}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(tmp_path, timeout=0.1)) as ledger:
+        yield ledger
+
+
+def ids(ledger: Ledger, after: str = "", limit: int = 4, **search: Any) -> list[str]:
+    found = ledger.page("ann", limit, after, Search(presets=PRESETS, variants=VARIANTS, **search))
+    return [record.facts.id for record in found]
+
+
+def test_every_run_is_on_one_page(ledger: Ledger) -> None:
+    """Also where several were pressed in the same moment, and where the last one of a page was deleted meanwhile."""
+    for number in range(11):
+        ledger.add(record(f"{number:02}", at=NOON + timedelta(hours=number // 3)))
+    ledger.add(record("eve's", visitor="eve", at=NOON + timedelta(hours=1)))
+    pages = [ids(ledger)]
+    while pages[-1]:
+        ledger.delete(pages[-1][-1], NOON)
+        pages.append(ids(ledger, after=pages[-1][-1]))
+    assert [id for page in pages for id in page] == ["09", "10", "06", "07", "08", "03", "04", "05", "00", "01", "02"]
+    assert [len(page) for page in pages] == [4, 4, 3, 0]
+
+
+def test_another_visitor_s_run_begins_no_page(ledger: Ledger) -> None:
+    """An id that is not one's own, or none at all, leads nowhere."""
+    ledger.add(record("mine"))
+    ledger.add(record("eve's", visitor="eve", at=NOON + timedelta(hours=1)))
+    assert ids(ledger, after="eve's") == ids(ledger, after="nobody's") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("owl", ["a", "b"]),
+        ("OWL night", ["b"]),
+        ("ärger", ["c"]),
+        ("title owl", ["a"]),
+        ("ultra-fast", ["c"]),
+        ("4711", ["b"]),
+        ("100%", ["d"]),
+        ("%", ["d"]),
+        ("_", []),
+        ("' OR 1=1 --", []),
+        ("", ["a", "b", "c", "d"]),
+    ],
+)
+def test_words_are_looked_for_everywhere(ledger: Ledger, words: str, found: list[str]) -> None:
+    """In the prompt, the preset's and the variant's name and the seed; all of them, in any letters, and as they are."""
+    ledger.add(record("a", prompt="An owl", preset="poster", seed=None))
+    ledger.add(record("b", prompt="An owl at night", seed=4711))
+    ledger.add(record("c", prompt="Ein großer ÄRGER", variant_id="ultra-fast", preset="gone"))
+    ledger.add(record("d", prompt="100% cotton", preset="relight"))
+    assert ids(ledger, words=tuple(words.split())) == found
+
+
+def test_one_variant_alone(ledger: Ledger) -> None:
+    """The choice of a variant is no word: it does not find a prompt that speaks of it."""
+    ledger.add(record("a", prompt="An owl, pro"))
+    ledger.add(record("b", prompt="An owl", variant_id="max"))
+    assert ids(ledger, variant_id="max", words=("owl",)) == ["b"]
+    assert ids(ledger, variant_id="max", words=("pro",)) == []
