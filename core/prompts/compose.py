@@ -31,7 +31,7 @@ def compose(preset: Preset, roles: Sequence[str | None], noun: str, fields: Mapp
     sentences = _sentences(clauses, blanks)
     if silent:
         sentences.append(f"Also use {listed(silent)}")
-    sentences += [f"Keep {blanks.fill(kept)} unchanged" for kept in preset.keep if blanks.fits(Clause(kept))]
+    sentences += [f"Keep {blanks.fill(kept)} unchanged" for kept in preset.keep if blanks.fits(Clause(text=kept))]
     return " ".join(_finished(sentence) for sentence in sentences)
 
 
