@@ -8,25 +8,24 @@ stay as they are to the bit; nothing is decoded or encoded again.
 from __future__ import annotations
 
 import json
-import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+import pydantic
+
 from core.catalog.limits import RECIPE_BYTES
-from core.catalog.variants import PICTURES, REFERENCE_LIMIT, SEED, Parameter
+from core.catalog.variants import PICTURES, REFERENCE_LIMIT, SEED
 
 APP = "Kontext Studio"
 FORMAT = 1
 
-_KEYS = frozenset(("app", "format", "variant", "preset", "prompt", "values", "seed", "pictures", "references"))
 _LARGEST = 2**53  # beyond it a number is not the same to every reader of JSON
-_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def from_json(text: str | bytes) -> Recipe | None:
     if len(text) > RECIPE_BYTES:
         return None
     try:
-        return _recipe(json.loads(text))
-    except (ValueError, TypeError, RecursionError):
+        return _File.model_validate_json(text).recipe()
+    except ValueError:
         return None
 
 
@@ -105,67 +104,40 @@ def extract(data: bytes) -> Recipe | None:
 # ---- reading JSON that may come from anybody
 
 
-def _recipe(given: Any) -> Recipe:
-    if not isinstance(given, dict) or given.keys() != _KEYS or (given["app"], given["format"]) != (APP, FORMAT):
-        raise ValueError("not a recipe of this format")
-    return Recipe(
-        variant_id=_text(given["variant"]),
-        prompt=_text(given["prompt"]),
-        values={_text(name): _scalar(value) for name, value in _typed(given["values"], dict).items()},
-        seed=None if given["seed"] is None else _whole(given["seed"], SEED),
-        pictures=_whole(given["pictures"], PICTURES),
-        preset=_text_or_none(given["preset"]),
-        references=_references(_typed(given["references"], list)),
-    )
-
-
-def _typed(value: Any, kind: type[_Kind]) -> _Kind:
-    if type(value) is not kind:  # a bool is no number
-        raise ValueError("of another kind")
+def _plain(value: str | bool | int | float) -> str | bool | int | float:
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("not the same to every reader")
     return value
 
 
-def _text(value: Any) -> str:
-    text = _typed(value, str)
-    text.encode()  # lone surrogates can't be stored or sent, and raise a ValueError here
-    return text
+_Value = Annotated[str | bool | int | float, pydantic.AfterValidator(_plain)]
 
 
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
+class _Strict(pydantic.BaseModel):
+    """Exactly these keys, each of exactly its kind. Lone surrogates, which can't be stored or sent, are no text."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _whole(value: Any, row: Parameter) -> int:
-    assert row.minimum is not None and row.maximum is not None
-    number = _typed(value, int)
-    if not row.minimum <= number <= row.maximum:
-        raise ValueError("out of range")
-    return number
+class _Reference(_Strict):
+    sha256: Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    role: str | None
 
 
-def _scalar(value: Any) -> str | int | float | bool:
-    match value:
-        case str():
-            return _text(value)
-        case bool():
-            return value
-        case int() if abs(value) <= _LARGEST:
-            return value
-        case float() if math.isfinite(value):
-            return value
-    raise ValueError("not a plain value")
+class _File(_Strict):
+    app: Literal["Kontext Studio"]
+    format: Literal[1]
+    variant: str
+    preset: str | None
+    prompt: str
+    values: dict[str, _Value]
+    seed: Annotated[int, pydantic.Field(ge=SEED.minimum, le=SEED.maximum)] | None
+    pictures: Annotated[int, pydantic.Field(ge=PICTURES.minimum, le=PICTURES.maximum)]
+    references: Annotated[list[_Reference], pydantic.Field(max_length=REFERENCE_LIMIT)]
 
-
-def _references(given: Sequence[Any]) -> tuple[tuple[str, str | None], ...]:
-    if len(given) > REFERENCE_LIMIT:
-        raise ValueError("too many references")
-    return tuple(_reference(_typed(reference, dict)) for reference in given)
-
-
-def _reference(given: Mapping[str, Any]) -> tuple[str, str | None]:
-    if given.keys() != {"sha256", "role"} or not re.fullmatch(r"[0-9a-f]{64}", _text(given["sha256"])):
-        raise ValueError("not a reference")
-    return given["sha256"], _text_or_none(given["role"])
+    def recipe(self) -> Recipe:
+        references = tuple((reference.sha256, reference.role) for reference in self.references)
+        return Recipe(self.variant, self.prompt, self.values, self.seed, self.pictures, self.preset, references)
 
 
 # ---- the packet
