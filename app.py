@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -110,10 +111,19 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     page.server.config.timeout_graceful_shutdown = STREAMS
     if signals:
         print(terms(settings), flush=True)
+        if settings.open_browser:
+            _open(url)
         signals.wait()
         print(CLOSING, flush=True)
         close(page, backend, loops[0])
     return page, url
+
+
+def _open(url: str) -> None:
+    """Show the page in the browser. In a thread: some browsers answer only once they are closed."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def _lifespan(

@@ -42,7 +42,12 @@ def free_port() -> int:
 def first_answer(command: list[str], folder: Path) -> tuple[float, float]:
     """Seconds from the start of the process to the last byte of its page; and of the processor, its end included."""
     port = free_port()
-    own = {"GRADIO_SERVER_PORT": str(port), "KONTEXT_DATA_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    own = {
+        "GRADIO_SERVER_PORT": str(port),
+        "KONTEXT_DATA_DIR": str(folder),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "KONTEXT_OPEN": "off",
+    }
     keyless = {name: value for name, value in os.environ.items() if not name.startswith("WAVESPEED_")}
     began, used = time.perf_counter(), processor()
     answered = None

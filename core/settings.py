@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -57,6 +58,11 @@ VARIABLES = (
         "KONTEXT_AT_ONCE", str(AT_ONCE), "the most predictions that one key has at the service at once; the rest wait"
     ),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "how long a sandbox prediction takes"),
+    Variable(
+        "KONTEXT_OPEN",
+        "on at a desktop; never hosted, in CI, over SSH or without a display",
+        "open the page in the browser at the start",
+    ),
     Variable("GRADIO_SERVER_NAME", LOOPBACK, "the address to listen on"),
     Variable("GRADIO_SERVER_PORT", "7860, or the next free one", "the port to listen on"),
     Variable("GRADIO_SHARE", "off", "a public link to this computer, through Gradio's servers"),
@@ -78,12 +84,13 @@ class Settings:
     visitor_budget: Decimal | None
     at_once: int
     sandbox_seconds: float
+    open_browser: bool = False
     server_name: str = LOOPBACK
     share: bool = False
     allowed_hosts: frozenset[str] = frozenset()
 
 
-def read(environment: Mapping[str, str], home: Path) -> Settings:
+def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
     """Read the settings; `home` is the folder of app.py. A blank variable counts as not set.
 
     Raises:
@@ -103,10 +110,18 @@ def read(environment: Mapping[str, str], home: Path) -> Settings:
         visitor_budget=_money(given, "KONTEXT_VISITOR_BUDGET_USD", HOSTED_VISITOR_BUDGET if hosted else None),
         at_once=_count(given, "KONTEXT_AT_ONCE", AT_ONCE),
         sandbox_seconds=float(_number(given, "KONTEXT_SANDBOX_SECONDS", Decimal(2))),
+        open_browser=_switch(given, "KONTEXT_OPEN", default=_at_a_desktop(given, platform)) and not hosted,
         server_name=server_name,
         share=share,
         allowed_hosts=_names(given, "KONTEXT_ALLOWED_HOSTS"),
     )
+
+
+def _at_a_desktop(given: Mapping[str, str], platform: str) -> bool:
+    """Whether somebody sits at this very computer and sees what opens."""
+    if not given.keys().isdisjoint(("CI", "SSH_CONNECTION", "SSH_TTY")):
+        return False
+    return platform in ("darwin", "win32") or not given.keys().isdisjoint(("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _is_loopback(name: str) -> bool:

@@ -34,6 +34,7 @@ class Whole:
             "GRADIO_SERVER_PORT": self.url.rsplit(":", 1)[1],
             "GRADIO_SERVER_NAME": "127.0.0.1",
             "GRADIO_ANALYTICS_ENABLED": "False",
+            "KONTEXT_OPEN": "off",
             **environment,
         }
         self.process = subprocess.Popen(

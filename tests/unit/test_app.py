@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from core.settings import VARIABLES
 HOME = Path(__file__).resolve().parents[2]
 
 # A variable that is set, even to nothing, is not taken from the developer's .env: no test may spend their money.
-BLANK = {row.name: "" for row in VARIABLES} | {"SPACE_ID": ""}
+BLANK = {row.name: "" for row in VARIABLES} | {"SPACE_ID": "", "KONTEXT_OPEN": "off"}
 
 
 def environment(**own: str) -> dict[str, str]:
@@ -37,9 +38,19 @@ def free_port() -> str:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the app serves, on the sandbox, started as a person starts it."""
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser was asked to open goes in here."""
+    return tmp_path_factory.mktemp("browser") / "opened"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, opened: Path) -> Iterator[str]:
+    """Where the app serves, on the sandbox, started as a person starts it at a desktop."""
     own = {"KONTEXT_DATA_DIR": str(tmp_path_factory.mktemp("data")), "KONTEXT_SANDBOX_SECONDS": "0"}
+    browser = opened.with_name("browser")
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.new\nmv {opened}.new {opened}\nsleep 2\n')
+    browser.chmod(0o755)
+    own |= {"KONTEXT_OPEN": "on", "BROWSER": f"{browser} %s"}
     own["GRADIO_SERVER_PORT"] = free_port()
     command = [sys.executable, "-u", "app.py"]
     with subprocess.Popen(command, cwd=HOME, env=environment(**own), stdout=subprocess.PIPE, text=True) as process:
@@ -74,6 +85,15 @@ def test_healthz_answers_once_the_app_serves(url: str) -> None:
     """Whoever runs the app can ask whether it serves, and what stands behind it."""
     answer = httpx.get(f"{url}/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "backend": "sandbox"})
+
+
+def test_the_page_opens_in_the_browser_by_itself(url: str, opened: Path) -> None:
+    """The start shows the page, and serves while the browser takes its time."""
+    assert httpx.get(url).is_success
+    deadline = time.monotonic() + 30
+    while not opened.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert opened.read_text().strip().rstrip("/") == url
 
 
 def test_the_readmes_program_runs_as_printed(url: str) -> None:

@@ -17,7 +17,7 @@ KEY = "wsk_planted_secret_4711"
 
 
 def settings(**environment: str) -> Settings:
-    return read(environment, HOME)
+    return read(environment, HOME, "linux")
 
 
 def refused(**environment: str) -> SettingsError:
@@ -61,6 +61,7 @@ def test_everything_can_be_set() -> None:
         KONTEXT_VISITOR_BUDGET_USD="0.5",
         KONTEXT_AT_ONCE="2",
         KONTEXT_SANDBOX_SECONDS="0.25",
+        KONTEXT_OPEN=" on ",
         GRADIO_SERVER_NAME=" 0.0.0.0 ",
         GRADIO_SHARE="True",
         KONTEXT_ALLOWED_HOSTS=" Studio.example.com, other.example.com ,",
@@ -129,6 +130,28 @@ def test_whoever_listens_beyond_this_computer_is_hosted(environment: dict[str, s
 def test_whoever_listens_to_this_computer_alone_is_not(name: str) -> None:
     """Every way to write this very computer leaves the app local."""
     assert not settings(GRADIO_SERVER_NAME=name).hosted
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "opens"),
+    [
+        ("darwin", {}, True),
+        ("win32", {}, True),
+        ("linux", {}, False),
+        ("linux", {"DISPLAY": ":0"}, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("darwin", {"CI": "true"}, False),
+        ("darwin", {"SSH_CONNECTION": "10.0.0.2 50000 10.0.0.3 22"}, False),
+        ("linux", {"DISPLAY": ":10", "SSH_TTY": "/dev/pts/1"}, False),
+        ("darwin", {"KONTEXT_OPEN": "off"}, False),
+        ("linux", {"KONTEXT_OPEN": "on"}, True),
+        ("darwin", {"KONTEXT_OPEN": "on", "KONTEXT_HOSTED": "on"}, False),
+        ("darwin", {"GRADIO_SHARE": "on"}, False),
+    ],
+)
+def test_the_browser_opens_where_somebody_sits(platform: str, environment: dict[str, str], opens: bool) -> None:
+    """At a desktop of one's own, unless it is told not to; never on a copy that is there for others."""
+    assert read(environment, HOME, platform).open_browser is opens
 
 
 @pytest.mark.parametrize("given", ["https://a.example.com", "a.example.com:443", "a b", "a.example.com/x", "*", KEY])
@@ -259,6 +282,7 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_VISITOR_BUDGET_USD",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
+        "KONTEXT_OPEN",
         "GRADIO_SERVER_NAME",
         "GRADIO_SERVER_PORT",
         "GRADIO_SHARE",
