@@ -6,12 +6,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import KontextError
 from core.storage import UPLOAD_MB
-from ui.door import UPLOAD
+from ui.door import UPLOAD, refusal
 
 NO_LENGTH = "This upload does not say how large it is, so it was not read. Send a Content-Length."
 TOO_LARGE = f"This upload is larger than {UPLOAD_MB} MB, so it was not read. Send fewer or smaller pictures at once."
@@ -31,9 +30,9 @@ class Uploads:
         # The server holds a body to the length that it announces.
         length = Headers(scope=scope).get("content-length", "")
         if not length.isdecimal():
-            await _refusal(411, NO_LENGTH)(scope, receive, send)
+            await refusal(411, NO_LENGTH)(scope, receive, send)
         elif int(length) > UPLOAD_MB * 10**6:
-            await _refusal(413, TOO_LARGE)(scope, receive, send)
+            await refusal(413, TOO_LARGE)(scope, receive, send)
         else:
             await self._let_in(int(length), scope, receive, send)
 
@@ -42,10 +41,6 @@ class Uploads:
             try:
                 await room.enter_async_context(self._room_for(size))
             except KontextError as error:
-                await _refusal(507, str(error))(scope, receive, send)
+                await refusal(507, str(error))(scope, receive, send)
                 return
             await self._app(scope, receive, send)
-
-
-def _refusal(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"detail": sentence, "error": sentence}, status)

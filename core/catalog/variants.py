@@ -229,5 +229,6 @@ _ROWS = (
 )
 
 REGISTRY: Mapping[str, Variant] = MappingProxyType({row.id: row for row in _ROWS})
+BY_MODEL: Mapping[str, Variant] = MappingProxyType({row.model_id: row for row in _ROWS})
 
 REFERENCE_LIMIT = max(row.reference_limit for row in _ROWS)

@@ -13,25 +13,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from core.catalog.estimate import estimate
-from core.catalog.variants import PICTURES, REGISTRY, Variant
+from core.catalog.variants import BY_MODEL, PICTURES, Variant
 from core.errors import KontextError
 from core.ledger.ledger import Ledger
 from core.ledger.record import STRANGER, Entry, Record
-from core.ledger.run import Facts
 from core.runs import outcomes
 from core.runs.journal import log_foreign
+from core.runs.recovery import found_facts
 from core.service.account import Account
 from core.service.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=7)  # of the history (D)
-PAGE_SIZE = 100
 MOST_PAGES = 50
 PAUSES = (60.0, 600.0, 3600.0)  # seconds before the history is asked again, where it does not answer
-
-_VARIANTS = {variant.model_id: variant for variant in REGISTRY.values()}
 
 
 async def compare(
@@ -57,45 +53,21 @@ async def compare(
 
 async def _compare(ledger: Ledger, account: Account, clock: Callable[[], datetime]) -> int:
     since, found = clock() - KEPT, 0
-    for page in range(1, MOST_PAGES + 1):
-        items = await account.client.history(since=since, page=page, page_size=PAGE_SIZE, inputs=True)
-        if not items:  # what can't be read is left out, so a short page need not be the last one
-            break
-        records = [_stranger(account, _VARIANTS[p.model_id], p, clock()) for p in items if _is_asked_for(p, since)]
+    async for items in account.client.pages(MOST_PAGES, since=since):
+        records = [_stranger(account, BY_MODEL[p.model_id], p, clock()) for p in items if _is_asked_for(p, since)]
         found += await asyncio.to_thread(ledger.add_strangers, records)
     return found
 
 
 def _is_asked_for(prediction: Prediction, since: datetime) -> bool:
-    """A service that ignores the filters hands over what is long over as well."""
-    return prediction.model_id in _VARIANTS and (prediction.created_at is None or prediction.created_at >= since)
+    return prediction.model_id in BY_MODEL and (prediction.created_at is None or prediction.created_at >= since)
 
 
 def _stranger(account: Account, variant: Variant, prediction: Prediction, now: datetime) -> Record:
     """What it is and what it cost; not a word of what was asked for."""
-    pictures = _pictures(variant, prediction)
-    facts = Facts(
-        id=uuid.uuid4().hex,
-        visitor=STRANGER,
-        account_id=account.id,
-        account_kind=account.kind,
-        created_at=prediction.created_at or now,
-        variant_id=variant.id,
-        preset=None,
-        prompt="",
-        values={},
-        seed=None,
-        pictures=pictures,
-        references=(),
-        estimate=estimate(variant, pictures),
-    )
+    counted = {PICTURES.name: (prediction.inputs or {}).get(PICTURES.name)}
+    facts = found_facts(account, STRANGER, variant, prediction, counted, prediction.created_at or now, uuid.uuid4().hex)
     entry = Entry(1, variant.model_id, {}, facts.estimate, status=prediction.status, id=prediction.id, settled_at=now)
     if prediction.finished and not prediction.completed:
         entry = replace(outcomes.failed(entry, prediction, now), error="", troubles=())
     return Record(facts, (entry,), state="completed", finished_at=now)
-
-
-def _pictures(variant: Variant, prediction: Prediction) -> int:
-    asked = (prediction.inputs or {}).get(PICTURES.name)
-    several = asked if isinstance(asked, int) and 1 <= asked <= (PICTURES.maximum or 1) else len(prediction.outputs)
-    return max(1, several) if variant.parameter(PICTURES.name) else 1

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 # The service's clock and ours may differ. What is too old is no danger: the inputs must be ours as well.
 CLOCKS_DIFFER = timedelta(minutes=15)
 KEPT = timedelta(days=7) - CLOCKS_DIFFER  # of the history (D)
-PAGE_SIZE = 100
 MOST_PAGES = 10
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; the last one is repeated
 
@@ -78,13 +77,7 @@ def _agrees(payload: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
 
 
 async def _since(client: Client, model_id: str, since: datetime) -> list[Prediction]:
-    found: list[Prediction] = []
-    for page in range(1, MOST_PAGES + 1):
-        items = await client.history(model_id=model_id, since=since, page=page, page_size=PAGE_SIZE, inputs=True)
-        found += items
-        if not items:  # what can't be read is left out, so a short page need not be the last one
-            break
-    # A service that ignores the filters would otherwise hand over what is long over.
+    found = [p async for items in client.pages(MOST_PAGES, model_id=model_id, since=since) for p in items]
     return [p for p in found if p.model_id in ("", model_id) and (p.created_at is None or _aware(p, since))]
 
 

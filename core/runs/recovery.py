@@ -8,9 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.catalog.estimate import estimate
 from core.catalog.inputs import find_problems
 from core.catalog.limits import ID_CHARACTERS
-from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, Parameter, Variant
+from core.catalog.variants import BY_MODEL, PICTURES, PROMPT, SEED, Parameter, Variant
 from core.errors import InputError, KontextError, Problem, ServiceError
 from core.ledger.record import Entry, Record
 from core.ledger.run import Facts
@@ -52,29 +53,42 @@ async def find(account: Account, visitor: str, prediction_id: str, now: datetime
         prediction = await account.client.result(prediction_id)
     except ServiceError as error:
         raise (unknown() if error.status == 404 else KontextError(error.happened, error.advice)) from None
-    variant = next((row for row in REGISTRY.values() if row.model_id == prediction.model_id), None)
+    variant = BY_MODEL.get(prediction.model_id)
     if variant is None:
         happened = "This prediction was made by a model that this app does not have."
         raise KontextError(happened, "Download it from your account at the service.")
-    return _record(account, visitor, variant, prediction, await _inputs(account, prediction), now, run_id)
+    inputs = await _inputs(account, prediction)
+    return _record(found_facts(account, visitor, variant, prediction, inputs, now, run_id), prediction, inputs)
 
 
 async def _inputs(account: Account, prediction: Prediction) -> Mapping[str, Any]:
     """What was asked for, where the history tells it."""
     try:
-        for page in range(1, PAGES + 1):
-            items = await account.client.history(model_id=prediction.model_id, page=page, inputs=True)
+        async for items in account.client.pages(PAGES, model_id=prediction.model_id):
             for item in items:
                 if item.id == prediction.id:
                     return item.inputs or {}
-            if not items:
-                break
     except ServiceError:
         pass
     return {}
 
 
-def _record(
+def _record(facts: Facts, prediction: Prediction, inputs: Mapping[str, Any]) -> Record:
+    told = {PROMPT.name: facts.prompt, SEED.name: facts.seed, PICTURES.name: _whole(PICTURES, inputs), **facts.values}
+    entry = Entry(
+        number=1,
+        model_id=prediction.model_id,
+        payload={name: value for name, value in told.items() if value is not None} if inputs else {},
+        reserved=Decimal(0),
+        status=prediction.status,
+        id=prediction.id,
+        submitting_at=prediction.created_at,
+        submitted_at=prediction.created_at or facts.created_at,
+    )
+    return Record(facts, (entry,), state="waiting")
+
+
+def found_facts(
     account: Account,
     visitor: str,
     variant: Variant,
@@ -82,13 +96,12 @@ def _record(
     inputs: Mapping[str, Any],
     now: datetime,
     run_id: str,
-) -> Record:
-    seed, prompt = _whole(SEED, inputs), inputs.get(PROMPT.name)
-    prompt = outcomes.clean(prompt) if isinstance(prompt, str) else ""
-    values = {n: v for n, v in inputs.items() if n not in _APART and not find_problems(variant, {n: v})}
-    told = _whole(PICTURES, inputs)
-    count = told or max(1, min(len(prediction.outputs), int(PICTURES.maximum or 1)))
-    facts = Facts(
+) -> Facts:
+    """What can be said of a prediction's run from the inputs that the service's history tells."""
+    prompt = inputs.get(PROMPT.name)
+    count = _whole(PICTURES, inputs) or max(1, min(len(prediction.outputs), int(PICTURES.maximum or 1)))
+    count = count if variant.parameter(PICTURES.name) else 1
+    return Facts(
         id=run_id,
         visitor=visitor,
         account_id=account.id,
@@ -96,30 +109,13 @@ def _record(
         created_at=now,
         variant_id=variant.id,
         preset=None,
-        prompt=prompt,
-        values=values,
-        seed=seed,
+        prompt=outcomes.clean(prompt) if isinstance(prompt, str) else "",
+        values={n: v for n, v in inputs.items() if n not in _APART and not find_problems(variant, {n: v})},
+        seed=_whole(SEED, inputs),
         pictures=count,
         references=(),
-        estimate=variant.price * count,
+        estimate=estimate(variant, count),
     )
-    entry = Entry(
-        number=1,
-        model_id=variant.model_id,
-        payload=_payload(prompt, seed, told, values) if inputs else {},
-        reserved=Decimal(0),
-        status=prediction.status,
-        id=prediction.id,
-        submitting_at=prediction.created_at,
-        submitted_at=prediction.created_at or now,
-    )
-    return Record(facts, (entry,), state="waiting")
-
-
-def _payload(prompt: str, seed: int | None, pictures: int | None, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, as far as it can be told."""
-    rows = {PROMPT.name: prompt, SEED.name: seed, PICTURES.name: pictures, **values}
-    return {name: value for name, value in rows.items() if value is not None}
 
 
 def _whole(row: Parameter, inputs: Mapping[str, Any]) -> int | None:

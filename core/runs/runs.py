@@ -18,7 +18,7 @@ from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
-from core.ledger.run import FINISHED, Facts, Output, Run, RunPrediction, State, Trouble
+from core.ledger.run import Facts, Run
 from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
@@ -29,21 +29,8 @@ from core.runs.journal import log_foreign
 from core.runs.live import LiveRun
 from core.runs.readers import Readers
 from core.runs.runtime import Runtime
-from core.service.account import Account, AccountKind
+from core.service.account import Account
 from core.settings import AT_ONCE
-
-__all__ = [
-    "FINISHED",
-    "Account",
-    "AccountKind",
-    "Output",
-    "Run",
-    "RunPrediction",
-    "Runs",
-    "State",
-    "Trouble",
-]
-
 
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
@@ -75,8 +62,7 @@ class Runs:
 
     `at_once`: the most predictions that one account has at the service at once. `hosted`: on the host's key nothing is
     sent at a price that the service has not confirmed. `attempt`: around what may be a guess; it raises a KontextError
-    where too many were wrong.
-    sent at a price that the service has not confirmed. `make_room` sees to the disk before a run is written down.
+    where too many were wrong. `make_room` sees to the disk before a run is written down.
     """
 
     def __init__(

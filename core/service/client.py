@@ -11,7 +11,7 @@ import json
 import logging
 import random as randomness
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -173,16 +173,28 @@ class Client:
         model_id: str | None = None,
         since: datetime | None = None,
         page: int = 1,
-        page_size: int = PAGE_SIZE,
         inputs: bool = False,
     ) -> list[Prediction]:
         """The account's predictions of the last 7 days, newest first; what can't be read is left out."""
-        body: dict[str, Any] = {"page": page, "page_size": page_size}
+        body: dict[str, Any] = {"page": page, "page_size": PAGE_SIZE}
         body |= {"model": model_id} if model_id else {}
         body |= {"created_after": _iso_utc(since)} if since else {}
         body |= {"include_inputs": True} if inputs else {}
         read = partial(answers.history, self._redactor)
         return await self._repeat(self._request, _Call("POST", "predictions", read, body))
+
+    async def pages(
+        self, most: int, *, model_id: str | None = None, since: datetime | None = None
+    ) -> AsyncIterator[list[Prediction]]:
+        """The history with its inputs page by page, at most so many.
+
+        A service may ignore what it is asked for and hand over other models' predictions and older ones.
+        """
+        for page in range(1, most + 1):
+            items = await self.history(model_id=model_id, since=since, page=page, inputs=True)
+            if not items:  # what can't be read is left out, so a short page need not be the last one
+                return
+            yield items
 
     async def quote(self, model_id: str, payload: Mapping[str, Any]) -> Decimal:
         """What one submit of this payload costs this account, in USD, its discounts included. Free."""

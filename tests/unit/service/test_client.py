@@ -217,10 +217,10 @@ async def test_history() -> None:
     inputs = {"guidance_scale": 2.7}
     wire = Wire(envelope({"page": 2, "items": [{**RECORD, "input": inputs}, {"id": 7}, None, {**RECORD, "id": "b"}]}))
     since = datetime(2026, 11, 21, 14, 30, tzinfo=timezone(timedelta(hours=2)))
-    found = await speak(wire).history(model_id=MODEL, since=since, page=2, page_size=50, inputs=True)
+    found = await speak(wire).history(model_id=MODEL, since=since, page=2, inputs=True)
     assert wire.lines == ["POST api.example /api/v3/predictions"]
     assert wire.bodies == [
-        {"page": 2, "page_size": 50, "model": MODEL, "created_after": "2026-11-21T12:30:00Z", "include_inputs": True}
+        {"page": 2, "page_size": 100, "model": MODEL, "created_after": "2026-11-21T12:30:00Z", "include_inputs": True}
     ]
     assert [p.id for p in found] == [ID, "b"]
     assert found[0].inputs == inputs
