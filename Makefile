@@ -18,7 +18,7 @@ apt = { command -v apt-get >/dev/null && \
 	$$as_root apt-get update && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1); }
 
-.PHONY: help run test soak check format screenshots readme live bench browser
+.PHONY: help run test soak check format screenshots samples readme live bench browser
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -44,6 +44,9 @@ format: .venv/dev.stamp  ## Format the code
 
 screenshots: .venv/dev.stamp browser  ## Make the README's pictures anew
 	$(BIN)/python -m scripts.screenshots
+
+samples: .venv/run.stamp  ## Draw the presets' small pictures anew
+	$(BIN)/python -m scripts.samples
 
 readme: .venv/run.stamp  ## Write the README's tables and the picture of the rooms anew
 	$(BIN)/python -m scripts.readme

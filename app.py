@@ -167,6 +167,7 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     from starlette.staticfiles import StaticFiles
 
     from ui.studio.examples import ROUTE
+    from ui.studio.presets import SAMPLES
 
     async def healthz(_request: object) -> JSONResponse:
         return JSONResponse({"status": "ok", "backend": backend.account.kind})
@@ -175,8 +176,8 @@ def _routes(backend: Backend) -> list[BaseRoute]:
         ready = backend.runs.accepting
         return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
 
-    examples = StaticFiles(directory=HOME / "examples")
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Mount(f"/{ROUTE}", examples)]
+    pictures = [Mount(f"/{route}", StaticFiles(directory=HOME / route)) for route in (ROUTE, SAMPLES)]
+    return [Route("/healthz", healthz), Route("/readyz", readyz), *pictures]
 
 
 if __name__ == "__main__":

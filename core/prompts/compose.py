@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from core.prompts.presets import BLANK, ROLES, Clause, Preset, Role, names_in
@@ -41,15 +41,48 @@ def missing(preset: Preset, roles: Sequence[str | None]) -> tuple[str, ...]:
 
 
 def suggest_roles(preset: Preset, count: int, current: Sequence[str | None]) -> list[str | None]:
-    """Deal a preset's roles to `count` cards, the required ones first.
+    """Deal a preset's required roles to `count` cards; what an optional one is for, only a person can say.
 
     A card that already has a role of the preset keeps it, and so does a card that is left when all are dealt.
     """
     held = [current[i] if i < len(current) else None for i in range(count)]
     fitting = [_holds(preset, held, i) for i in range(count)]
-    order = [*preset.required, *preset.optional]
-    free = iter([role for role in order if not any(held[i] == role for i in range(count) if fitting[i])])
+    free = iter([role for role in preset.required if not any(held[i] == role for i in range(count) if fitting[i])])
     return [role if fits else next(free, role) for role, fits in zip(held, fitting, strict=True)]
+
+
+def sentence(roles: Sequence[str | None], noun: str, words: str = "") -> str:
+    """What the roles ask for where no preset speaks of them: "Use the person from image 1."; "" for nothing.
+
+    A role that `words`, a person's own, speak of already in the same way is not repeated.
+    """
+    numbers: dict[str, list[int]] = {}
+    for number, role in enumerate(roles, start=1):
+        if role is not None and role in ROLES:
+            numbers.setdefault(role, []).append(number)
+    phrases = [phrase(ROLES[role], held, noun) for role, held in numbers.items()]
+    unsaid = [text for text in phrases if not re.search(rf"{re.escape(text)}(?!\w)", words)]
+    return f"Use {listed(unsaid)}." if unsaid else ""
+
+
+def idle_fields(
+    preset: Preset, roles: Sequence[str | None], fields: Mapping[str, str] = NO_FIELDS
+) -> dict[str, list[int]]:
+    """The fields that change nothing just now, whatever is typed into them.
+
+    Each with the numbers of the references that take its place; none where another field being empty is the cause.
+    """
+    blanks = _Blanks(_numbers_of_roles(preset, roles), "", _filled_in(preset, fields))
+    idle = {}
+    for field in preset.fields:
+        typed = replace(blanks, fields={**blanks.fields, field.id: "x"})
+        clauses = [clause for clause in preset.clauses if field.id in names_in(clause.text)]
+        if not any(map(typed.fits, clauses)):
+            instead = {
+                number for clause in clauses for name in clause.unless for number in blanks.numbers.get(name, ())
+            }
+            idle[field.id] = sorted(instead)
+    return idle
 
 
 def numbered(noun: str, numbers: Sequence[int]) -> str:

@@ -265,12 +265,18 @@ class Visit:
         return self.page.get_by_role("textbox", name="Prompt", exact=True)
 
     @property
+    def preset(self) -> Locator:
+        """The button that shows the chosen preset and opens the others."""
+        return self.page.locator("#preset").get_by_role("button", name=re.compile("preset", re.IGNORECASE)).first
+
+    @property
     def estimate(self) -> Locator:
         return self.page.locator("#estimate")
 
     def choose_preset(self, name: str) -> None:
-        self.page.get_by_role("combobox", name="Preset").click()
-        self.page.get_by_role("option", name=re.compile(re.escape(name) + "$")).click()
+        self.preset.click()
+        self.page.get_by_role("option", name=name).click()
+        expect(self.page.get_by_role("dialog")).to_be_hidden()
 
     def choose_variant(self, name: str) -> None:
         # Its label, as a hand does: pressed by force, the radio itself may lie under the bar with Generate.

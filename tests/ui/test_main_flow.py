@@ -7,11 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, expect
-from studio import CAT, COFFEE, GRASS, HOME, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
+from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
 
 from core.catalog.estimate import dollars, sum_in_words
 from core.catalog.variants import REGISTRY, Variant
-from core.prompts.presets import load_presets
 
 # Markup in the three ways in which a page could mistake a text for its own.
 HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} ${value}"
@@ -51,7 +50,10 @@ def test_three_photographs_become_pictures(visit: Visit) -> None:
     visit.drop(PORTRAIT, COFFEE, LAUNCH)
     visit.expect_cards(PORTRAIT, COFFEE, LAUNCH)
     visit.choose_preset("Dress a person")
+    expect(visit.role(3)).to_have_value("")  # nobody has said what it is for
+    visit.role(3).select_option("background")
     expect(visit.prompt).to_have_value(re.compile("image 1.*image 2.*image 3", re.DOTALL))
+    expect(visit.page.locator("#instead")).to_have_text("Setting is taken from picture 3.")
     for number, role in enumerate(("identity", "outfit", "background"), start=1):
         expect(visit.role(number)).to_have_value(role)
 
@@ -349,13 +351,3 @@ def test_inputs_taken_back_show_no_dead_fields(visit: Visit) -> None:
         if words is None:
             title.fill("ANOTHER")
             expect(visit.prompt).to_have_value(re.compile("ANOTHER"))
-
-
-def test_a_preset_says_what_it_is_good_for(visit: Visit) -> None:
-    """Its line stands under the list while it is chosen, and goes with it."""
-    summary = visit.page.locator("#preset-summary")
-    expect(summary).to_be_hidden()
-    visit.choose_preset("Line drawing")
-    expect(summary).to_have_text(load_presets(HOME / "presets")["line-drawing"].summary)
-    visit.choose_preset("Poster with a title")
-    expect(summary).to_have_text(load_presets(HOME / "presets")["poster"].summary)

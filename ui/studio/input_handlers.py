@@ -20,16 +20,28 @@ from core.ledger.run import Output, Run
 from core.pictures.fit import fit
 from core.pictures.recipe import Recipe, extract, to_json
 from core.pictures.reference import MAX_BYTES, Reference
-from core.prompts.compose import compose, suggest_roles
+from core.prompts.compose import compose, idle_fields, numbered, suggest_roles
 from core.prompts.presets import Preset
-from core.prompts.reference_numbers import lint, renumber, reword
+from core.prompts.reference_numbers import lint, renumber
 from core.service.snippets import snippets
 from ui.files import file_data, uploaded
 from ui.studio.examples import Example
 from ui.studio.form import AUTO, OWN, Form
 from ui.studio.references import Card
+from ui.studio.words import (
+    Kept,
+    Order,
+    composed_for,
+    composed_in,
+    fields_of,
+    followed,
+    has_own_words,
+    order_of,
+    reworded,
+)
 
-AFTER = 6  # outputs behind the form: composed, order, variant before, own words, the way back to them, the note
+# Outputs behind the form: composed, order, variant before, own words, the way back to them, two notes.
+AFTER = 7
 
 Update = Any  # what Gradio takes for one output: a value, or gr.update(…)
 
@@ -99,41 +111,53 @@ class InputHandlers:
         form = Form.read(flat)
         preset = self._presets.get(form.preset or "")
         if preset is None:
-            return [gr.update(deal=[]), gr.skip(), "", gr.skip(), gr.skip(), *_boxes(None, len(form.fields))]
+            return [gr.update(deal=[]), gr.skip(), "", gr.skip(), gr.skip(), *_boxes(None, form)]
         roles = suggest_roles(preset, len(form.cards), form.roles)
         cards = [card.model_copy(update={"role": role}) for card, role in zip(form.cards, roles, strict=True)]
-        prompt = self._composed(replace(form, cards=cards, fields=[field.default for field in preset.fields]))
-        own = form.prompt.strip() and form.prompt != composed
+        dealt = replace(form, cards=cards, fields=_defaults(preset, form))
+        prompt = composed_for(dealt, preset)
         # A second preset writes over the first one's words: what was kept before it stays kept.
-        kept = [form.prompt, gr.update(visible=True)] if own else [gr.skip(), gr.skip()]
-        gallery = gr.update(value=cards, deal=_deal(preset))
-        return [gallery, prompt, prompt, *kept, *_boxes(preset, len(form.fields))]
+        own = replace(Kept.of(form, composed), preset=None)
+        kept = [own, gr.update(visible=True)] if has_own_words(form, composed) else [gr.skip()] * 2
+        gallery = gr.update(value=cards, deal=list(preset.required))
+        return [gallery, prompt, prompt, *kept, *_boxes(preset, dealt)]
 
-    def follow(self, composed: str, before: Sequence[str], *flat: Any) -> list[Update]:
-        """Cards or fields changed: the preset's prompt follows; in a person's own words only the numbers do."""
+    def follow(self, composed: str, before: Order, *flat: Any) -> list[Update]:
+        """Cards or fields changed: what is composed follows; in a person's own words only the numbers do."""
         form = Form.read(flat)
-        order = [card.image.path for card in form.cards]
-        follows = bool(composed) and form.prompt == composed
-        words = self._composed(form) if follows else renumber(form.prompt, _moves(before, order))
-        if words == form.prompt:  # not written back: the person may be typing, or choosing a preset, meanwhile
-            return [gr.skip(), gr.skip(), order]
-        return [words, words if follows else gr.skip(), order]
+        preset = self._presets.get(form.preset or "")
+        words, follows = followed(form, preset, composed, before)
+        # Words that stay are not written back: the person may be typing, or choosing a preset, meanwhile.
+        written = gr.skip() if words == form.prompt else words
+        return [written, gr.skip() if follows == composed else follows, order_of(form), *_idle(preset, form)]
 
-    def give_back(self, own: str, *fields: Any) -> list[Update]:
-        """The person's own text again, without the preset."""
-        return [None, own, "", gr.update(visible=False), *_boxes(None, len(fields))]
+    def rebuild(self, composed: str, *flat: Any) -> list[Update]:
+        """The preset's prompt once more, from roles and fields as they are; what was edited can be had back."""
+        form = Form.read(flat)
+        words = composed_for(form, self._presets.get(form.preset or ""))
+        return [words, words, Kept.of(form, composed), gr.update(visible=True), gr.update(visible=False)]
 
-    def hint(self, *flat: Any) -> str:
-        """The linter's remarks, as a list; "" where there are none."""
+    def give_back(self, own: Kept | None, *flat: Any) -> list[Update]:
+        """The person's own text again, with the roles and the preset that went with it."""
+        form = Form.read(flat)
+        if own is None:
+            return [gr.skip()] * (len(form.fields) + 8)
+        preset = self._presets.get(own.preset or "")
+        cards = [card.model_copy(update={"role": own.roles.get(card.image.path, card.role)}) for card in form.cards]
+        again = replace(form, cards=cards, fields=own.fields)
+        gallery = gr.update(value=cards, deal=list(preset.required) if preset else [])
+        hidden, order = gr.update(visible=False), order_of(again)
+        boxes = _boxes(preset, again)
+        return [gallery, preset.id if preset else None, own.prompt, own.composed, hidden, order, None, *boxes]
+
+    def hint(self, composed: str, *flat: Any) -> tuple[str, Update]:
+        """The linter's remarks as a list, "" where there are none; and whether a preset's words were edited."""
         form = Form.read(flat)
         variant = REGISTRY[form.variant_id]
         found = lint(form.prompt, form.roles, variant.noun, variant.reference_limit, variant.name)
-        return f"<ul>{''.join(f'<li>{escape(hint.message)}</li>' for hint in found)}</ul>" if found else ""
-
-    def _composed(self, form: Form) -> str:
-        preset = self._presets[form.preset or ""]
-        fields = {field.id: text for field, text in zip(preset.fields, form.fields, strict=False)}
-        return compose(preset, form.roles, REGISTRY[form.variant_id].noun, fields)
+        edited = form.preset in self._presets and bool(composed) and form.prompt != composed
+        hints = f"<ul>{''.join(f'<li>{escape(hint.message)}</li>' for hint in found)}</ul>" if found else ""
+        return hints, gr.update(visible=edited)
 
     # Variant ------------------------------------------------------------------------------------
 
@@ -147,12 +171,10 @@ class InputHandlers:
             lost.append("width and height of your own")
             shape = AUTO
         note = " ".join(f"{new.name} has no {name}." for name in lost)
-        follows = bool(composed) and form.prompt == composed
-        words = self._composed(form) if follows else reword(form.prompt, new.noun)
-        written = gr.skip() if words == form.prompt else words  # the person may be typing meanwhile
+        words, follows = reworded(form, self._presets.get(form.preset or ""), composed)
         return [
-            written,
-            written if follows else gr.skip(),
+            gr.skip() if words == form.prompt else words,  # the person may be typing meanwhile
+            gr.skip() if follows == composed else follows,
             new.id,
             gr.update(value=note, visible=bool(note)),
             gr.update(limit=new.reference_limit, variant=new.name),
@@ -212,11 +234,18 @@ class InputHandlers:
         follows = by_itself == recipe.prompt
         values = {**recipe.values, SEED.name: recipe.seed}
         shape, width, height = _shape_of(values)
-        own = form.prompt.strip() and form.prompt != composed
+        own = has_own_words(form, composed)
+        dealt = replace(form, variant_id=variant.id, cards=cards, fields=_defaults(preset, form))
+        *boxes, instead = _boxes(preset if follows else None, dealt)
         return [
-            gr.update(value=cards, deal=_deal(preset), limit=variant.reference_limit, variant=variant.name),
+            gr.update(
+                value=cards,
+                deal=list(preset.required) if preset else [],
+                limit=variant.reference_limit,
+                variant=variant.name,
+            ),
             preset.id if preset else None,
-            *_boxes(preset if follows else None, len(form.fields)),
+            *boxes,
             recipe.prompt,
             variant.id,
             recipe.pictures,
@@ -224,12 +253,13 @@ class InputHandlers:
             width or gr.skip(),
             height or gr.skip(),
             *[_shown(name, values.get(name), variant) for name in form.parameters],
-            recipe.prompt if follows else "",
-            [card.image.path for card in cards],
+            recipe.prompt if follows else "" if preset else composed_in(recipe.prompt, dealt),
+            order_of(dealt),
             variant.id,
-            form.prompt if own else gr.skip(),
+            Kept.of(form, composed) if own else gr.skip(),
             gr.update(visible=True) if own else gr.skip(),
             gr.update(visible=False),
+            instead,
         ]
 
     def code(self, *flat: Any) -> dict[str, Any]:
@@ -272,14 +302,35 @@ def _card(shown: Reference, name: str) -> Card:
     return Card(image=file_data(shown.path), name=name, role=shown.role)  # type: ignore[arg-type]
 
 
-def _deal(preset: Preset | None) -> list[str]:
-    return [*preset.required, *preset.optional] if preset else []
+def _defaults(preset: Preset | None, form: Form) -> list[str]:
+    """What the boxes hold before anybody types."""
+    defaults = [field.default for field in preset.fields] if preset else []
+    return defaults + [""] * (len(form.fields) - len(defaults))
 
 
-def _boxes(preset: Preset | None, count: int) -> list[Update]:
+def _boxes(preset: Preset | None, form: Form) -> list[Update]:
+    """The preset's fields in their boxes, and the line about those whose place a reference takes."""
     fields = preset.fields if preset else ()
-    shown = [gr.update(label=f.label, placeholder=f.help, value=f.default, visible=True) for f in fields]
-    return shown + [gr.update(value="", visible=False)] * (count - len(fields))
+    *shown, instead = _idle(preset, form)
+    told = [
+        {**box, **gr.update(label=field.label, placeholder=field.help, value=value)}
+        for field, box, value in zip(fields, shown, form.fields, strict=False)
+    ]
+    empty = gr.update(value="", visible=False)
+    return told + [empty] * (len(form.fields) - len(told)) + [instead]
+
+
+def _idle(preset: Preset | None, form: Form) -> list[Update]:
+    """Which fields have an effect just now, and a line for each whose place a reference has taken."""
+    fields = preset.fields if preset else ()
+    idle = idle_fields(preset, form.roles, fields_of(form, preset)) if preset else {}
+    lines = [
+        f"<p><b>{escape(field.label)}</b> is taken from {numbered('picture', idle[field.id])}.</p>"
+        for field in fields
+        if idle.get(field.id)
+    ]
+    boxes = [gr.update(visible=field.id not in idle) for field in fields]
+    return boxes + [gr.skip()] * (len(form.fields) - len(boxes)) + ["".join(lines)]
 
 
 def _untouched(name: str, value: Any, variant: Variant) -> bool:
@@ -325,15 +376,3 @@ def _shape_of(values: Mapping[str, Any]) -> tuple[str, int | None, int | None]:
     ratio = next((ratio for ratio in ASPECT_RATIOS if size_for(ratio) == size), None)
     edges = parse_size(size)
     return (OWN, *edges) if edges and not ratio else (ratio or AUTO, None, None)
-
-
-def _moves(before: Sequence[str], after: Sequence[str]) -> dict[int, int | None]:
-    """Old number -> new number of each card; None for one that was removed. Equal pictures keep their order."""
-    moves: dict[int, int | None] = {}
-    free = list(enumerate(after, start=1))
-    for number, path in enumerate(before, start=1):
-        match = next((place for place in free if place[1] == path), None)
-        if match:
-            free.remove(match)
-        moves[number] = match[0] if match else None
-    return moves

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.events import api as program_api
@@ -15,7 +13,7 @@ from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
 from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
-from core.prompts.presets import FAMILIES, Preset
+from core.prompts.presets import Preset
 from ui.api import Api
 from ui.studio.code import CodeView
 from ui.studio.controls import SeedBox, ShapePicker
@@ -23,6 +21,7 @@ from ui.studio.examples import Example
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.history import HistoryView
 from ui.studio.input_handlers import InputHandlers, shapes
+from ui.studio.presets import PresetPicker
 from ui.studio.references import ReferenceGallery
 from ui.studio.result import ResultView
 from ui.studio.run_handlers import RunHandlers
@@ -43,8 +42,10 @@ def head() -> str:
 
     The style comes this way because Gradio rewrites what it is given as css, and breaks rules inside @media.
     """
-    style = (ASSETS / "page.css").read_text()
-    script = "\n".join((ASSETS / name).read_text() for name in ("page.js", "lightbox.js"))
+    style, script = (
+        "\n".join((ASSETS / name).read_text() for name in names)
+        for names in (("page.css", "inputs.css"), ("page.js", "lightbox.js"))
+    )
     return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
 
 
@@ -62,7 +63,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
         since: gr.State = gr.State(None)
-        composed, own_words = gr.State(""), gr.State("")
+        composed: gr.State = gr.State("")
+        own_words: gr.State = gr.State(None)
         order: gr.State = gr.State([])
         before = gr.State(first.id)
         payer = gr.Textbox(backend.account.kind, visible=False)
@@ -77,7 +79,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=10, min_width=320, elem_id="inputs"):
-                form, note, hints, back, own_size, estimate, generate = _inputs(inputs, backend.presets, first)
+                form, note, hints, words, own_size, estimate, generate = _inputs(inputs, backend.presets, first)
             with gr.Column(scale=12, min_width=320, elem_id="outputs"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Result", id="result") as result_tab:
                     result = ResultView([e.card() for e in examples.values()], elem_id="result")
@@ -89,6 +91,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         flat = form.flat()
         gallery, preset, prompt = form.cards, form.preset, form.prompt
+        instead, back, rebuild = words
         variant, pictures, shape = form.variant_id, form.pictures, form.shape
 
         # The estimate comes first: what a control sets off is sent in this order, and each waits for the one before.
@@ -105,20 +108,22 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         preset.input(
             inputs.choose_preset,
             [composed, *flat],
-            [gallery, prompt, composed, own_words, back, *form.fields],
+            [gallery, prompt, composed, own_words, back, *form.fields, instead],
             **QUICK,
         )
         followed = gr.on(
             [gallery.change, *(field.input for field in form.fields)],
             inputs.follow,
             [composed, order, *flat],
-            [prompt, composed, order],
+            [prompt, composed, order, *form.fields, instead],
             **QUICK,
         )
         # One event for all that hints depend on: of two, the answer to an older prompt could come last, and stay.
         followed.then(lambda: uuid.uuid4().hex, None, cue, **QUICK)
-        gr.on([prompt.change, variant.change, cue.change], inputs.hint, flat, hints, **QUICK)
-        back.click(inputs.give_back, [own_words, *form.fields], [preset, prompt, composed, back, *form.fields], **QUICK)
+        gr.on([prompt.change, variant.change, cue.change], inputs.hint, [composed, *flat], [hints, rebuild], **QUICK)
+        again_own = [gallery, preset, prompt, composed, back, order, own_words, *form.fields, instead]
+        back.click(inputs.give_back, [own_words, *flat], again_own, **QUICK)
+        rebuild.click(inputs.rebuild, [composed, *flat], [prompt, composed, own_words, back, rebuild], **QUICK)
 
         # Variant and parameters.
         variant.input(
@@ -164,7 +169,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history.receipts(runs.receipts, visitor, history, **QUICK)
         history.recover(**to_result)
         history.recover(runs.recover, [visitor, own, payer], result, **LONG).then(**total)
-        filled = [*flat, composed, order, before, own_words, back, note]
+        filled = [*flat, composed, order, before, own_words, back, note, instead]
         gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
         history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
         result.example(inputs.example, [composed, *flat], filled, **QUICK)
@@ -227,22 +232,28 @@ _TRY = (
 )
 
 
+class Words(NamedTuple):
+    """What stands around the prompt: which fields a reference took over, and the ways back to other words."""
+
+    instead: gr.HTML
+    back: gr.Button
+    rebuild: gr.Button
+
+
 def _inputs(
     inputs: InputHandlers, presets: Mapping[str, Preset], first: Variant
-) -> tuple[Any, gr.Markdown, gr.HTML, gr.Button, gr.Row, gr.HTML, gr.Button]:
+) -> tuple[Any, gr.Markdown, gr.HTML, Words, gr.Row, gr.HTML, gr.Button]:
     gallery = ReferenceGallery(
         inputs.prepare_reference, limit=first.reference_limit, variant=first.name, elem_id="references"
     )
-    choices = [(f"{FAMILIES[p.family]} · {p.name}", p.id) for p in presets.values()]
-    preset = gr.Dropdown(choices, value=None, label="Preset", info=_PRESET, elem_id="preset", container=True)
-    summary = gr.HTML("", elem_id="preset-summary")
-    preset.change(None, preset, summary, js=_summaries(presets), **PRIVATE)
+    preset = PresetPicker(presets, elem_id="preset")
     with gr.Row(elem_id="fields"):
         most = max(len(p.fields) for p in presets.values())
         fields = [
             gr.Textbox(visible=False, max_lines=1, max_length=FIELD_CHARACTERS, elem_id=f"field-{i}")
             for i in range(1, most + 1)
         ]
+    instead = gr.HTML("", elem_id="instead")
     count = gr.HTML("", elem_id="prompt-count")
     prompt = gr.Textbox(
         label=PROMPT.label,
@@ -253,7 +264,9 @@ def _inputs(
         placeholder=_PLACEHOLDER,
     )
     prompt.change(None, prompt, count, js=_COUNT, trigger_mode="multiple", **PRIVATE)
-    back = gr.Button("Restore my text", size="sm", visible=False, elem_id="bring-back")
+    with gr.Row(elem_id="ways"):
+        back = gr.Button("Restore my text", size="sm", visible=False, elem_id="bring-back")
+        rebuild = gr.Button("Rebuild the prompt", size="sm", visible=False, elem_id="rebuild")
     hints = gr.HTML("", elem_id="hints")
     cards = [(variant_card(row), row.id) for row in REGISTRY.values()]
     variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
@@ -271,16 +284,10 @@ def _inputs(
         gr.HTML("<p role='status'></p>", elem_id="ask")
     # Of components here and of values in the handlers, which is why the page takes it for anything.
     form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
-    return form, note, hints, back, own_size, estimate, generate
+    words = Words(instead, back, rebuild)
+    return form, note, hints, words, own_size, estimate, generate
 
 
-def _summaries(presets: Mapping[str, Preset]) -> str:
-    """Script: a preset's id -> what it is good for, as text of a page."""
-    summaries = json.dumps({preset.id: f"<p>{escape(preset.summary)}</p>" for preset in presets.values()})
-    return f"(id) => ({summaries})[id] ?? ''"
-
-
-_PRESET = "Optional. Fills in a prompt you can edit."
 _PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.catalog.limits import PROMPT_CHARACTERS
-from core.prompts.compose import compose, missing, numbered, suggest_roles
+from core.prompts.compose import compose, idle_fields, missing, numbered, sentence, suggest_roles
 from core.prompts.presets import FAMILIES, ROLES, Preset, load_presets
 from core.prompts.reference_numbers import lint, renumber, reword
 
@@ -41,8 +41,8 @@ def assert_reads_well(prompt: str) -> None:
     assert prompt.endswith(".")
     for slip in ("{", "}", "  ", " ,", " .", "..", ",.", ",,", '""', " s ", "None"):
         assert slip not in prompt, (slip, prompt)
-    for sentence in re.split(r"(?<=\.) ", prompt):
-        assert sentence[0].isupper(), prompt
+    for part in re.split(r"(?<=\.) ", prompt):
+        assert part[0].isupper(), prompt
     for plural, number, more in re.findall(r"\b(?:image|reference)(s?) (\d)((?:, \d)* and \d)?", prompt):
         assert bool(plural) == bool(more), (number, prompt)
 
@@ -180,14 +180,50 @@ def test_numbered(numbers: list[int], text: str) -> None:
         (2, ["product", "lighting"], ["identity", "lighting"]),
         (3, ["lighting", "lighting", None], ["lighting", "identity", "outfit"]),
         (3, ["outfit", "outfit", None], ["outfit", "outfit", "identity"]),
-        (5, [None] * 5, ["identity", "outfit", "background", "lighting", None]),
-        (5, ["product"] * 5, ["identity", "outfit", "background", "lighting", "product"]),
+        (5, [None] * 5, ["identity", "outfit", None, None, None]),
+        (5, ["product"] * 5, ["identity", "outfit", "product", "product", "product"]),
         (1, ["outfit", "identity"], ["outfit"]),
     ],
 )
 def test_suggest_roles(count: int, current: list[str | None], dealt: list[str | None]) -> None:
-    """Roles are dealt in order, a fitting role stays, and a second card does not keep a role for one."""
+    """Required roles are dealt in order, a fitting role stays, and a second card does not keep a role for one."""
     assert suggest_roles(DRESS, count, current) == dealt
+
+
+@pytest.mark.parametrize(
+    ("roles", "words", "said"),
+    [
+        ([], "", ""),
+        ([None, None], "", ""),
+        (["identity"], "", "Use the person from image 1."),
+        (
+            ["identity", None, "outfit", "identity"],
+            "",
+            "Use the person from images 1 and 4 and the outfit from image 3.",
+        ),
+        (["identity", "style"], "Draw the person from image 1.", "Use the art style of image 2."),
+        (["identity"], "Draw the person from image 12.", "Use the person from image 1."),
+    ],
+)
+def test_roles_write_a_sentence_of_their_own(roles: list[str | None], words: str, said: str) -> None:
+    """Without a preset, and without repeating what a person's own words say already."""
+    assert sentence(roles, "image", words) == said
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.id)
+def test_a_field_is_idle_exactly_where_it_changes_nothing(preset: Preset) -> None:
+    """For each preset, with its required references and with all; where a reference is why, it is named."""
+    for roles in (preset.required, preset.roles):
+        idle = idle_fields(preset, roles)
+        for field in preset.fields:
+            one, other = (compose(preset, roles, "image", {field.id: word}) for word in ("a green door", "a red barn"))
+            assert (one == other) == (field.id in idle)
+            assert all(roles[number - 1] in preset.optional for number in idle.get(field.id, []))
+
+
+def test_a_field_that_another_one_silences_is_idle() -> None:
+    """There is no place for words that are not there."""
+    assert idle_fields(PRESETS["packaging-text"], ["product"], {"words": " "}) == {"place": []}
 
 
 # The linter -----------------------------------------------------------------------------------------

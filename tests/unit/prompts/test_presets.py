@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from core.errors import PresetError
 from core.prompts.compose import compose
-from core.prompts.presets import load_presets
+from core.prompts.presets import Preset, load_presets
+from scripts.samples import HOME, KEPT, LARGEST
 
 GOOD = """\
 name = "A name"
@@ -139,3 +141,12 @@ def test_presets_are_sorted_and_frozen(tmp_path: Path) -> None:
     assert list(presets) == ["d", "a", "c", "b"]
     with pytest.raises(TypeError):
         presets["e"] = presets["a"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("preset", load_presets(HOME / "presets").values(), ids=lambda preset: preset.id)
+def test_each_preset_has_its_picture(preset: Preset) -> None:
+    """Small enough to be there at once; `make samples` draws it anew."""
+    file = HOME / "presets" / f"{preset.id}.webp"
+    assert file.stat().st_size <= LARGEST
+    with Image.open(file) as picture:
+        assert (picture.format, picture.size) == ("WEBP", KEPT)

@@ -180,17 +180,30 @@ async def test_an_endless_path_is_no_picture(handlers: InputHandlers, tmp_path: 
 
 def chosen(handlers: InputHandlers, composed: str = "", **changes: Any) -> dict[str, Any]:
     whole = form(preset="dress-a-person", **changes)
-    gallery, prompt, follows, own, back, *boxes = handlers.choose_preset(composed, *whole.flat())
-    return {"gallery": gallery, "prompt": prompt, "composed": follows, "own": own, "back": back, "boxes": boxes}
+    gallery, prompt, follows, own, back, *boxes, instead = handlers.choose_preset(composed, *whole.flat())
+    said = {"gallery": gallery, "prompt": prompt, "composed": follows, "own": own, "back": back}
+    return {**said, "boxes": boxes, "instead": instead}
 
 
 def test_a_preset_deals_its_roles_and_writes_its_prompt(handlers: InputHandlers, backend: Backend) -> None:
-    """To the cards there are, in their order; further cards get what is left to deal."""
-    got = chosen(handlers, cards=[card("a"), card("b")])
-    assert [c.role for c in got["gallery"]["value"]] == ["identity", "outfit"]
-    assert got["gallery"]["deal"] == ["identity", "outfit", "background", "lighting"]
-    assert got["prompt"] == compose(backend.presets["dress-a-person"], ["identity", "outfit"], "image")
+    """The required ones, to cards in their order; what a further card is for, only a person can say."""
+    got = chosen(handlers, cards=[card("a"), card("b"), card("c")])
+    assert [c.role for c in got["gallery"]["value"]] == ["identity", "outfit", None]
+    assert got["gallery"]["deal"] == ["identity", "outfit"]
+    assert got["prompt"] == compose(backend.presets["dress-a-person"], ["identity", "outfit", None], "image")
     assert got["composed"] == got["prompt"]
+
+
+def test_a_field_whose_place_a_reference_takes_stands_back(handlers: InputHandlers) -> None:
+    """It goes, and a line says which picture is used instead; once the role is gone it is back."""
+    cards = [card("a", "identity"), card("b", "outfit"), card("c", "background")]
+    got = chosen(handlers, cards=cards)
+    assert not got["boxes"][0]["visible"]
+    assert got["instead"] == "<p><b>Setting</b> is taken from picture 3.</p>"
+    whole = form(preset="dress-a-person", cards=cards[:2], prompt=got["prompt"], fields=["a beach", "", ""])
+    prompt, *_, box, _, _, instead = handlers.follow(got["composed"], [], *whole.flat())
+    assert "a beach" in prompt
+    assert (box, instead) == (gr.update(visible=True), "")
 
 
 def test_a_preset_shows_its_boxes(handlers: InputHandlers) -> None:
@@ -206,7 +219,7 @@ def test_a_preset_shows_its_boxes(handlers: InputHandlers) -> None:
 def test_own_words_are_kept_for_the_way_back(handlers: InputHandlers, prompt: str) -> None:
     """To the letter, with the button that brings them back."""
     got = chosen(handlers, prompt=prompt)
-    assert (got["own"], got["back"]["visible"]) == (prompt, True)
+    assert (got["own"].prompt, got["back"]["visible"]) == (prompt, True)
 
 
 def test_a_second_preset_does_not_forget_them(handlers: InputHandlers) -> None:
@@ -220,7 +233,7 @@ def test_a_presets_words_that_were_changed_are_ones_own(handlers: InputHandlers)
     """One word is enough."""
     composed = chosen(handlers)["composed"]
     got = chosen(handlers, composed=composed, prompt=composed + " Smiling.")
-    assert got["own"] == composed + " Smiling."
+    assert got["own"].prompt == composed + " Smiling."
 
 
 def test_an_empty_prompt_needs_no_way_back(handlers: InputHandlers) -> None:
@@ -231,17 +244,67 @@ def test_an_empty_prompt_needs_no_way_back(handlers: InputHandlers) -> None:
 @pytest.mark.parametrize("preset", [None, "", "gone"])
 def test_no_preset_leaves_the_words(handlers: InputHandlers, preset: str | None) -> None:
     """Taking the preset away changes no word and no way back; from then on the words are one's own."""
-    gallery, prompt, composed, own, back, *boxes = handlers.choose_preset("x", *form(preset=preset, prompt="x").flat())
+    outputs = handlers.choose_preset("x", *form(preset=preset, prompt="x").flat())
+    gallery, prompt, composed, own, back, *boxes, _ = outputs
     assert gallery["deal"] == [] and "value" not in gallery
     assert (prompt, composed, own, back) == (SKIP, "", SKIP, SKIP)
     assert not any(box["visible"] for box in boxes)
 
 
 def test_own_words_come_back(handlers: InputHandlers) -> None:
-    """Without the preset and its boxes."""
-    preset, prompt, composed, back, *boxes = handlers.give_back("my own words", *[""] * BOXES)
-    assert (preset, prompt, composed, back["visible"]) == (None, "my own words", "", False)
+    """With the roles that went with them, without the preset and its boxes, and without a role's sentence anew."""
+    cards = [card("a", "style"), card("b")]
+    own = chosen(handlers, prompt="my own words", cards=cards)["own"]
+    dealt = form(preset="dress-a-person", cards=[card("b", "outfit"), card("a", "identity")])
+    gallery, preset, prompt, composed, back, order, kept, *boxes, _ = handlers.give_back(own, *dealt.flat())
+    assert [c.role for c in gallery["value"]] == [None, "style"]
+    assert (preset, prompt, composed, back["visible"], kept) == (None, "my own words", "", False, None)
     assert [box["visible"] for box in boxes] == [False] * BOXES
+    again = form(prompt=prompt, cards=gallery["value"])
+    assert handlers.follow(composed, order, *again.flat())[0] == SKIP
+
+
+def test_an_edited_preset_is_rebuilt(handlers: InputHandlers, backend: Backend) -> None:
+    """It is offered once a word was edited; the edited words can be had back, with preset and fields."""
+    cards = [card("a", "identity"), card("b", "outfit")]
+    written = compose(backend.presets["dress-a-person"], ["identity", "outfit"], "image", {"setting": "a beach"})
+    whole = form(preset="dress-a-person", cards=cards, prompt="edited", fields=["a beach", "", ""])
+    assert handlers.hint(written, *whole.flat())[1] == gr.update(visible=True)
+    assert handlers.hint("edited", *whole.flat())[1] == gr.update(visible=False)
+    prompt, composed, own, back, button = handlers.rebuild("old", *whole.flat())
+    assert prompt == composed == written
+    assert (back["visible"], button["visible"]) == (True, False)
+    _, preset, prompt, composed, *_, box, _, _, _ = handlers.give_back(own, *whole.flat())
+    assert (preset, prompt, composed, box["value"]) == ("dress-a-person", "edited", "old", "a beach")
+
+
+# Roles without a preset -------------------------------------------------------------------------------
+
+
+def test_roles_write_behind_own_words(handlers: InputHandlers) -> None:
+    """A sentence that follows roles and numbers, and goes with the last role; own words stay to the letter."""
+    own = "A quiet evening with image 2"
+    steps = [
+        ([card("a", "identity"), card("b")], "\nUse the person from image 1."),
+        ([card("b", "background"), card("a", "identity")], "\nUse the scene from image 1 and the person from image 2."),
+        ([card("b"), card("a")], ""),
+    ]
+    prompt, composed, order = own, "", [("/nowhere/a.jpg", None), ("/nowhere/b.jpg", None)]
+    for cards, said in steps:
+        prompt, composed, order, *_ = handlers.follow(composed, order, *form(prompt=prompt, cards=cards).flat())
+        assert prompt == own.replace("2", str([c.name for c in cards].index("b") + 1)) + said
+        assert composed == said.strip()
+
+
+def test_a_sentence_of_roles_that_was_deleted_stays_away(handlers: InputHandlers) -> None:
+    """Until another role is named; a variant speaks of it in its own word."""
+    cards = [card("a", "identity")]
+    order = [("/nowhere/a.jpg", "identity")]
+    more = form(prompt="Mine.", cards=[*cards, card("b")])
+    assert handlers.follow("Use the person from image 1.", order, *more.flat())[:2] == [SKIP, ""]
+    dev = form("dev", prompt="Mine.\nUse the person from image 1.", cards=cards)
+    prompt, composed, *_ = handlers.choose_variant("Use the person from image 1.", "pro", *dev.flat())
+    assert (prompt, composed) == ("Mine.\nUse the person from reference 1.", "Use the person from reference 1.")
 
 
 # Following --------------------------------------------------------------------------------------------
@@ -249,10 +312,10 @@ def test_own_words_come_back(handlers: InputHandlers) -> None:
 
 def followed(handlers: InputHandlers, prompt: str, before: str, after: str, **changes: Any) -> tuple[Any, Any, Any]:
     """The prompt, the composed words and the order after cards named by letters were `before` and are `after`."""
-    old = [card(name).image.path for name in before]
+    old = [(card(name).image.path, None) for name in before]
     whole = form(prompt=prompt, cards=[card(name) for name in after], **changes)
-    prompt, composed, order = handlers.follow("", old, *whole.flat())
-    assert order == [card(name).image.path for name in after]
+    prompt, composed, order, *_ = handlers.follow("", old, *whole.flat())
+    assert order == [(card(name).image.path, None) for name in after]
     return prompt, composed, order
 
 
@@ -293,7 +356,7 @@ def test_a_presets_prompt_is_written_anew(handlers: InputHandlers, backend: Back
     cards = [card("a", "outfit"), card("b", "identity")]
     fields = ["a quiet beach", "", ""]
     whole = form(preset=preset.id, prompt=composed, cards=cards, fields=fields)
-    prompt, follows, _ = handlers.follow(composed, [], *whole.flat())
+    prompt, follows, *_ = handlers.follow(composed, [], *whole.flat())
     assert prompt == follows == compose(preset, ["outfit", "identity"], "image", {"setting": "a quiet beach"})
     assert "the person from image 2" in prompt and "a quiet beach" in prompt
 
@@ -303,8 +366,8 @@ def test_a_presets_prompt_that_was_changed_is_ones_own(handlers: InputHandlers, 
     composed = compose(backend.presets["dress-a-person"], ["identity", "outfit"], "image")
     own = composed + " Smiling."
     cards = [card("b", "outfit"), card("a", "identity")]
-    before = [card("a").image.path, card("b").image.path]
-    prompt, follows, _ = handlers.follow(
+    before = [(card("a").image.path, "identity"), (card("b").image.path, "outfit")]
+    prompt, follows, *_ = handlers.follow(
         composed, before, *form(preset="dress-a-person", prompt=own, cards=cards).flat()
     )
     assert prompt.endswith(" Smiling.") and "the person from image 2" in prompt
@@ -317,8 +380,8 @@ def test_a_presets_prompt_that_was_changed_is_ones_own(handlers: InputHandlers, 
 def test_hints_are_a_list_or_nothing(handlers: InputHandlers) -> None:
     """One point for each remark, and no empty list."""
     two = [card("a"), card("b")]
-    assert handlers.hint(*form(prompt="image 1 and image 2", cards=two).flat()) == ""
-    hint = handlers.hint(*form(prompt="image 1 only", cards=two).flat())
+    assert handlers.hint("", *form(prompt="image 1 and image 2", cards=two).flat())[0] == ""
+    hint, _ = handlers.hint("", *form(prompt="image 1 only", cards=two).flat())
     assert hint.startswith("<ul><li>") and hint.endswith("</li></ul>")
     assert hint.count("<li>") == 1 and "2" in hint
 
@@ -340,7 +403,7 @@ def test_what_no_page_sends_is_refused_by_every_event(
     """With one sentence, which says the limit and that nothing was charged, before anything is done with it."""
     flat = form(**changes).flat()
     events = (
-        lambda: handlers.hint(*flat),
+        lambda: handlers.hint("", *flat),
         lambda: handlers.follow("", [], *flat),
         lambda: handlers.choose_preset("", *flat),
         lambda: handlers.choose_variant("", "max", *flat),
@@ -366,16 +429,16 @@ def test_a_prompt_past_its_limit_is_counted_and_not_read(handlers: InputHandlers
     long = "image 9 " * 1000
     whole = form("dev", prompt=long, cards=[card("a"), card("b")])
     limit = "<ul><li>The prompt is 4,000 characters over the limit of 4,000. Shorten it.</li></ul>"
-    assert handlers.hint(*whole.flat()) == limit
+    assert handlers.hint("", *whole.flat())[0] == limit
     assert handlers.choose_variant("", "pro", *whole.flat())[0] == SKIP
-    assert handlers.follow("", ["/nowhere/b.jpg", "/nowhere/a.jpg"], *whole.flat())[0] == SKIP
+    assert handlers.follow("", [("/nowhere/b.jpg", None), ("/nowhere/a.jpg", None)], *whole.flat())[0] == SKIP
 
 
 def test_hints_know_the_variants_limit(handlers: InputHandlers) -> None:
     """Five are fine for Pro and one too many for Dev."""
     five = [card(name) for name in "abcde"]
-    assert handlers.hint(*form("pro", prompt="all images", cards=five).flat()) == ""
-    assert "Dev" in handlers.hint(*form("dev", prompt="all images", cards=five).flat())
+    assert handlers.hint("", *form("pro", prompt="all images", cards=five).flat())[0] == ""
+    assert "Dev" in handlers.hint("", *form("dev", prompt="all images", cards=five).flat())[0]
 
 
 # Variants ---------------------------------------------------------------------------------------------
@@ -488,7 +551,7 @@ async def test_an_example_fills_the_page(handlers: InputHandlers, backend: Backe
     assert page.roles == [role for _, role in example.references]
     assert (page.pictures, page.shape) == (1, AUTO)
     assert len(handlers.references(page.cards)) == len(page.cards)
-    assert handlers.hint(*page.flat()) == ""
+    assert handlers.hint("", *page.flat())[0] == ""
     assert "code" in handlers.code(*page.flat())
 
 
@@ -632,8 +695,9 @@ async def test_own_words_are_kept_when_the_form_is_filled(
     whole = form(prompt="my own words").flat()
     outputs = restored(handlers, run, *whole)
     page, behind = updates(outputs[: len(whole)]), outputs[len(whole) :]
-    order = [card.image.path for card in value(page.cards)]
-    assert behind[:4] == ["", order, "dev", "my own words"]
+    order = [(card.image.path, card.role) for card in value(page.cards)]
+    assert behind[:3] == ["", order, "dev"]
+    assert behind[3].prompt == "my own words"
     assert behind[4] == gr.update(visible=True)
 
 
@@ -678,7 +742,7 @@ async def test_a_role_that_does_not_exist_is_left_out(
     page = filled(restored(handlers, run, *form().flat()))
     assert page.roles == [None, None]
     assert "role of reference 1" in told[0] and "role of reference 2" in told[0]
-    handlers.hint(*page.flat())
+    handlers.hint("", *page.flat())
 
 
 async def test_what_fits_is_said_nothing_of(

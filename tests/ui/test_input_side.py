@@ -1,0 +1,81 @@
+"""The inputs side in a real browser: presets by keyboard, roles, and words that are never lost."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+from studio import CAT, HOME, PORTRAIT, Visit
+
+from core.prompts.presets import FAMILIES, load_presets
+
+PRESETS = load_presets(HOME / "presets")
+
+
+def test_a_preset_is_chosen_by_keyboard_alone(visit: Visit) -> None:
+    """Open, search, go by arrows, choose, close by Escape; the focus is back where it was each time."""
+    page = visit.page
+    expect(visit.preset).to_have_attribute("aria-expanded", "false")
+    visit.preset.press("Enter")
+    sheet = page.get_by_role("dialog", name="Choose a preset")
+    expect(sheet.get_by_role("option")).to_have_count(len(PRESETS) + 1)
+    for family in FAMILIES.values():
+        expect(sheet.get_by_role("group", name=family)).to_be_visible()
+    expect(sheet.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("drawing")
+    expect(sheet.get_by_role("option")).to_have_count(1)
+    for _ in "drawing":
+        page.keyboard.press("Backspace")
+    page.keyboard.press("ArrowDown")
+    expect(sheet.get_by_role("option", name="No preset")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    second = list(PRESETS.values())[1]
+    tile = sheet.get_by_role("option", name=second.name)
+    expect(tile).to_be_focused()
+    expect(tile).to_contain_text(second.summary)
+    expect(tile.locator("img")).to_have_js_property("naturalWidth", 360)
+    page.keyboard.press("Enter")
+    expect(sheet).to_be_hidden()
+    expect(visit.preset).to_be_focused()
+    expect(visit.preset).to_contain_text(second.name)
+    expect(visit.prompt).to_have_value(re.compile("companion"))
+    visit.preset.press("Enter")
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(visit.preset).to_be_focused()
+
+
+def test_roles_and_own_words_get_along(visit: Visit) -> None:
+    """Without a preset a role writes behind them; a preset takes both over, and both come back."""
+    visit.drop(PORTRAIT, CAT)
+    visit.expect_cards(PORTRAIT, CAT)
+    visit.prompt.fill("On a meadow in spring.")
+    visit.role(2).select_option("style")
+    own = "On a meadow in spring.\nUse the art style of image 2."
+    expect(visit.prompt).to_have_value(own)
+    visit.choose_preset("Two in one photo")
+    expect(visit.role(2)).to_have_value("companion")
+    visit.page.get_by_role("button", name="Restore my text").click()
+    expect(visit.prompt).to_have_value(own)
+    expect(visit.role(1)).to_have_value("")
+    expect(visit.role(2)).to_have_value("style")
+    visit.choose_variant("Dev")
+    expect(visit.prompt).to_have_value(own.replace("image", "reference"))
+
+
+def test_an_edited_prompt_can_be_rebuilt(visit: Visit) -> None:
+    """Once a word is changed by hand the fields are silent, and one press lets them speak again."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    visit.choose_preset("Line drawing")
+    rebuild = visit.page.get_by_role("button", name="Rebuild the prompt")
+    expect(visit.prompt).to_have_value(re.compile("black ink"))
+    expect(rebuild).to_be_hidden()
+    visit.prompt.fill("Mine alone.")
+    visit.page.get_by_role("textbox", name="Kind of drawing").fill("a red chalk drawing")
+    rebuild.click()
+    expect(visit.prompt).to_have_value(re.compile("red chalk"))
+    expect(rebuild).to_be_hidden()
+    visit.page.get_by_role("button", name="Restore my text").click()
+    expect(visit.prompt).to_have_value("Mine alone.")
