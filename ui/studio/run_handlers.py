@@ -262,12 +262,14 @@ class RunHandlers:
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Take a run and its files out of the history."""
+        run = await self._run(visitor, event)
+        if run is None:  # deleted meanwhile in another tab, or another visitor's: nothing of it is said
+            return await self._page(visitor)
         try:
-            if run := await self._run(visitor, event):
-                await self._runs.delete(visitor, run.id)
+            await self._runs.delete(visitor, run.id)
         except KontextError as error:
             raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
-        return {"gone": _text(event, "run")}
+        return {"gone": run.id}
 
     async def archive(self, visitor: str, event: gr.EventData) -> Update:
         """A run as a ZIP, offered for download."""
