@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 20  # seconds for a child to end by itself
+TIMEOUT = 20  # seconds for a child to end by itself
 
 
 class Child:
@@ -54,7 +54,7 @@ class Child:
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -39,7 +39,7 @@ VARIANT = "dev"  # the one whose time is published; of another the app first has
 OPENING = 5.0  # seconds over which their pages open
 OVER = 10.0  # seconds over which they press; all are in flight together for the rest
 EVERY = 0.1  # seconds between two plain events
-PATIENCE = 90.0  # seconds for everything to end
+TIMEOUT = 90.0  # seconds for everything to end
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Crowd:
     def __init__(self, app: Child) -> None:
         self._about = app.about
         limits = httpx.Limits(max_connections=None)
-        self._http = httpx.AsyncClient(base_url=f"{app.url}/gradio_api", timeout=PATIENCE, limits=limits)
+        self._http = httpx.AsyncClient(base_url=f"{app.url}/gradio_api", timeout=TIMEOUT, limits=limits)
 
     async def arrive(self, after: float, visitor: str) -> None:
         """One page opens, as every page does before anything can be pressed on it."""
@@ -142,7 +142,7 @@ class Crowd:
 
 def use(port: int, visitor: str, event: int, over: threading.Event, taken: list[float]) -> None:
     """Somebody else: a plain event now and then, in a thread. Appends seconds."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     body = json.dumps({"data": [visitor, None, None], "fn_index": event, "session_hash": visitor})
     while not over.wait(EVERY):
         began = time.perf_counter()
@@ -166,7 +166,7 @@ async def measure(app: Child, folder: Path, over: float) -> Result:
         using.start()
         if seconds is None:
             presses = (crowd.press(over * number / RUNS, visitor) for number, visitor in enumerate(visitors))
-            pages = await asyncio.wait_for(asyncio.gather(*presses), PATIENCE)
+            pages = await asyncio.wait_for(asyncio.gather(*presses), TIMEOUT)
         else:
             await asyncio.sleep(seconds)
         stop.set()

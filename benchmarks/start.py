@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.table import heading, table, verdict  # noqa: E402  (needs the line above when run as a script)
 
 ROUNDS = 7
-PATIENCE = 60  # seconds
+TIMEOUT = 60  # seconds
 TARGET = 1.15
 
 BARE = """
@@ -53,14 +53,14 @@ def first_answer(command: list[str], folder: Path) -> tuple[float, float]:
     answered = None
     process = subprocess.Popen(command, env={**keyless, **own}, stdout=subprocess.DEVNULL, cwd=folder)
     try:
-        while time.perf_counter() - began < PATIENCE and process.poll() is None:
+        while time.perf_counter() - began < TIMEOUT and process.poll() is None:
             if answers(port):
                 answered = time.perf_counter() - began
                 break
             time.sleep(0.01)
     finally:
         process.kill()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     if answered is None:
         sys.exit(f"{' '.join(command)[:80]} gave no page.")
     return answered, processor() - used
@@ -73,7 +73,7 @@ def processor() -> float:
 
 
 def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/")
         answer = connection.getresponse()

@@ -121,18 +121,18 @@ class Backend:
             self.runs.forget(account_id)
 
     async def open(self) -> None:
-        """Take up what an earlier process left unfinished."""
+        """Resume what an earlier process left unfinished."""
         await asyncio.to_thread(self.runs.clear_deleted)
         await self.runs.resume_all(self.account)
         self._counting = asyncio.create_task(self.runs.count_strangers(self.account))  # nobody waits for it
 
     async def drain(self) -> None:
-        """Take no new runs, hear out what was sent, and let go whoever watches; everything else still works."""
+        """Take no new runs, wait for answers to what was sent, and let go whoever watches; all else still works."""
         await self.storage.aclose()
         await self.runs.aclose()
 
     async def aclose(self) -> None:
-        """Stop watching; runs that wait are taken up at the next start."""
+        """Stop watching; runs that wait are resumed at the next start."""
         if self._counting is not None:
             self._counting.cancel()
             await asyncio.gather(self._counting, return_exceptions=True)
@@ -174,5 +174,5 @@ def _held(folder: Path) -> BaseFileLock:
         raise SettingsError("KONTEXT_DATA_DIR", happened, "Stop that copy, or choose another folder.") from None
     except OSError:
         happened = "points to a folder that can't be written to."
-        raise SettingsError("KONTEXT_DATA_DIR", happened, "Give it leave to, or choose another folder.") from None
+        raise SettingsError("KONTEXT_DATA_DIR", happened, "Allow writing there, or choose another folder.") from None
     return lock

@@ -173,7 +173,7 @@ class SubmitUnknown(ServiceError):
 
 
 class WaitTimeout(KontextError):
-    """We stopped waiting; the task goes on and can be taken up again by its id."""
+    """We stopped waiting; the task goes on and can be resumed by its id."""
 
     charged: Charged = "unknown"
 

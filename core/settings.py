@@ -31,7 +31,7 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("WAVESPEED_API_KEY", "none: sandbox", "the host's key"),
+    Variable("WAVESPEED_API_KEY", "none: practice mode", "the host's key"),
     Variable("WAVESPEED_BASE_URL", SERVICE, "the service's host only, without /api/v3"),
     Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where the ledger and the outputs are kept"),
     Variable(
@@ -57,7 +57,7 @@ VARIABLES = (
     Variable(
         "KONTEXT_AT_ONCE", str(AT_ONCE), "the most predictions that one key has at the service at once; the rest wait"
     ),
-    Variable("KONTEXT_SANDBOX_SECONDS", "2", "how long a sandbox prediction takes"),
+    Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
         "KONTEXT_OPEN",
         "on at a desktop; never hosted, in CI, over SSH or without a display",

@@ -150,7 +150,7 @@ class Storage:
         for (run_id, visitor, created_at), size in zip(ended, sizes, strict=True):
             if total <= most and created_at >= oldest:
                 return
-            with suppress(KontextError):  # it was taken up again meanwhile, or the app closes
+            with suppress(KontextError):  # it was resumed meanwhile, or the app closes
                 await self._runs.delete(visitor, run_id)
                 total -= size
 

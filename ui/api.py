@@ -38,7 +38,7 @@ class Api:
         """Make one run and wait for its pictures.
 
         Args:
-            prompt: What should happen.
+            prompt: The picture you want.
             images: The references, in order.
             variant_id: "pro", "max", "dev" or "ultra-fast".
             parameters: Any other parameter of that variant; num_images for every variant.

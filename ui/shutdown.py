@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 STREAMS = 3  # seconds that open streams get to end by themselves; then they are cut
 LOOK = 0.5  # seconds; on Windows a wait without an end hears no Ctrl+C
 
-CLOSING = "Closing: what was sent is heard out. The same signal once more ends this at once."
+CLOSING = (
+    "Closing once the requests already sent are answered. Press Ctrl+C, or send the signal, once more to quit now."
+)
 
 
 class Signals:

@@ -199,7 +199,7 @@ def _reference_problems(variant: Variant, count: int) -> list[Problem]:
 
 def _prompt_problems(prompt: Any) -> list[Problem]:
     if not isinstance(prompt, str) or not prompt.strip():
-        return [Problem("prompt", "The prompt is empty: say what should happen, or choose a preset.")]
+        return [Problem("prompt", "The prompt is empty. Describe the picture you want, or choose a preset.")]
     sentence = too_long("The prompt", prompt, PROMPT_CHARACTERS)
     return [Problem("prompt", sentence)] if sentence else []
 

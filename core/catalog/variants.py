@@ -75,7 +75,7 @@ class Variant:
 
 
 # The service names no most for a prompt; 4,000 characters are many times what any of its guides shows.
-PROMPT = Parameter("prompt", "text", "Prompt", "What should happen, in your own words.", maximum=4000, required=True)
+PROMPT = Parameter("prompt", "text", "Prompt", "The picture you want, in your own words.", maximum=4000, required=True)
 
 PICTURES = Parameter(
     "num_images", "integer", "Pictures", "How many pictures to make.", minimum=1, maximum=4, step=1, default=1

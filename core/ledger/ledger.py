@@ -58,7 +58,7 @@ _FAULTS = {
     "SQLITE_FULL": ("The disk is full, so the run can't be recorded.", "Free some space, then try again."),
     "SQLITE_READONLY": (
         "The app's data folder can't be written to, so the run can't be recorded.",
-        "Give the app leave to write there, or choose another folder with KONTEXT_DATA_DIR.",
+        "Give the app permission to write there, or choose another folder with KONTEXT_DATA_DIR.",
     ),
     "SQLITE_BUSY": (
         "Another program holds the app's records locked, so the run can't be recorded.",
@@ -122,7 +122,7 @@ class Ledger:
         self.forgetful = ground.is_remote(kind)
         if self.forgetful:
             log.warning(FORGETFUL, folder, kind)
-        # One writer at a time is all that SQLite allows; here they queue instead of knocking again and again.
+        # One writer at a time is all that SQLite allows; here they queue instead of retrying.
         self._writing = threading.Lock()
         self._timeout = timeout
         self._engine = self._made_engine()
@@ -137,11 +137,13 @@ class Ledger:
         self._engine.dispose()
 
     def _made_engine(self) -> sa.Engine:
-        url, knock = f"sqlite:///{self.home / FILE}", {"timeout": self._timeout}
+        url, waiting = f"sqlite:///{self.home / FILE}", {"timeout": self._timeout}
         if not self.forgetful:
-            return sa.create_engine(url, connect_args=knock)
+            return sa.create_engine(url, connect_args=waiting)
         # Every thread in its turn with the same connection: a second one would find the file locked for ever.
-        return sa.create_engine(url, connect_args=knock, pool_size=1, max_overflow=0, pool_timeout=LINE * self._timeout)
+        return sa.create_engine(
+            url, connect_args=waiting, pool_size=1, max_overflow=0, pool_timeout=LINE * self._timeout
+        )
 
     # writing
 
@@ -454,7 +456,7 @@ def _in_our_words() -> Iterator[None]:
         raise LedgerError(*_FAULTS.get(_name(fault), _OTHER_FAULT)) from None
     except OSError:
         raise LedgerError(*_FAULTS["SQLITE_READONLY"]) from None
-    except UnicodeEncodeError:  # half a character, which a browser can send
+    except UnicodeEncodeError:  # a lone surrogate, which a browser can send
         raise LedgerError("There is a character in the text that can't be recorded.", "Take it out.") from None
 
 

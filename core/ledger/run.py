@@ -27,7 +27,7 @@ FINISHED: frozenset[State] = frozenset({"completed", "partial", "failed"})
 class RunPrediction:
     """One prediction of a run. `status` is the service's word, or ours where the service was never reached.
 
-    `charge` in USD is None until something is known. `open` means that it can still be taken up: the task may be
+    `charge` in USD is None until something is known. `open` means that it can still be resumed: the task may be
     running, or its pictures are not all here.
     """
 

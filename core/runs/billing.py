@@ -42,7 +42,7 @@ class Bills:
         open = {e.id: e.reserved for e in record.entries if e.id and e.charge and e.reserved and e.source != "billing"}
         self._begin(account, open)
 
-    async def take_up(self, account: Account) -> None:
+    async def resume(self, account: Account) -> None:
         """Ask for what an earlier process was not told."""
         try:
             since = self._runtime.clock() - KEPT

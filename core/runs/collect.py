@@ -40,7 +40,7 @@ class Collector:
     async def collect(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> None:
         """Bring what is not here yet, name what can't be had, settle the charge.
 
-        Whoever stops it keeps what is here by then; the rest can be taken up.
+        Whoever stops it keeps what is here by then; the rest can be resumed.
         """
         live.at("downloading")
         # Completed is charged, whether its pictures can be brought here or not. Known before, if it is known at all.
@@ -86,15 +86,15 @@ class Collector:
             )  # seen while others are on the way
             return brought
         except Stopped:
-            return outcomes.lost(entry, number, STOPPED, outcomes.TAKE_UP)
+            return outcomes.lost(entry, number, STOPPED, outcomes.CHECK_AGAIN)
         except KontextError as error:
-            return outcomes.lost(entry, number, error.happened, outcomes.TAKE_UP)
+            return outcomes.lost(entry, number, error.happened, outcomes.CHECK_AGAIN)
         except OSError:
             reason = "The app's disk is full or can't be written to."
-            return outcomes.lost(entry, number, reason, f"Free some space. {outcomes.TAKE_UP}")
+            return outcomes.lost(entry, number, reason, f"Free some space. {outcomes.CHECK_AGAIN}")
         except Exception as fault:
             log_foreign(fault, f"run {facts.id}, picture {number}")
-            return outcomes.lost(entry, number, "Something went wrong in the app itself.", outcomes.TAKE_UP)
+            return outcomes.lost(entry, number, "Something went wrong in the app itself.", outcomes.CHECK_AGAIN)
 
     async def _picture(self, live: LivePrediction, output: str) -> Picture:
         until = self._runtime.clock() + self._runtime.timeouts.fetch

@@ -32,9 +32,9 @@ COLUMNS = (
 )
 _SANDBOX = "sandbox"
 _CERTAINTY: dict[ChargeSource | None, str] = {
-    "billing": "as billed by the service",
-    "quote": "as quoted by the service before the run",
-    "estimate": "by our estimate; the service has not told the amount",
+    "billing": "billed by the service",
+    "quote": "quoted price",
+    "estimate": "estimated; the service hasn't sent the bill",
     None: "nothing was charged",
 }
 # What spreadsheets take for the beginning of a formula, or step over to find one.
@@ -143,7 +143,7 @@ def _charge(run: Run) -> tuple[Decimal | None, str]:
 
 def _charge_in_words(run: Run) -> str:
     if _in_sandbox(run):
-        return "nothing; this is a preview of the sandbox, and no model made it"
+        return "free (practice mode; no model made this)"
     if not run.finished:
         return "not known yet; the run goes on"
     return f"{dollars(run.charge or Decimal(0))}, {_CERTAINTY[run.charge_source]}"

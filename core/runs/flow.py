@@ -1,4 +1,4 @@
-"""The way of one run: prepared, each prediction seen through beside the others, ended."""
+"""The way of one run: prepared, each prediction run beside the others, ended."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Flow:
 
     async def _break_off(self, live: LivePrediction, unsent: str, sent: str, advice: str) -> None:
         entry = live.entry
-        happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, outcomes.TAKE_UP)
+        happened, advice = (unsent, advice) if entry.status == RESERVED else (sent, outcomes.CHECK_AGAIN)
         await self._journal.after(live.run, outcomes.broken_off(entry, happened, advice, self._runtime.clock()))
 
     async def _run_prediction(self, live: LivePrediction) -> None:

@@ -14,7 +14,7 @@ from core.ledger.run import Trouble
 from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Prediction
 
 AGAIN = "Press Generate to try again."
-TAKE_UP = "Check again from the history: the service keeps it for 7 days."
+CHECK_AGAIN = "Check again from the history: the service keeps it for 7 days."
 KEY_BACK = "It goes on once that key is here again. You can delete it, too; what it cost still counts."
 BROKEN = "Something went wrong in the app itself."
 _NOTHING = Decimal(0)
@@ -128,7 +128,7 @@ def price_rose(quote: Decimal, estimate: Decimal) -> KontextError:
 
 def broken(record: Record, now: datetime) -> Record:
     """A run that the app itself could not see to its end."""
-    entries = tuple(broken_off(entry, BROKEN, TAKE_UP, now) for entry in record.entries)
+    entries = tuple(broken_off(entry, BROKEN, CHECK_AGAIN, now) for entry in record.entries)
     record = replace(record, entries=entries, finished_at=now)
     return replace(record, state=ending(record))
 

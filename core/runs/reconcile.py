@@ -122,7 +122,7 @@ class Reconciler:
         return None
 
     async def _look(self, live: LivePrediction) -> Findings | None:
-        """None where nothing can be said just now: no answer, or a twin whose answer is still to come."""
+        """None where nothing can be said just now: no answer, or a duplicate whose answer is still to come."""
         entry = live.entry
         assert entry.submitting_at is not None
         try:

@@ -44,7 +44,7 @@ def unknown() -> KontextError:
 
 
 async def find(account: Account, visitor: str, prediction_id: str, now: datetime, run_id: str) -> Record:
-    """A record of that prediction, to be taken up. It reserves nothing: it was paid for when it was made.
+    """A record of that prediction, to be resumed. It reserves nothing: it was paid for when it was made.
 
     Raises:
         KontextError: the service does not know it, or another model made it.

@@ -95,7 +95,7 @@ class Runs:
 
     @property
     def accepting(self) -> bool:
-        """Whether runs can be started and taken up; not once the app closes."""
+        """Whether runs can be started and resumed; not once the app closes."""
         return not self._closed
 
     async def start(
@@ -139,7 +139,7 @@ class Runs:
         """
         live = await self._standing(visitor, run_id)
         record = None if live else await self.readers(self._ledger.find, visitor, run_id)
-        live = live or self._mine(visitor, run_id)  # taken up meanwhile
+        live = live or self._mine(visitor, run_id)  # resumed meanwhile
         if live is not None:
             async for run in live.watch():
                 yield run
@@ -180,7 +180,7 @@ class Runs:
         return await self.readers(self._ledger.spent, visitor, since, account_id)
 
     async def stop_waiting(self, visitor: str, run_id: str) -> None:
-        """Stop waiting: what was sent goes on and may be charged, and can be taken up again; nothing more is sent."""
+        """Stop waiting: what was sent goes on and may be charged, and can be resumed; nothing more is sent."""
         live = await self._standing(visitor, run_id)
         if live is not None:
             live.stop()
@@ -201,7 +201,7 @@ class Runs:
         if record is None:
             raise KontextError(NO_RUN, "Look for it in the history.")
         if record.facts.account_id != account.id:
-            raise KontextError(OTHER_KEY, "Bring that key back, then take it up again.")
+            raise KontextError(OTHER_KEY, "Add that key again, then check this run again.")
         if all(entry.settled for entry in record.current):
             return self._read(record)
         return await self._reopen(record, account)
@@ -261,13 +261,13 @@ class Runs:
             self._served.forget(run_id)
 
     async def resume_all(self, account: Account) -> int:
-        """Take up every unfinished run of that account, and ask for its bills; says how many runs."""
+        """Resume every unfinished run of that account, and ask for its bills; says how many runs."""
         resumed = 0
         for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
             run_id = record.facts.id
             if run_id not in self._live and run_id not in self._changing:
                 resumed += await self._exclusive(run_id, partial(self._resume_found, record, account))
-        await self._bills.take_up(account)
+        await self._bills.resume(account)
         return resumed
 
     async def _resume_found(self, record: Record, account: Account) -> bool:
@@ -295,7 +295,7 @@ class Runs:
         self._flow.forget(account_id)
 
     async def aclose(self) -> None:
-        """Start nothing more, hear out what was sent, let go whoever watches; nothing is lost."""
+        """Start nothing more, wait for the answers to what was sent, let go whoever watches; nothing is lost."""
         self._closed = True
         await asyncio.gather(*self._changing.values(), return_exceptions=True)
         tasks = [live.task for live in self._live.values() if live.task is not None]
@@ -324,7 +324,7 @@ class Runs:
     async def _exclusive(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do that to a run while nobody does anything else to it.
 
-        It is seen through, whoever stops waiting for it: a tab that closes in this moment must not leave a run behind
+        It runs to its end, whoever stops waiting for it: a tab that closes in this moment must not leave a run behind
         that nothing comes of.
 
         Raises:
@@ -399,7 +399,7 @@ class Runs:
             self._live.pop(live.facts.id, None)
 
     async def _billed(self, amounts: Mapping[str, Decimal]) -> None:
-        """Bills came in: into the ledger, and into runs that are taken up again just now, with whoever watches them."""
+        """Bills came in: into the ledger, and into runs that are resumed just now, with whoever watches them."""
         try:
             await asyncio.to_thread(self._ledger.bill, amounts)
         except KontextError as fault:

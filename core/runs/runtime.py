@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 @dataclass(frozen=True)
 class Timeouts:
-    """`run`: from the press, or from being taken up, to giving up. `search`: how long a submit that was never answered
+    """`run`: from the press, or from being resumed, to giving up. `search`: how long a submit that was never answered
     may take to show up in the history. `unknown`: how long after the submit "not found" may mean "not yet". `fetch`:
     how long a line that is down may keep a finished picture from here.
 

@@ -22,8 +22,8 @@ from core.service.prediction import Prediction
 class Claims:
     """Which predictions of runs under way are spoken for, and which submits are in the air, in this process.
 
-    A prediction whose answer is still on its way must not be taken over by a twin of its submit. Once a run is in the
-    ledger to its end, the ledger tells whose its predictions are, and they are released here.
+    A prediction whose answer is still on its way must not be taken over by a duplicate of its submit. Once a run is in
+    the ledger to its end, the ledger tells whose its predictions are, and they are released here.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ class Waiter:
         None: the service does not know the task any more, and the entry says so.
 
         Raises:
-            WaitTimeout: the task goes on, and can be taken up again.
+            WaitTimeout: the task goes on, and can be resumed.
             Stopped: likewise.
         """
         live.at("waiting")
@@ -71,7 +71,7 @@ class Waiter:
             if prediction is not None and prediction.finished:
                 return prediction
             if self._runtime.clock() >= live.run.deadline:
-                raise WaitTimeout(str(live.entry.id), LATE, outcomes.TAKE_UP)
+                raise WaitTimeout(str(live.entry.id), LATE, outcomes.CHECK_AGAIN)
             if prediction is not None:
                 in_line = prediction.in_line and (in_line_at is not None or self._overdue(live))
                 in_line_at = self._runtime.clock() if in_line else in_line_at

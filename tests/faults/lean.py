@@ -56,7 +56,7 @@ class Press:
 PRO, MAX = Press("pro", values={}), Press("max", values={})
 
 
-class Impatient(httpx.AsyncHTTPTransport):
+class Hurried(httpx.AsyncHTTPTransport):
     """Real connections that wait less for an answer than the client asks them to: `get` and `post` in seconds."""
 
     def __init__(self, get: float, post: float) -> None:
@@ -84,7 +84,7 @@ class Lean:
         self.folder = folder
         self.ledger = Ledger(folder, timeout=0.3)
         dice = random.Random(seed)
-        client = Client(KEY, url, transport=Impatient(get, post), sleep=hurried, random=dice)
+        client = Client(KEY, url, transport=Hurried(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
         runtime = Runtime(sleep=hurried, random=dice, timeouts=TIMEOUTS)
         self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime)
@@ -155,7 +155,7 @@ def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BasePro
 
 
 def live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Connection) -> None:
-    """Take up what an earlier process left, press, say how many were reserved, see all of them to their end."""
+    """Resume what an earlier process left, press, say how many were reserved, see all of them to their end."""
     asyncio.run(_live(folder, url, seed, presses, told))
 
 

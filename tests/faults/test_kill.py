@@ -56,7 +56,7 @@ def draw_moment(seed: int, dice: random.Random) -> Moment:
 
 
 def draw_presses(dice: random.Random) -> list[Press]:
-    """Mostly small pictures; among them twins without a seed, which only the ledger tells apart."""
+    """Mostly small pictures; among them duplicates without a seed, which only the ledger tells apart."""
     fast = [replace(Press(), pictures=dice.choice([1, 1, 2]), prompt=f"make {n} red") for n in range(RUNS - 5)]
     presses = [*fast, PRO, replace(PRO, pictures=2), MAX, MAX, MAX]
     dice.shuffle(presses)

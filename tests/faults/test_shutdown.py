@@ -95,7 +95,7 @@ async def open_page(http: httpx.AsyncClient, opened: asyncio.Event) -> str:
 async def test_a_signal_closes_in_order(
     server: Server, tmp_path: Path, number: signal.Signals, under: tuple[str, ...]
 ) -> None:
-    """It says that it takes no more, refuses the next run, hears out the one that was sent, ends streams, exits 0."""
+    """It says that it takes no more, refuses the next run, waits for the one that was sent, ends streams, exits 0."""
     folder, held, opened = tmp_path / "data", Held(), asyncio.Event()
     server.always["submit"] = held
     with serving(folder, server.url, under) as app:

@@ -167,7 +167,7 @@ class Life(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _settle(self) -> None:
-        """All faults are over, time passes, whatever can be taken up is taken up: then everything agrees exactly."""
+        """All faults are over, time passes, whatever can be resumed is resumed: then everything agrees exactly."""
         self.house.wire.faults.clear()
         self.house.time.going.set()
         self.do(self.house.runs.resume_all(self.house.account))

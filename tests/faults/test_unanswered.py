@@ -55,7 +55,7 @@ async def test_no_answer_at_all(hasty: Lean, server: Server, fault: Fault, state
     check_books([run], spent(hasty.folder), server.books())
 
 
-async def test_twins_in_trouble(lean: Lean, server: Server) -> None:
+async def test_duplicates_in_trouble(lean: Lean, server: Server) -> None:
     """Four equal submits without a seed, each answered in another bad way: two tasks, each taken once."""
     server.next["submit"].extend([after(reset), html(502), half_a_json, reset])
     run = await lean.run(replace(MAX, pictures=4))

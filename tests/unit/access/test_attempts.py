@@ -28,7 +28,7 @@ class Guesser:
                 raise LookupError
         return through
 
-    def patient(self, seconds: float) -> int:
+    def keep_trying(self, seconds: float) -> int:
         """How many wrong attempts get through to somebody who tries ten times a second for so long."""
         let_through = 0
         for _ in range(int(seconds * 10)):
@@ -64,7 +64,7 @@ def test_the_pauses_grow(guesser: Guesser) -> None:
 
 def test_an_hour_of_guessing_gets_few_through(guesser: Guesser) -> None:
     """However long somebody goes on, it comes to about one in half a minute."""
-    assert guesser.patient(3600) <= FREE + 2 * 3600 / FORGIVEN
+    assert guesser.keep_trying(3600) <= FREE + 2 * 3600 / FORGIVEN
 
 
 def test_all_at_once_are_counted_while_under_way(guesser: Guesser) -> None:
@@ -99,6 +99,6 @@ def test_a_right_one_forgives_no_wrong_one(guesser: Guesser) -> None:
 
 def test_time_forgives(guesser: Guesser) -> None:
     """After some quiet minutes the allowance is whole again."""
-    guesser.patient(60)
+    guesser.keep_trying(60)
     guesser.now += (FREE + 6) * FORGIVEN
     assert [guesser.tries() for _ in range(FREE)] == [True] * FREE

@@ -94,7 +94,7 @@ def test_each_cell_is_the_tables(variant_id: str, name: str, cell: Any) -> None:
 
 @pytest.mark.parametrize("variant", REGISTRY.values(), ids=lambda variant: variant.id)
 def test_no_column_has_more_than_the_table(variant: Variant) -> None:
-    """Nothing is offered that would be paid for and dropped, and nothing stands there twice."""
+    """Nothing is offered that would be paid for and dropped, and nothing is listed twice."""
     position = list(REGISTRY).index(variant.id)
     there = {name for name, row in PARAMETERS.items() if row[position] != ABSENT}
     names = [row.name for row in variant.parameters]

@@ -418,8 +418,8 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
         Ledger(tmp_path / "data")
 
 
-def test_half_a_character(ledger: Ledger) -> None:
-    """Half a character, which a browser can send, is refused before anything is spent."""
+def test_a_lone_surrogate(ledger: Ledger) -> None:
+    """A lone surrogate, which a browser can send, is refused before anything is spent."""
     with pytest.raises(LedgerError, match="character"):
         ledger.reserve(record(prompt="an owl \ud83e"), passes)
 

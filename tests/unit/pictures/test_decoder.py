@@ -100,7 +100,7 @@ async def test_many_slow_ones_do_not_keep_others_waiting(decoding: Callable[...,
     hostile.write_bytes(HOSTILE)
     slow = [asyncio.create_task(decoder.prepare(hostile, n, tmp_path)) for n in range(MOST_SLOW + WORKERS)]
     await asyncio.sleep(0)  # they are all there before it
-    ordinary = await patiently(decoder, file(tmp_path, plain()), tmp_path)
+    ordinary = await retried(decoder, file(tmp_path, plain()), tmp_path)
     assert ordinary == 64
     decoder.close()
     ended = [str(fault) for fault in await asyncio.gather(*slow, return_exceptions=True)]
@@ -109,7 +109,7 @@ async def test_many_slow_ones_do_not_keep_others_waiting(decoding: Callable[...,
     assert not any("takes too long" in said for said in ended)
 
 
-async def patiently(decoder: Decoder, source: Path, folder: Path) -> int:
+async def retried(decoder: Decoder, source: Path, folder: Path) -> int:
     """The width; asked again where this computer was too busy for the short time that the test allows."""
     while True:
         try:

@@ -377,7 +377,7 @@ SHA = "a1" * 32
         {"variant": 7},
         {"variant": None},
         {"prompt": None},
-        {"prompt": "half a character \ud83d"},
+        {"prompt": "a lone surrogate \ud83d"},
         {"preset": 3},
         {"seed": True},
         {"seed": 1.0},

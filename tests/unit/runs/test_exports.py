@@ -136,7 +136,7 @@ def test_receipt_says_it_in_plain_words(run: Run) -> None:
     said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
     assert said["Time"] == "2026-11-21 09:30:14 UTC"
     assert (said["Variant"], said["Preset"], said["Seed"]) == ("Pro", "dress-a-person", "4711")
-    assert (said["Estimate"], said["Charge"]) == ("$0.08", "$0.076, as billed by the service")
+    assert (said["Estimate"], said["Charge"]) == ("$0.08", "$0.076, billed by the service")
     assert (said["Pictures"], said["Took"], said["State"]) == ("2 of 2", "17.3 s", "completed")
     assert said["Parameters"] == "guidance_scale 3.5, aspect_ratio 3:2"
     assert run.prompt in text and all(prediction_id in text for prediction_id in IDS)
@@ -147,11 +147,11 @@ def test_receipt_says_it_in_plain_words(run: Run) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"charge_source": "quote", "charge": Decimal("0.08")}, "$0.08, as quoted by the service before the run"),
-        ({"charge_source": "estimate"}, "$0.076, by our estimate; the service has not told the amount"),
+        ({"charge_source": "quote", "charge": Decimal("0.08")}, "$0.08, quoted price"),
+        ({"charge_source": "estimate"}, "$0.076, estimated; the service hasn't sent the bill"),
         ({"charge_source": None, "charge": Decimal(0), "state": "failed"}, "$0.00, nothing was charged"),
         ({"charge_source": None, "charge": None, "state": "waiting"}, "not known yet; the run goes on"),
-        ({"account_kind": "sandbox"}, "nothing; this is a preview of the sandbox, and no model made it"),
+        ({"account_kind": "sandbox"}, "free (practice mode; no model made this)"),
     ],
 )
 def test_receipt_says_how_the_charge_is_known(changes: dict[str, Any], said: str) -> None:

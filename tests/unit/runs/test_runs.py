@@ -350,7 +350,7 @@ async def _plainly(request: httpx.Request, forward: Forward) -> httpx.Response:
 
 
 @pytest.mark.parametrize("lost", [(lost_after,) * 4, (lost_after, lost_before, lost_after, lost_before)])
-async def test_twins_are_taken_over_once_each(house: House, lost: tuple[Any, ...]) -> None:
+async def test_duplicates_are_taken_over_once_each(house: House, lost: tuple[Any, ...]) -> None:
     """Four identical submits without a seed, all unanswered: each task that exists is taken by exactly one of them."""
     house.wire.faults["submit"].extend(lost)
     run = await house.run("max", 4)
@@ -360,7 +360,7 @@ async def test_twins_are_taken_over_once_each(house: House, lost: tuple[Any, ...
     assert run.charge == house.spent() == await house.billed()
 
 
-async def test_a_twin_in_the_air_is_not_taken(house: House) -> None:
+async def test_a_duplicate_in_flight_is_not_taken(house: House) -> None:
     """While the answer to an identical submit is on its way, its task is not taken for the unanswered one's."""
     landing, looked = asyncio.Event(), asyncio.Event()
 
@@ -677,7 +677,7 @@ async def test_a_lost_download_can_be_fetched_later(house: House) -> None:
 
 
 async def test_a_bill_once_seen_stays(house: House) -> None:
-    """A run that was billed less than quoted, and is taken up for a picture that was missing, costs what was billed."""
+    """A run that was billed less than quoted, and is resumed for a picture that was missing, costs what was billed."""
 
     def less(data: dict[str, Any]) -> None:
         for item in data["items"]:
@@ -824,17 +824,17 @@ async def test_whoever_takes_it_up_may_leave(house: House) -> None:
 
 async def test_deleted_and_taken_up_at_once(house: House) -> None:
     """Whichever comes first: it goes on and stays, or it is gone with its files and its words."""
-    for first in ("take up", "delete"):
+    for first in ("resume", "delete"):
         run = await left(house)
-        take_up = house.runs.resume("ann", house.account, run.id)
+        resume = house.runs.resume("ann", house.account, run.id)
         delete = house.runs.delete("ann", run.id)
-        both = (take_up, delete) if first == "take up" else (delete, take_up)
+        both = (resume, delete) if first == "resume" else (delete, resume)
         ends = await asyncio.gather(*both, return_exceptions=True)
         assert [isinstance(end, KontextError) for end in ends] == [False, True]
         house.time.going.set()
         await calm()
         assert (await house.runs.get("ann", run.id) is None) is (first == "delete")
-        assert (house.folder / "outputs" / run.id).exists() is (first == "take up")
+        assert (house.folder / "outputs" / run.id).exists() is (first == "resume")
 
 
 async def test_resumed_and_taken_up_at_once(house: House) -> None:
@@ -850,7 +850,7 @@ async def test_resumed_and_taken_up_at_once(house: House) -> None:
 
 
 async def test_the_deadline(house: House) -> None:
-    """After 30 minutes the waiting ends, the reservation stays, and the run can be taken up."""
+    """After 30 minutes the waiting ends, the reservation stays, and the run can be resumed."""
 
     def never(data: dict[str, Any]) -> None:
         data.update(status="processing", outputs=[])
@@ -864,7 +864,7 @@ async def test_the_deadline(house: House) -> None:
 
 
 async def test_the_wrong_key_takes_nothing_up(house: House) -> None:
-    """A run is taken up with the key that it was made with, and no other."""
+    """A run is resumed with the key that it was made with, and no other."""
     house.wire.always["download"] = half_a_body
     run = await house.run()
     other = Account("own-1234", "own", house.account.client)
@@ -1236,7 +1236,7 @@ async def test_recovered_twice_at_once(house: House) -> None:
 
 
 async def test_what_was_recovered_is_counted_once(house: House) -> None:
-    """A submit that may or may not be the recovered prediction stays counted, however often it is taken up."""
+    """A submit that may or may not be the recovered prediction stays counted, however often it is resumed."""
     house.wire.always["history"] = rewritten(nameless)
     house.wire.faults["submit"].append(lost_after)
     run = await house.run()
@@ -1297,13 +1297,13 @@ async def test_a_running_run_is_not_deleted(house: House) -> None:
 
 
 async def test_claims_are_of_what_is_under_way(house: House) -> None:
-    """A run that has ended holds no claim, and its prediction is not taken for a later twin's lost one all the same."""
+    """A run that has ended holds no claim, and its prediction is still not taken for a later duplicate's lost one."""
     ended = await house.run("max", 2)
     assert len(house.runs._flow._claims) == 0
     house.wire.faults["submit"].append(lost_before)
-    twin = await house.run("max")
-    assert (twin.state, twin.charge) == ("failed", 0)
-    assert [p.id for p in twin.predictions] == [None]
+    duplicate = await house.run("max")
+    assert (duplicate.state, duplicate.charge) == ("failed", 0)
+    assert [p.id for p in duplicate.predictions] == [None]
     assert len({p.id for p in ended.predictions}) == len(await house.created()) == 2
     assert len(house.runs._flow._claims) == 0
 
@@ -1325,7 +1325,7 @@ async def test_places_in_line(tmp_path: Path) -> None:
     await house.aclose()
 
 
-async def test_slots_learn(house: House) -> None:
+async def test_the_concurrency_limit_learns(house: House) -> None:
     """A 429 lowers the limit below what was in flight; successes raise it again, one a round."""
     concurrency = ConcurrencyLimit(8)
     for _ in range(4):

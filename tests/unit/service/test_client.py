@@ -774,7 +774,7 @@ async def test_facts() -> None:
         ("x" * 600, "x" * 499 + "…"),
         (f"a key that was cut: {SECRET[:14]}", "a key that was cut: [key]"),
         (f"a key in capitals: {SECRET.upper()}", "a key in capitals: [key]"),
-        ("half a\ud83d character", "half a character"),
+        ("a lone\ud83d surrogate", "a lone surrogate"),
         (f"{'x' * 290} {SECRET}", "x" * 290 + " [key]"),
         (None, ""),
         (["a"], ""),

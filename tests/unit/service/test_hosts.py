@@ -64,7 +64,7 @@ async def test_this_computer_by_other_names(host: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://me:secret@cdn.example/out", "ftp://cdn.example/out", "file:///etc/passwd"])
 async def test_only_plain_web_addresses(url: str) -> None:
-    """An address that brings a name and password, or that is not the web's, is none of the service's."""
+    """An address that brings a name and password, or that is not the web's, is not one of the service's."""
     assert not await checked(SERVICE, url)
 
 

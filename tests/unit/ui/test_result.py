@@ -309,7 +309,7 @@ def test_a_run_that_goes_on_has_no_receipt_yet(served: ServedFiles) -> None:
     ],
 )
 def test_a_state_is_said_in_words(state: Any, left: bool, words: str, served: ServedFiles) -> None:
-    """A run that can be taken up says that, however it ended."""
+    """A run that can be resumed says that, however it ended."""
     run = replace(RUN, state=state, predictions=(replace(RUN.predictions[0], status="processing", open=left),))
     (entry,) = history_of([run], {}, served)["runs"]
     assert (entry["state"], entry["open"]) == (words, left)
