@@ -67,7 +67,6 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
     from starlette.middleware import Middleware
 
-    from core.access.budget import terms
     from core.backend import Backend
     from core.pictures.reference import MAX_BYTES
     from ui.door import Door
@@ -110,20 +109,22 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
         names.add(str(urlsplit(shared).hostname))
     page.server.config.timeout_graceful_shutdown = STREAMS
     if signals:
-        print(terms(settings), flush=True)
-        if settings.open_browser:
-            _open(url)
+        _announce(settings, url)
         signals.wait()
         print(CLOSING, flush=True)
         close(page, backend, loops[0])
     return page, url
 
 
-def _open(url: str) -> None:
-    """Show the page in the browser. In a thread: some browsers answer only once they are closed."""
+def _announce(settings: Settings, url: str) -> None:
+    """Say whom the page trusts, and show it in the browser where that is wanted."""
     import webbrowser
 
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    from core.access.budget import terms
+
+    print(terms(settings), flush=True)
+    if settings.open_browser:  # in a thread: some browsers answer only once they are closed
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def _lifespan(

@@ -31,32 +31,30 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("WAVESPEED_API_KEY", "none: practice mode", "the host's key"),
-    Variable("WAVESPEED_BASE_URL", SERVICE, "the service's host only, without /api/v3"),
-    Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where the ledger and the outputs are kept"),
+    Variable("WAVESPEED_API_KEY", "none: practice mode", "the key that pays for everyone"),
+    Variable("WAVESPEED_BASE_URL", SERVICE, "the service's host, without /api/v3"),
+    Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where records and pictures are kept"),
     Variable(
         "KONTEXT_HOSTED",
         "on where others can reach it: on a Space, by GRADIO_SHARE or GRADIO_SERVER_NAME",
-        "many visitors, nobody trusted",
+        "strangers can open the page, so budgets hold and nobody is trusted",
     ),
     Variable(
         "KONTEXT_ALLOWED_HOSTS",
         "none; any hosted",
-        "names that the page may be opened by, with commas between; localhost and addresses in numbers always may",
+        "host names that the page may be opened under, with commas between; localhost and IP addresses always work",
     ),
     Variable(
         "KONTEXT_DAILY_BUDGET_USD",
         f"none; {HOSTED_DAILY_BUDGET} hosted",
-        "the most that all visitors together spend of the host's key in a UTC day",
+        "the most that all visitors together can spend with that key in a day (UTC)",
     ),
     Variable(
         "KONTEXT_VISITOR_BUDGET_USD",
         f"none; {HOSTED_VISITOR_BUDGET} hosted",
-        "the most that one visitor spends of it in a UTC day",
+        "the most that one visitor can spend of it",
     ),
-    Variable(
-        "KONTEXT_AT_ONCE", str(AT_ONCE), "the most predictions that one key has at the service at once; the rest wait"
-    ),
+    Variable("KONTEXT_AT_ONCE", str(AT_ONCE), "predictions a key can have at the service at once; the rest wait"),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
         "KONTEXT_OPEN",

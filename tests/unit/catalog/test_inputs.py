@@ -138,7 +138,7 @@ def test_the_error_says_all_of_it_in_one_go() -> None:
     with pytest.raises(InputError) as caught:
         check("pro", "", 0, {}, never)
     told = str(caught.value)
-    assert told.startswith("There is no reference yet: add at least one picture. The prompt is empty:")
+    assert told.startswith("There is no reference yet: add at least one picture. The prompt is empty.")
     assert told.endswith("Nothing was charged.")
     assert caught.value.charged == "no"
 
