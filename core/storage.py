@@ -50,15 +50,20 @@ LATER = "Try again in a few minutes."
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes for files that are not part of a run, and for practice runs; and how long those are kept."""
+    """Bytes for files that are not part of a run, and for practice runs; and how long those are kept.
+
+    `favourites`: whether a practice run that is one is kept whatever its age and the room that it takes. Where anybody
+    may mark any number of them, they are only kept longest.
+    """
 
     files: int
     practice: int
     practice_age: timedelta
+    favourites: bool = True
 
 
 AT_HOME = Limits(files=4000 * MB, practice=500 * MB, practice_age=timedelta(days=30))
-HOSTED = Limits(files=1000 * MB, practice=200 * MB, practice_age=timedelta(days=7))
+HOSTED = Limits(files=1000 * MB, practice=200 * MB, practice_age=timedelta(days=7), favourites=False)
 
 
 class Storage:
@@ -144,14 +149,16 @@ class Storage:
 
     async def _sweep_practice(self, most: int) -> None:
         ended = await asyncio.to_thread(self._ledger.ended_practice)
-        sizes = await asyncio.to_thread(lambda: [_size_of(files.folder_of(self._home, run)) for run, _, _ in ended])
+        if self._limits.favourites:
+            ended = [run for run in ended if not run.favourite]
+        sizes = await asyncio.to_thread(lambda: [_size_of(files.folder_of(self._home, run.id)) for run in ended])
         total = sum(sizes)
         oldest = datetime.fromtimestamp(self._clock(), UTC) - self._limits.practice_age
-        for (run_id, visitor, created_at), size in zip(ended, sizes, strict=True):
-            if total <= most and created_at >= oldest:
+        for run, size in zip(ended, sizes, strict=True):
+            if total <= most and (run.favourite or run.created_at >= oldest):
                 return
             with suppress(KontextError):  # it was resumed meanwhile, or the app closes
-                await self._runs.delete(visitor, run_id)
+                await self._runs.delete(run.visitor, run.id)
                 total -= size
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -30,7 +30,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.errors import LedgerError
 from core.ledger import ground, rows
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
-from core.ledger.run import FINISHED, Facts
+from core.ledger.run import FINISHED, Facts, Label
 from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
 from core.pictures.reference import Reference
 
@@ -90,15 +90,25 @@ LINE = 10  # how many times longer than for the database itself a writer waits f
 
 @dataclass(frozen=True)
 class Search:
-    """Runs that have all of the words in the prompt, the name of the preset or of the variant, or as the seed.
+    """Runs that have all of the words in the name, the prompt, the preset's or the variant's name, or as the seed.
 
-    `variant_id`: of that variant alone. `presets` and `variants` are the names by their ids.
+    `variant_id`: of that variant alone; `favourites`: those alone. `presets` and `variants` are the names by their ids.
     """
 
     words: tuple[str, ...] = ()
     variant_id: str = ""
+    favourites: bool = False
     presets: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ended(NamedTuple):
+    """A run that has ended, as far as a sweep asks."""
+
+    id: str
+    visitor: str
+    created_at: datetime
+    favourite: bool
 
 
 def midnight(now: datetime) -> datetime:
@@ -210,6 +220,12 @@ class Ledger:
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
             connection.execute(change)
 
+    def label(self, visitor: str, run_id: str, label: Label) -> None:
+        """Put that on a run of the visitor's, in the place of what was on it."""
+        which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor)
+        with self._write() as connection:
+            connection.execute(runs.update().where(which).values(rows.label_row(label)))
+
     def delete(self, run_id: str, now: datetime) -> list[Reference]:
         """Take what a run was about out of the ledger, and out of the bytes of its file.
 
@@ -223,6 +239,7 @@ class Ledger:
             "refs": [],
             "seed": None,
             "troubles": [],
+            **rows.label_row(Label()),
         }
         bare: dict[str, Any] = {"payload": {}, "error": "", "outputs": [], "troubles": [], "answer": None}
         never_sent = predictions.c.prediction_id.is_(None) & (predictions.c.status == RESERVED)
@@ -264,12 +281,13 @@ class Ledger:
     def unfinished(self, account_id: str) -> list[Record]:
         return self._records(_KEPT & (runs.c.account_id == account_id) & runs.c.state.not_in(FINISHED))
 
-    def ended_practice(self) -> list[tuple[str, str, datetime]]:
-        """Each practice run that has ended, oldest first: its id, its visitor, and when it was made."""
+    def ended_practice(self) -> list[Ended]:
+        """Each practice run that has ended, oldest first, favourites after all others."""
         which = _KEPT & (runs.c.account_kind == "sandbox") & runs.c.state.in_(FINISHED)
-        query = sa.select(runs.c.id, runs.c.visitor, runs.c.created_at).where(which).order_by(runs.c.created_at)
+        columns = (runs.c.id, runs.c.visitor, runs.c.created_at, runs.c.favourite)
+        query = sa.select(*columns).where(which).order_by(runs.c.favourite, runs.c.created_at)
         with self._read() as connection:
-            return [(row.id, row.visitor, row.created_at) for row in connection.execute(query)]
+            return [Ended(*row) for row in connection.execute(query)]
 
     def deleted(self) -> set[str]:
         """The ids of runs that were taken out of the history."""
@@ -468,9 +486,10 @@ def _name(fault: BaseException) -> str:
 
 def _found(search: Search) -> sa.ColumnElement[bool]:
     which = runs.c.variant_id == search.variant_id if search.variant_id else sa.true()
+    which &= runs.c.favourite if search.favourites else sa.true()
     names = [(runs.c.preset, search.presets), (runs.c.variant_id, search.variants)]
     named = [sa.case(dict(known), value=column, else_="") for column, known in names if known]
-    parts = [sa.func.coalesce(sa.cast(runs.c.seed, sa.Text), ""), *named]
+    parts = [runs.c.name, sa.func.coalesce(sa.cast(runs.c.seed, sa.Text), ""), *named]
     text = sa.func.lower(sum((" " + part for part in parts), start=runs.c.prompt))
     return sa.and_(which, *(text.contains(word.lower(), autoescape=True) for word in search.words))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.catalog.estimate import estimate
 from core.catalog.inputs import Inputs
-from core.ledger.run import FINISHED, ChargeSource, Facts, Output, Run, RunPrediction, State, Trouble
+from core.ledger.run import FINISHED, ChargeSource, Facts, Label, Output, Run, RunPrediction, State, Trouble
 from core.pictures.reference import Reference
 from core.service.account import Account
 
@@ -76,6 +76,7 @@ class Record:
     state: State = "preparing"
     finished_at: datetime | None = None
     troubles: tuple[Trouble, ...] = field(default=())
+    label: Label = field(default=Label())
 
     @property
     def finished(self) -> bool:
@@ -130,6 +131,7 @@ def snapshot(
         seconds=max(0.0, ((record.finished_at or now) - record.facts.created_at).total_seconds()),
         model_seconds=max(told, default=None),
         expected_seconds=expected_seconds,
+        label=record.label,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.ledger.record import Entry, Record
-from core.ledger.run import Facts, Output, Trouble
+from core.ledger.run import Facts, Label, Output, Trouble
 from core.pictures.reference import Reference
 
 # Columns that are fields of the same name.
@@ -28,8 +28,13 @@ def run_row(record: Record, home: Path) -> dict[str, Any]:
         **{name: getattr(facts, name) for name in _FACTS},
         "parameters": dict(facts.values),
         "refs": [_with_relative_path(reference, home) for reference in facts.references],
+        **label_row(record.label),
         **ending_row(record),
     }
+
+
+def label_row(label: Label) -> dict[str, Any]:
+    return asdict(label)
 
 
 def ending_row(record: Record) -> dict[str, Any]:
@@ -58,6 +63,7 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
         state=run["state"],
         finished_at=run["finished_at"],
         troubles=_troubles(run),
+        label=Label(run["name"], run["favourite"]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -66,6 +66,14 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Label:
+    """What a person put on a run of theirs to find it again. `name` is "" where it has none."""
+
+    name: str = ""
+    favourite: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """What stands from the press on and never changes."""
 
@@ -103,6 +111,7 @@ class Run(Facts):
     seconds: float
     model_seconds: float | None
     expected_seconds: float | None
+    label: Label = field(default=Label())
 
     @property
     def finished(self) -> bool:

@@ -68,6 +68,8 @@ runs = sa.Table(
     sa.Column("finished_at", Moment),
     sa.Column("troubles", sa.JSON),
     sa.Column("deleted_at", Moment),
+    sa.Column("name", sa.Text),
+    sa.Column("favourite", sa.Boolean),
 )
 
 predictions = sa.Table(
@@ -144,6 +146,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         # A deleted run keeps its row: what it cost still counts.
         "ALTER TABLE runs ADD COLUMN deleted_at TEXT",
+    ),
+    (
+        "ALTER TABLE runs ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0",
     ),
 )
 

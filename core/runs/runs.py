@@ -18,7 +18,7 @@ from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
-from core.ledger.run import Facts, Run
+from core.ledger.run import Facts, Label, Run
 from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
@@ -232,6 +232,15 @@ class Runs:
     async def _adopt(self, record: Record, account: Account) -> Run:
         await asyncio.to_thread(self._ledger.add, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
+
+    async def label(self, visitor: str, run_id: str, label: Label) -> None:
+        """Name a run of the visitor's, and make it a favourite or not."""
+        await self._exclusive(run_id, partial(self._label, visitor, run_id, label))
+
+    async def _label(self, visitor: str, run_id: str, label: Label) -> None:
+        await asyncio.to_thread(self._ledger.label, visitor, run_id, label)
+        if live := self._mine(visitor, run_id):
+            live.rewrite(replace(live.record, label=label))
 
     async def delete(self, visitor: str, run_id: str) -> None:
         """Take a run out of the history, with its files and their addresses; what it cost, or may have, still counts.

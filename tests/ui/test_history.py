@@ -159,3 +159,49 @@ def test_a_picture_is_recovered_by_its_id(visit: Visit) -> None:
     history.get_by_role("textbox", name="Prediction id").fill(row["prediction_id"])
     history.get_by_role("button", name="Recover", exact=True).click()
     visit.expect_pictures(1)
+
+
+def test_a_run_is_named_and_starred_where_it_is_seen(visit: Visit) -> None:
+    """On the result, and from then on in the history: found by the name, among the favourites, and after a reload."""
+    make(visit, "A cat with a name of its own")
+    name = visit.result.get_by_role("textbox", name="Name of this run")
+    name.fill("For the shop window")
+    name.press("Enter")
+    star = visit.result.get_by_role("button", name="Favourite")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    expect(star).to_be_focused()
+
+    history = visit.tab("History")
+    entries = history.get_by_role("listitem")
+    history.get_by_role("searchbox").fill("shop WINDOW")
+    expect(entries).to_have_count(1)
+    history.get_by_role("searchbox").fill("")
+    history.get_by_role("button", name="★ Favourites").click()
+    expect(entries.get_by_role("textbox")).to_have_value("For the shop window")
+    entries.get_by_role("button", name="Favourite").click()
+    expect(entries.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "false")
+    visit.page.reload()
+    visit.open()
+    expect(name).to_have_value("For the shop window")
+    expect(star).to_have_attribute("aria-pressed", "false")
+
+
+def test_check_again_opens_the_run(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+    """A run that nobody waits for any more is taken up from the history, and what comes of it is in view."""
+    with (
+        serving(tmp_path, WAVESPEED_API_KEY="wsk_again", WAVESPEED_BASE_URL=service.url) as studio,
+        Visit(browser, studio).open() as visit,
+    ):
+        visit.drop(CAT)
+        visit.expect_cards(CAT)
+        visit.prompt.fill("A cat that is waited for twice")
+        with service.held():
+            visit.generate()
+            visit.result.get_by_role("button", name="Stop waiting").click()
+            expect(visit.result).to_have_attribute("aria-busy", "false")
+            again = visit.tab("History").get_by_role("button", name="Check again")
+            expect(again).to_be_visible()
+        again.click()
+        expect(visit.pictures).to_have_count(1)
+        expect(visit.pictures).to_be_visible()

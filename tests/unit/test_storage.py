@@ -20,7 +20,7 @@ from core.backend import Backend
 from core.catalog.inputs import check
 from core.errors import KontextError, LedgerError
 from core.ledger.ledger import ROOM
-from core.ledger.run import Run
+from core.ledger.run import Label, Run
 from core.pictures.served import ServedFiles
 from core.settings import read
 from core.storage import (
@@ -156,6 +156,22 @@ async def test_practice_runs_go_by_the_ledger(opened: Open) -> None:
     assert [run.id for run in await backend.runs.list_for("ann")] == [runs[2].id, runs[1].id]
     await storage_of(backend, Limits(10**9, 10**9, timedelta(days=1))).sweep()
     assert await backend.runs.list_for("ann") == []
+
+
+async def test_a_favourite_outlives_other_practice_runs(opened: Open) -> None:
+    """At home nothing sweeps it; where anybody may mark any number, no age does, and the lack of room does it last."""
+    backend = await opened()
+    runs = [await one_run(backend) for _ in range(2)]
+    await backend.runs.label("ann", runs[0].id, Label(favourite=True))
+
+    async def left(limits: Limits) -> list[bool]:
+        await storage_of(backend, limits).sweep()
+        return [folder_of(backend, run).exists() for run in runs]
+
+    assert await left(Limits(10**9, 10**9, timedelta(0), favourites=False)) == [True, False]
+    assert await left(NOTHING) == [True, False]
+    assert [run.label for run in await backend.runs.list_for("ann")] == [Label(favourite=True)]
+    assert await left(Limits(0, 0, timedelta(0), favourites=False)) == [False, False]
 
 
 async def test_a_paid_picture_is_never_swept(opened: Open, served: Served) -> None:

@@ -11,6 +11,22 @@ window.kontext = {
     node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
     return node;
   },
+
+  // Draws anew what `root` shows. What was in focus is in focus again, though it is another element; where it is gone,
+  // what has taken its place.
+  redraw(root, draw) {
+    const all = () => [...root.querySelectorAll("button, a[href], input, select, summary")];
+    const name = (node) => node.getAttribute("aria-label") || node.textContent;
+    const held = document.activeElement;
+    const before = all();
+    const at = before.indexOf(held);
+    draw();
+    if (at < 0) return;
+    const place = before.slice(0, at).filter((node) => name(node) === name(held)).length;
+    const after = all();
+    const same = after.filter((node) => name(node) === name(held));
+    (same[place] ?? same.at(-1) ?? after[at] ?? after.at(-1))?.focus({ preventScroll: true });
+  },
 };
 
 // Gradio hears of typing through key presses alone: pasted, deleted or dictated words in a preset's field tell it here.

@@ -4,7 +4,8 @@ const root = element.querySelector(".history");
 const TYPING = 250; // ms without a key before the search goes out
 let runs = []; // those that are here as yet
 let more = false; // whether older ones follow
-let asked = { words: "", variant: "" };
+const ALL = { words: "", variant: "", favourites: false };
+let asked = ALL;
 let typing = null;
 
 function entry(run) {
@@ -22,6 +23,7 @@ function entry(run) {
     h("button", { type: "button", class: "thumbs", "aria-label": `Open the run: ${run.prompt.slice(0, 80)}`, onclick: () => trigger("open", { run: run.id }) },
       run.pictures.length ? run.pictures.slice(0, 4).map((picture) => h("img", { src: picture.url, alt: "", loading: "lazy" })) : h("span", { class: "none" }, run.deletable ? "no picture" : "running")),
     h("div", { class: "what" },
+      window.kontext.label(run, (label) => trigger("mark", label)),
       h("p", { class: "line" }, h("b", {}, run.state), h("span", {}, new Date(run.when).toLocaleString()), run.preset && h("span", {}, run.preset)),
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
@@ -33,11 +35,13 @@ const list = h("ol", {});
 const empty = h("p", { class: "empty" }, "Your runs will be listed here, with their pictures and what they cost.");
 const older = h("button", { type: "button", class: "plain older", onclick: () => trigger("search", { ...asked, after: runs.at(-1).id }) }, "Show more");
 const filters = h("div", { class: "filters" },
-  h("input", { type: "search", placeholder: "Search prompts", "aria-label": "Search your prompts", maxlength: "300",
+  h("input", { type: "search", placeholder: "Search", "aria-label": "Search your runs", maxlength: "300",
     oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => ask({ words: event.target.value.trim() }), TYPING); } }),
   h("select", { "aria-label": "Variant", onchange: (event) => ask({ variant: event.target.value }) },
     h("option", { value: "" }, "All variants"),
     Object.entries(props.variants).map(([id, name]) => h("option", { value: id }, name))),
+  h("button", { type: "button", class: "plain", "aria-pressed": "false",
+    onclick: ({ currentTarget }) => { ask({ favourites: !asked.favourites }); currentTarget.setAttribute("aria-pressed", String(asked.favourites)); } }, "★ Favourites"),
   h("button", { type: "button", class: "plain", onclick: () => trigger("receipts") }, "Receipts (CSV)"));
 root.replaceChildren(filters, empty, list, older, recovery());
 
@@ -51,8 +55,9 @@ function arrive() {
   const { gone, after, ...page } = props.value || {};
   if (gone) runs = runs.filter((run) => run.id !== gone);
   else if (page.runs) {
-    if (page.words !== asked.words || page.variant !== asked.variant) {
-      if (!page.words && !page.variant) ask({}); // the tab was opened anew, with a search in it
+    const answers = (question) => Object.keys(ALL).every((name) => page[name] === question[name]);
+    if (!answers(asked)) {
+      if (answers(ALL)) ask({}); // the tab was opened anew, with a search in it
       return;
     }
     if (after && after !== runs.at(-1)?.id) return; // asked for twice
@@ -63,8 +68,8 @@ function arrive() {
 }
 
 function draw() {
-  const searching = asked.words || asked.variant;
-  list.replaceChildren(...runs.map(entry));
+  const searching = asked.words || asked.variant || asked.favourites;
+  window.kontext.redraw(list, () => list.replaceChildren(...runs.map(entry)));
   if (!runs.length && searching) list.append(h("li", { class: "empty" }, "No run matches."));
   filters.hidden = !runs.length && !searching;
   empty.hidden = !filters.hidden;
@@ -89,6 +94,9 @@ function take() {
   link.remove();
 }
 
+window.kontext.onLabel(({ run, name, favourite }) => {
+  runs = runs.map((entry) => (entry.id === run ? { ...entry, name, favourite } : entry));
+});
 watch("value", arrive);
 watch("offer", take);
 arrive();

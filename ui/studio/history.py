@@ -56,6 +56,8 @@ def _entry(run: Run, preset_names: dict[str, str], served: ServedFiles) -> dict[
     here, gone = on_the_disk(run, served)
     return {
         "id": run.id,
+        "name": run.label.name,
+        "favourite": run.label.favourite,
         "when": run.created_at.isoformat(),
         "variant": run.variant_id,
         "preset": preset_names.get(run.preset or "", ""),

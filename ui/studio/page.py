@@ -44,7 +44,7 @@ def head() -> str:
     """
     style, script = (
         "\n".join((ASSETS / name).read_text() for name in names)
-        for names in (("page.css", "inputs.css"), ("page.js", "lightbox.js"))
+        for names in (("page.css", "inputs.css"), ("page.js", "label.js", "lightbox.js"))
     )
     return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
 
@@ -165,6 +165,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history_tab.select(runs.history, visitor, history, **QUICK)
         history.search(runs.search, visitor, history, **QUICK)
         history.discard(runs.discard, visitor, history, **QUICK)
+        for view in (result, history):
+            view.mark(runs.label, visitor, None, **{**QUICK, "trigger_mode": "multiple"})
         history.archive(runs.archive, visitor, history, **QUICK)
         history.receipts(runs.receipts, visitor, history, **QUICK)
         history.recover(**to_result)

@@ -126,7 +126,8 @@ function check() {
 
 function checked() {
   for (const entry of props.strip || []) if (strip.has(entry.id)) strip.set(entry.id, entry);
-  draw();
+  const nav = root.querySelector(".strip");
+  if (nav) window.kontext.redraw(nav, () => nav.replaceChildren(...drawStrip().childNodes));
 }
 
 const counted = (run) => `${run.pictures.length} ${run.pictures.length === 1 ? "picture" : "pictures"}`;
@@ -197,28 +198,29 @@ function welcome() {
 
 function draw() {
   const run = props.value;
-  const focused = root.contains(document.activeElement) ? document.activeElement.textContent : null;
   shownAt = performance.now();
   clearInterval(clock);
   root.setAttribute("aria-busy", String(Boolean(run && !run.finished)));
   if (!run) { root.replaceChildren(welcome()); return; }
   if (!run.id) window.kontext.refused();
-  const ended = run.finished && lastRun?.id === run.id && !lastRun.finished;
-  const begun = !run.finished && lastRun?.id !== run.id;
-  const open = lastRun?.id === run.id && root.querySelector("details.made")?.open;
+  const same = lastRun?.id === run.id;
+  const ended = run.finished && same && !lastRun.finished;
+  const begun = !run.finished && !same;
+  const open = same && root.querySelector("details.made")?.open;
   lastRun = run;
   remember(run);
-  root.replaceChildren(...[
+  const typed = same && root.querySelector(".name:focus")?.value;
+  window.kontext.redraw(root, () => root.replaceChildren(...[
     run.finished ? null : stages(run),
     ...run.troubles.map(trouble),
     h("div", { class: `pictures count-${Math.min(run.pictures.length + run.awaited, 4)}` }, run.pictures.map((entry, index) => picture(run, entry, index)), placeholders(run)),
+    run.finished && run.id ? window.kontext.label(run, (label) => trigger("mark", label)) : null,
     run.finished ? receipt(run) : null,
     run.id ? made(run) : null,
     drawStrip(),
-  ].filter(Boolean));
+  ].filter(Boolean)));
+  if (typed) root.querySelector(".name").value = typed;
   if (open) root.querySelector("details.made").open = true;
-  // What was in focus is in focus again, though the element is a new one.
-  if (focused) [...root.querySelectorAll("button, a, summary")].find((node) => node.textContent === focused)?.focus();
   if (ended) announce(run);
   // On a phone the result lies below the button that was pressed.
   if (begun && window.innerWidth < 860) root.scrollIntoView({ behavior: "smooth" });
@@ -226,6 +228,9 @@ function draw() {
   check();
 }
 
+window.kontext.onLabel(({ run, name, favourite }) => {
+  if (props.value?.id === run) props.value = { ...props.value, name, favourite };
+});
 watch("value", draw);
 watch("strip", checked);
 draw();

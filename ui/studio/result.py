@@ -76,6 +76,8 @@ def view_of(run: Run, served: ServedFiles) -> dict[str, Any]:
     lost = [Trouble(sentence, "yes", "") for sentence in gone]
     return {
         "id": run.id,
+        "name": run.label.name,
+        "favourite": run.label.favourite,
         "finished": run.finished or run.keyless,
         "stages": _stages(run),
         "seconds": run.seconds,
@@ -138,7 +140,12 @@ def strip_entry(run: Run, served: ServedFiles) -> dict[str, Any]:
     made = f"{count} {'picture' if count == 1 else 'pictures'}" if count else "Not made"
     said = made if run.finished else "In progress"
     thumb = file_data(next(iter(here.values())))["url"] if here else None
-    return {"id": run.id, "thumb": thumb, "going": not run.finished, "said": f"{said}: {run.prompt[:60]}"}
+    return {
+        "id": run.id,
+        "thumb": thumb,
+        "going": not run.finished,
+        "said": f"{said}: {run.label.name or run.prompt[:60]}",
+    }
 
 
 def _references(run: Run, served: ServedFiles) -> list[dict[str, Any]]:

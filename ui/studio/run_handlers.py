@@ -25,7 +25,7 @@ from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY
 from core.errors import KontextError
 from core.ledger.ledger import Search
-from core.ledger.run import Run
+from core.ledger.run import Label, Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
@@ -250,15 +250,27 @@ class RunHandlers:
     async def search(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Those of the visitor's runs that have these words, some at a time, after the last one that is shown."""
         words, variant, after = (_text(event, name) for name in ("words", "variant", "after"))
-        return await self._page(visitor, words, variant, after)
+        return await self._page(visitor, words, variant, after, favourites=_is_on(event, "favourites"))
 
-    async def _page(self, visitor: str, words: str = "", variant: str = "", after: str = "") -> dict[str, Any]:
+    async def _page(
+        self, visitor: str, words: str = "", variant: str = "", after: str = "", *, favourites: bool = False
+    ) -> dict[str, Any]:
         presets = {preset.id: preset.name for preset in self._backend.presets.values()}
         variants = {row.id: row.name for row in REGISTRY.values()}
-        search = Search(tuple(words.split()), variant, presets, variants)
+        search = Search(tuple(words.split()), variant, favourites, presets, variants)
         page = await self._runs.page(visitor, after, search) if _is_id(visitor) else Page([], more=False)
         shown = await self._runs.readers(history_of, page.runs, presets, self._backend.served)
-        return {**shown, "more": page.more, "words": words, "variant": variant, "after": after}
+        asked = {"words": words, "variant": variant, "favourites": favourites, "after": after}
+        return {**shown, "more": page.more, **asked}
+
+    async def label(self, visitor: str, event: gr.EventData) -> None:
+        """A run gets the name and the star that its page shows already."""
+        label = Label(" ".join(_text(event, "name").split()), _is_on(event, "favourite"))
+        try:
+            if run := await self._run(visitor, event):
+                await self._runs.label(visitor, run.id, label)
+        except KontextError as error:
+            raise gr.Error(str(error), title="Not saved", print_exception=False) from None
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
         """Take a run and its files out of the history."""
@@ -331,6 +343,10 @@ def _text(event: gr.EventData, name: str) -> str:
     """A text that came with an event, no longer than a search may be; "" for whatever else came."""
     value = getattr(event, name, "")
     return value[:FIELD_CHARACTERS] if isinstance(value, str) else ""
+
+
+def _is_on(event: gr.EventData, name: str) -> bool:
+    return getattr(event, name, None) is True
 
 
 def _insist(visitor: object) -> None:

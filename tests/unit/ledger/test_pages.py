@@ -12,6 +12,7 @@ import pytest
 from test_ledger import NOON, record
 
 from core.ledger.ledger import Ledger, Search
+from core.ledger.run import Label
 
 PRESETS = {"poster": "Poster with a title", "relight": "New light"}
 VARIANTS = {"pro": "Pro", "ultra-fast": "Ultra-fast"}
@@ -79,3 +80,16 @@ def test_one_variant_alone(ledger: Ledger) -> None:
     ledger.add(record("b", prompt="An owl", variant_id="max"))
     assert ids(ledger, variant_id="max", words=("owl",)) == ["b"]
     assert ids(ledger, variant_id="max", words=("pro",)) == []
+
+
+def test_a_name_finds_a_run_and_a_star_keeps_it_at_hand(ledger: Ledger) -> None:
+    """Both are the run's own from then on, are searched along, and belong to whoever's run it is."""
+    for id in "abc":
+        ledger.add(record(id, prompt="An owl"))
+    ledger.label("ann", "b", Label("Grandma's birthday", favourite=True))
+    ledger.label("eve", "a", Label("Eve's", favourite=True))
+    assert ids(ledger, words=("BIRTHDAY", "owl")) == ids(ledger, favourites=True) == ["b"]
+    found = ledger.find("ann", "b")
+    assert found and found.label == Label("Grandma's birthday", favourite=True)
+    ledger.label("ann", "b", Label())
+    assert ids(ledger, favourites=True) == ids(ledger, words=("birthday",)) == []

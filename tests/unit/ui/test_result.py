@@ -258,7 +258,7 @@ def test_a_refusal_is_shown_like_a_run_that_ended() -> None:
 
 def test_a_refusal_has_all_that_a_run_has(outputs: Made, served: ServedFiles) -> None:
     """The page reads both alike; what a refusal leaves out is only what there is no run for."""
-    known = {"seconds", "expected_seconds", "shape", "one_seed"}
+    known = {"seconds", "expected_seconds", "shape", "one_seed", "name", "favourite"}
     assert view_of(RUN, served).keys() - view_of_refusal(InputError([])).keys() == known
 
 
@@ -277,6 +277,8 @@ def test_a_run_has_its_line_in_the_history(outputs: Made, served: ServedFiles) -
     assert entry.pop("pictures")[0]["orig_name"] == "kontext-pro-1.png"
     assert entry == {
         "id": "r1",
+        "name": "",
+        "favourite": False,
         "when": "2026-11-21T12:30:00+00:00",
         "variant": "pro",
         "preset": "Poster",
