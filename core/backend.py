@@ -24,6 +24,7 @@ from core.pictures.prepared import PreparedPictures
 from core.pictures.reference import FOLDER, Reference
 from core.pictures.served import ServedFiles
 from core.prompts.presets import Preset, load_presets
+from core.runs.background import Background
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
@@ -72,7 +73,7 @@ class Backend:
         self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
-        self._counting: asyncio.Task[int] | None = None
+        self._counting = Background("counting what the ledger lost")
         # Where the environment names a proxy, each client finds it by itself.
         self._pool = None if getproxies() else Pool()
         self.keys = Keys(lambda key: self._client(key, self._pool))
@@ -124,7 +125,7 @@ class Backend:
         """Resume what an earlier process left unfinished."""
         await asyncio.to_thread(self.runs.clear_deleted)
         await self.runs.resume_all(self.account)
-        self._counting = asyncio.create_task(self.runs.count_strangers(self.account))  # nobody waits for it
+        self._counting.begin(self.runs.count_strangers(self.account))  # nobody waits for it
 
     async def drain(self) -> None:
         """Take no new runs, wait for answers to what was sent, and let go whoever watches; all else still works."""
@@ -133,9 +134,7 @@ class Backend:
 
     async def aclose(self) -> None:
         """Stop watching; runs that wait are resumed at the next start."""
-        if self._counting is not None:
-            self._counting.cancel()
-            await asyncio.gather(self._counting, return_exceptions=True)
+        await self._counting.aclose()
         await self.runs.aclose()
         await self.account.client.aclose()
         await self.keys.aclose()

@@ -20,6 +20,7 @@ from core.errors import KontextError
 from core.ledger.ledger import Ledger
 from core.pictures import reference, served
 from core.runs import files
+from core.runs.background import Background
 from core.runs.runs import Runs
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ DRAFT = 3600  # seconds that what somebody may be working with is safe, however 
 ARRIVING = 600  # the same for an upload, until it is prepared
 INTERVAL = 3600  # seconds between sweeps
 RUNS_BETWEEN = 25  # runs between sweeps
-BETWEEN_TRIES = 10.0  # seconds from finding no room to looking for it again
+RETRY_INTERVAL = 10.0  # seconds from finding no room to looking for it again
 
 TEMPORARY = "temporary"
 _FOLDERS = (served.FOLDER, TEMPORARY, reference.FOLDER)
@@ -80,7 +81,7 @@ class Storage:
         self._arriving = 0
         self._full_at = -math.inf
         self._since = 0  # runs since the last sweep
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping = Background("a sweep")
 
     async def sweep(self, *, everything: bool = False) -> None:
         """Remove what is too old, then the oldest of what is too much; `everything` that nobody may be working with."""
@@ -115,7 +116,7 @@ class Storage:
             self._size += size
 
     async def _find_room(self, size: int) -> None:
-        if self._clock() - self._full_at < BETWEEN_TRIES:  # a look at the whole folder is not to be had for a request
+        if self._clock() - self._full_at < RETRY_INTERVAL:  # a look at the whole folder is not to be had for a request
             raise KontextError(FULL, LATER)
         if self._size + self._arriving + size > self._limits.files:
             await self._sweep_files(self._limits.files - self._arriving - size)
@@ -134,14 +135,12 @@ class Storage:
         """Make room for a run; now and then the sweep comes in between, and the run does not wait for it."""
         self._since += 1
         await self.make_room()
-        if self._since >= RUNS_BETWEEN and (self._sweeping is None or self._sweeping.done()):
-            self._sweeping = asyncio.create_task(self.sweep())
+        if self._since >= RUNS_BETWEEN and not self._sweeping:
+            self._sweeping.begin(self.sweep())
 
     async def aclose(self) -> None:
         """Give up a sweep that is under way."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._sweeping.aclose()
 
     async def _sweep_files(self, most: int) -> None:
         async with self._one_at_a_time:

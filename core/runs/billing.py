@@ -11,6 +11,7 @@ from decimal import Decimal
 from core.errors import KontextError, LedgerError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Record
+from core.runs.background import Background
 from core.runs.journal import log_foreign
 from core.runs.runtime import Runtime
 from core.service.account import Account
@@ -35,7 +36,7 @@ class Bills:
         self._ledger = ledger
         self._runtime = runtime
         self._tell = tell
-        self._following: set[asyncio.Task[None]] = set()
+        self._following = Background("following a bill")
 
     def follow(self, account: Account, record: Record) -> None:
         """Ask for the bill of a run that has ended; returns at once."""
@@ -54,16 +55,11 @@ class Bills:
 
     async def aclose(self) -> None:
         """Ask no further."""
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
+        await self._following.aclose()
 
     def _begin(self, account: Account, open: Reserved) -> None:
-        if account.kind == "sandbox" or not open or len(self._following) >= MOST:
-            return
-        task = asyncio.create_task(self._follow(account, dict(open)))
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
+        if account.kind != "sandbox" and open and len(self._following) < MOST:
+            self._following.begin(self._follow(account, dict(open)))
 
     async def _follow(self, account: Account, open: dict[str, Decimal]) -> None:
         for pause in PAUSES:

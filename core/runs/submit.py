@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import KontextError, RateLimited, SubmitUnknown
 from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.runs import outcomes
+from core.runs.background import Background
 from core.runs.journal import Journal, log_foreign
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
@@ -69,7 +70,7 @@ class Submitter:
         self._journal = journal
         self._claims = claims
         self._clock = runtime.clock
-        self._posting: set[asyncio.Task[Prediction]] = set()
+        self._posting = Background("a submit")
 
     async def send(self, live: LivePrediction) -> Prediction | None:
         """Submit. None: the service refused, and the entry says so.
@@ -88,7 +89,7 @@ class Submitter:
             raise Stopped
         try:
             # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
-            return await asyncio.shield(self._begin(live, entry))
+            return await asyncio.shield(self._posting.begin(self._post(live, entry)))
         except (SubmitUnknown, RateLimited):
             raise
         except KontextError as error:
@@ -97,22 +98,10 @@ class Submitter:
 
     async def drain(self, seconds: float) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
-        if self._posting:
-            await asyncio.wait(set(self._posting), timeout=seconds)
-
-    def _begin(self, live: LivePrediction, entry: Entry) -> asyncio.Task[Prediction]:
-        posting = asyncio.create_task(self._post(live, entry))
-        self._posting.add(posting)
-        posting.add_done_callback(self._over)
-        return posting
+        await self._posting.drain(seconds)
 
     async def _not_sent(self, live: LivePrediction, entry: Entry) -> None:
         await self._journal.after(live.run, replace(entry, status=RESERVED, submitting_at=None))
-
-    def _over(self, posting: asyncio.Task[Prediction]) -> None:
-        self._posting.discard(posting)
-        if not posting.cancelled():
-            posting.exception()  # nobody may be waiting any more, and asyncio would complain
 
     async def _post(self, live: LivePrediction, entry: Entry) -> Prediction:
         with self._claims.in_flight(live.account.id, entry.payload):

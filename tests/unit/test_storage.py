@@ -25,11 +25,11 @@ from core.pictures.served import ServedFiles
 from core.settings import read
 from core.storage import (
     ARRIVING,
-    BETWEEN_TRIES,
     DRAFT,
     FULL,
     KEPT,
     MADE_OF_UPLOAD,
+    RETRY_INTERVAL,
     RUNS_BETWEEN,
     Limits,
     Storage,
@@ -210,7 +210,7 @@ async def test_no_room_is_not_looked_for_at_each_request(opened: Open) -> None:
     backend, now = await opened(), [NOW]
     storage = Storage(backend.ledger, backend.runs, Limits(2 * MADE_OF_UPLOAD, 0, timedelta(1)), clock=lambda: now[0])
     fresh = put(backend, "served/aa/1.jpg", 0, 2 * MADE_OF_UPLOAD)
-    for seconds, refused in ((0, True), (BETWEEN_TRIES - 1, True), (BETWEEN_TRIES, False)):
+    for seconds, refused in ((0, True), (RETRY_INTERVAL - 1, True), (RETRY_INTERVAL, False)):
         now[0] = NOW + seconds
         with pytest.raises(KontextError, match=FULL) if refused else nullcontext():
             async with storage.room_for(1):
