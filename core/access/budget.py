@@ -30,7 +30,7 @@ class Budget:
         """
         if not amount.is_finite() or amount <= 0:
             raise BudgetError(
-                "What this run would cost can't be told, so it was not sent.", "Choose another variant.", cap="unpriced"
+                "What this would cost can't be told, so it was not sent.", "Choose another variant.", cap="unpriced"
             )
         if self.visitor is not None and spent_by_visitor + amount > self.visitor:
             raise _refusal("visitor", self.visitor, spent_by_visitor, amount, now)
@@ -55,7 +55,7 @@ def _refusal(
     renews = midnight(now) + timedelta(days=1)
     whose = "what one visitor may spend" if cap == "visitor" else "what all visitors together may spend"
     happened = (
-        f"This run would cost {dollars(amount)}, and {dollars(left)} is left today of the {dollars(limit)} that are "
+        f"This would cost {dollars(amount)}, and {dollars(left)} is left today of the {dollars(limit)} that are "
         f"{whose} here in a day."
     )
     cheaper = " Choose a cheaper variant or fewer pictures, or wait." if left else ""

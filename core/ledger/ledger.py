@@ -157,18 +157,21 @@ class Ledger:
 
     # writing
 
-    def reserve(self, record: Record, check: Check) -> None:
-        """Write a new run if `check` lets its cost pass; no other reservation comes between the two."""
+    def reserve(self, records: Sequence[Record], check: Check) -> None:
+        """Write new runs of one press, all or none, if `check` lets their cost pass; no other reservation comes between
+        the two.
+        """
         self._insist_on_room()
         with self._write() as connection:
-            _ask(connection, record.facts, check)
-            self._insert(connection, record)
+            _ask(connection, records[0].facts, check)
+            for record in records:
+                self._insert(connection, record)
 
-    def consider(self, record: Record, check: Check) -> None:
+    def consider(self, records: Sequence[Record], check: Check) -> None:
         """Raise what `reserve` would raise just now; nothing is written, and nothing is promised."""
         self._insist_on_room()
         with self._read() as connection:
-            _ask(connection, record.facts, check)
+            _ask(connection, records[0].facts, check)
 
     def add(self, record: Record) -> None:
         """Write a run that costs nothing new."""
@@ -240,6 +243,8 @@ class Ledger:
             "seed": None,
             "troubles": [],
             **rows.label_row(Label()),
+            "comparison_id": None,
+            "cell": None,
         }
         bare: dict[str, Any] = {"payload": {}, "error": "", "outputs": [], "troubles": [], "answer": None}
         never_sent = predictions.c.prediction_id.is_(None) & (predictions.c.status == RESERVED)
@@ -273,6 +278,10 @@ class Ledger:
             last = sa.select(runs.c.created_at).where(runs.c.id == after, runs.c.visitor == visitor).scalar_subquery()
             which &= (runs.c.created_at < last) | ((runs.c.created_at == last) & (runs.c.id > after))
         return self._records(runs.c.id.in_(sa.select(runs.c.id).where(which).order_by(*_NEWEST_FIRST).limit(limit)))
+
+    def comparison(self, visitor: str, comparison_id: str) -> list[Record]:
+        """The visitor's runs that belong to it, newest first."""
+        return self._records(_KEPT & (runs.c.comparison_id == comparison_id) & (runs.c.visitor == visitor))
 
     def newest(self, visitor: str) -> Record | None:
         found = self.page(visitor, 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.catalog.estimate import estimate
 from core.catalog.inputs import Inputs
-from core.ledger.run import FINISHED, ChargeSource, Facts, Label, Output, Run, RunPrediction, State, Trouble
+from core.ledger.run import FINISHED, Cell, ChargeSource, Facts, Label, Output, Run, RunPrediction, State, Trouble
 from core.pictures.reference import Reference
 from core.service.account import Account
 
@@ -166,6 +166,7 @@ def new_record(
     references: tuple[Reference, ...],
     preset: str | None,
     now: datetime,
+    cell: Cell | None = None,
 ) -> Record:
     """A run that was just pressed: one entry for each prediction, its share of the estimate reserved for it."""
     seeds = inputs.seeds
@@ -184,6 +185,7 @@ def new_record(
         pictures=inputs.pictures,
         references=references,
         estimate=total,
+        cell=cell,
     )
     # Where the references lie is not known yet.
     entries = tuple(

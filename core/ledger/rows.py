@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.ledger.record import Entry, Record
-from core.ledger.run import Facts, Label, Output, Trouble
+from core.ledger.run import Cell, Facts, Label, Output, Trouble
 from core.pictures.reference import Reference
 
 # Columns that are fields of the same name.
@@ -29,6 +29,7 @@ def run_row(record: Record, home: Path) -> dict[str, Any]:
         "parameters": dict(facts.values),
         "refs": [_with_relative_path(reference, home) for reference in facts.references],
         **label_row(record.label),
+        **_cell_row(facts.cell),
         **ending_row(record),
     }
 
@@ -69,7 +70,13 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
 
 def _facts(row: Mapping[Any, Any], home: Path) -> Facts:
     references = tuple(reference(given, home) for given in row["refs"])
-    return Facts(**{name: row[name] for name in _FACTS}, values=row["parameters"], references=references)
+    cell = Cell(row["comparison_id"], **row["cell"]) if row["cell"] else None
+    return Facts(**{name: row[name] for name in _FACTS}, values=row["parameters"], references=references, cell=cell)
+
+
+def _cell_row(cell: Cell | None) -> dict[str, Any]:
+    place = asdict(cell) if cell else {}
+    return {"comparison_id": place.pop("comparison_id", None), "cell": place or None}
 
 
 def _entry(row: Mapping[Any, Any], home: Path) -> Entry:

@@ -65,6 +65,23 @@ class Trouble:
         return " ".join(filter(None, (self.happened, CHARGED_SENTENCES[self.charged], self.advice)))
 
 
+Axis = Literal["variants", "seeds", "prompts", "leave_one_out"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run's place in a comparison, in the column of its variant.
+
+    `row` counts from 0 along the axis; of "variants" there is one alone. `left_out` is the reference, from 1, that the
+    run goes without.
+    """
+
+    comparison_id: str
+    axis: Axis
+    row: int
+    left_out: int | None = None
+
+
 @dataclass(frozen=True)
 class Label:
     """What a person put on a run of theirs to find it again. `name` is "" where it has none."""
@@ -75,7 +92,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Facts:
-    """What stands from the press on and never changes."""
+    """What stands from the press on and never changes. `cell` is None where the run is no part of a comparison."""
 
     id: str
     visitor: str
@@ -90,6 +107,7 @@ class Facts:
     pictures: int
     references: tuple[Reference, ...]
     estimate: Decimal
+    cell: Cell | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ runs = sa.Table(
     sa.Column("deleted_at", Moment),
     sa.Column("name", sa.Text),
     sa.Column("favourite", sa.Boolean),
+    sa.Column("comparison_id", sa.Text),
+    sa.Column("cell", sa.JSON(none_as_null=True)),  # the rest of the place in that comparison
 )
 
 predictions = sa.Table(
@@ -150,6 +152,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE runs ADD COLUMN name TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE runs ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0",
+    ),
+    (
+        "ALTER TABLE runs ADD COLUMN comparison_id TEXT",
+        "ALTER TABLE runs ADD COLUMN cell TEXT",
+        "CREATE INDEX runs_of_comparison ON runs (comparison_id) WHERE comparison_id IS NOT NULL",
     ),
 )
 

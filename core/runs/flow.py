@@ -120,7 +120,7 @@ class Flow:
         live.at("submitting")
         concurrency = self._limit_of(live.account)
         for refusals in itertools.count(1):
-            await live.unless_stopped(concurrency.enter(lambda place: self._tell_place(live, place, concurrency)))
+            await live.unless_stopped(self._place(live, concurrency))
             try:
                 ended = await self._sent_and_ended(live)
                 break
@@ -175,8 +175,12 @@ class Flow:
         await live.unless_stopped(self._runtime.sleep(pause))
         live.tell("")
 
-    def _tell_place(self, live: LivePrediction, place: int, concurrency: ConcurrencyLimit) -> None:
-        live.tell(QUEUED.format(place=place, limit=concurrency.limit) if place else "")
+    async def _place(self, live: LivePrediction, concurrency: ConcurrencyLimit) -> None:
+        def tell(place: int) -> None:
+            live.tell(QUEUED.format(place=place, limit=concurrency.limit) if place else "")
+
+        facts = live.run.facts
+        await concurrency.enter(facts.cell.comparison_id if facts.cell else facts.id, tell)
 
     def _limit_of(self, account: Account) -> ConcurrencyLimit:
         return self._limits.setdefault(account.id, ConcurrencyLimit(self._at_once))

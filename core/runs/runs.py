@@ -18,7 +18,7 @@ from core.catalog.inputs import Inputs
 from core.errors import KontextError
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
-from core.ledger.run import Facts, Label, Run
+from core.ledger.run import Cell, Facts, Label, Run
 from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
@@ -49,6 +49,16 @@ class Page:
 
     runs: list[Run]
     more: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run that is asked for."""
+
+    inputs: Inputs
+    references: Sequence[Reference]
+    preset: str | None = None
+    cell: Cell | None = None
 
 
 class Budget(Protocol):
@@ -112,16 +122,32 @@ class Runs:
             BudgetError: a cap refuses it.
             LedgerError: it can't be recorded, so nothing is spent.
         """
-        assert len(references) == inputs.reference_count
-        run_id = uuid.uuid4().hex
-        start = partial(self._start, run_id, visitor, account, inputs, references, preset)
-        return await self._exclusive(run_id, start)
+        (run,) = await self.start_all(visitor, account, [Asked(inputs, references, preset)])
+        return run
 
-    async def consider(self, visitor: str, account: Account, inputs: Inputs) -> None:
-        """Raise what `start` would raise for the run's cost just now, before anything is done for it."""
-        record = new_record("", visitor, account, inputs, (), None, self._runtime.clock())
-        record = self._flow.at_known_price(record, account)
-        await asyncio.to_thread(self._ledger.consider, record, partial(self._check, record))
+    async def start_all(self, visitor: str, account: Account, asked: Sequence[Asked]) -> list[Run]:
+        """The same for several runs of one press: all are reserved at once, or none is; each then goes on by itself.
+
+        Raises:
+            BudgetError, LedgerError: as for one.
+        """
+        assert all(len(one.references) == one.inputs.reference_count for one in asked)
+        ids = [uuid.uuid4().hex for _ in asked]
+        return await self._exclusive(partial(self._start, ids, visitor, account, asked), *ids)
+
+    async def consider(self, visitor: str, account: Account, *inputs: Inputs) -> None:
+        """Raise what the start of these would raise for their cost just now, before anything is done for them."""
+        records = self._priced(visitor, account, inputs)
+        await asyncio.to_thread(self._ledger.consider, records, partial(self._check, records))
+
+    def cost(self, account: Account, *inputs: Inputs) -> Decimal:
+        """USD that would be reserved for these: at the account's own price where that is known, else at the list's."""
+        return _reserved(self._priced("", account, inputs))
+
+    def _priced(self, visitor: str, account: Account, inputs: Sequence[Inputs]) -> list[Record]:
+        now = self._runtime.clock()
+        records = (new_record("", visitor, account, one, (), None, now) for one in inputs)
+        return [self._flow.at_known_price(record, account) for record in records]
 
     def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Take the references to the service and ask for the quote now, so that the press need not wait for either.
@@ -159,6 +185,11 @@ class Runs:
         records = await self.readers(self._ledger.page, visitor, PAGE + 1, after, search)
         return Page([self._read(record) for record in records[:PAGE]], more=len(records) > PAGE)
 
+    async def comparison(self, visitor: str, comparison_id: str) -> list[Run]:
+        """The runs of one comparison of the visitor's, newest first; a cell that was made again has several."""
+        records = await self.readers(self._ledger.comparison, visitor, comparison_id)
+        return [self._read(record) for record in records]
+
     async def every(self, visitor: str) -> AsyncGenerator[list[Run], None]:
         """All of the visitor's runs, newest first, some at a time: nobody else waits for them."""
         page = await self.page(visitor)
@@ -191,7 +222,7 @@ class Runs:
         Raises:
             KontextError: there is no such run of this visitor, or it was made with another key.
         """
-        return await self._exclusive(run_id, partial(self._resume, visitor, account, run_id))
+        return await self._exclusive(partial(self._resume, visitor, account, run_id), run_id)
 
     async def _resume(self, visitor: str, account: Account, run_id: str) -> Run:
         live = self._mine(visitor, run_id)
@@ -215,7 +246,7 @@ class Runs:
         """
         prediction_id = recovery.checked(prediction_id)
         recover = partial(self._recover, visitor, account, prediction_id)
-        return await self._exclusive(f"prediction {prediction_id}", recover)
+        return await self._exclusive(recover, f"prediction {prediction_id}")
 
     async def _recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
         holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
@@ -227,7 +258,7 @@ class Runs:
             if not mine:
                 raise recovery.unknown()
             record = await recovery.find(account, visitor, prediction_id, self._runtime.clock(), uuid.uuid4().hex)
-        return await self._exclusive(record.facts.id, partial(self._adopt, record, account))
+        return await self._exclusive(partial(self._adopt, record, account), record.facts.id)
 
     async def _adopt(self, record: Record, account: Account) -> Run:
         await asyncio.to_thread(self._ledger.add, record)
@@ -235,7 +266,7 @@ class Runs:
 
     async def label(self, visitor: str, run_id: str, label: Label) -> None:
         """Name a run of the visitor's, and make it a favourite or not."""
-        await self._exclusive(run_id, partial(self._label, visitor, run_id, label))
+        await self._exclusive(partial(self._label, visitor, run_id, label), run_id)
 
     async def _label(self, visitor: str, run_id: str, label: Label) -> None:
         await asyncio.to_thread(self._ledger.label, visitor, run_id, label)
@@ -250,7 +281,7 @@ class Runs:
         Raises:
             KontextError: it still goes on.
         """
-        await self._exclusive(run_id, partial(self._delete, visitor, run_id))
+        await self._exclusive(partial(self._delete, visitor, run_id), run_id)
 
     async def _delete(self, visitor: str, run_id: str) -> None:
         live = self._mine(visitor, run_id)
@@ -275,7 +306,7 @@ class Runs:
         for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
             run_id = record.facts.id
             if run_id not in self._live and run_id not in self._changing:
-                resumed += await self._exclusive(run_id, partial(self._resume_found, record, account))
+                resumed += await self._exclusive(partial(self._resume_found, record, account), run_id)
         await self._bills.resume(account)
         return resumed
 
@@ -330,8 +361,8 @@ class Runs:
             if reference.sha256 not in {other.sha256 for other in kept}:
                 prepared.discard(reference.sha256, self._folder / prepared.FOLDER)
 
-    async def _exclusive(self, run_id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do that to a run while nobody does anything else to it.
+    async def _exclusive(self, work: Callable[[], Coroutine[Any, Any, T]], *run_ids: str) -> T:
+        """Do that to these runs while nobody does anything else to them.
 
         It runs to its end, whoever stops waiting for it: a tab that closes in this moment must not leave a run behind
         that nothing comes of.
@@ -339,48 +370,49 @@ class Runs:
         Raises:
             KontextError: the app closes.
         """
-        while (other := self._changing.get(run_id)) is not None:
-            await asyncio.wait({other})
+        while others := {self._changing[run_id] for run_id in run_ids if run_id in self._changing}:
+            await asyncio.wait(others)
         if self._closed:
             raise KontextError(CLOSING, "Open it again in a moment.")
         task = asyncio.create_task(work())
-        self._changing[run_id] = task
-        task.add_done_callback(partial(self._changed, run_id))
+        self._changing |= dict.fromkeys(run_ids, task)
+        task.add_done_callback(partial(self._changed, run_ids))
         return await asyncio.shield(task)
 
-    def _changed(self, run_id: str, task: asyncio.Task[Any]) -> None:
-        del self._changing[run_id]
+    def _changed(self, run_ids: Sequence[str], task: asyncio.Task[Any]) -> None:
+        for run_id in run_ids:
+            del self._changing[run_id]
         if not task.cancelled():
             task.exception()  # nobody may be waiting any more, and asyncio would complain
 
-    async def _start(
-        self,
-        run_id: str,
-        visitor: str,
-        account: Account,
-        inputs: Inputs,
-        references: Sequence[Reference],
-        preset: str | None,
-    ) -> Run:
+    async def _start(self, ids: Sequence[str], visitor: str, account: Account, asked: Sequence[Asked]) -> list[Run]:
         if self._make_room is not None:
             await self._make_room()
-        folder = files.folder_of(self._folder, run_id)
-        kept = await asyncio.to_thread(files.keep_references, references, folder)
-        record = new_record(run_id, visitor, account, inputs, kept, preset, self._runtime.clock())
-        record = self._flow.at_known_price(record, account)
-        await self._reserve(record)
-        return self._spawn(record, account, self._flow.go).snapshot()
-
-    async def _reserve(self, record: Record) -> None:
         try:
-            await asyncio.to_thread(self._ledger.reserve, record, partial(self._check, record))
+            kept = await asyncio.to_thread(self._keep_references, ids, asked)
+            now = self._runtime.clock()
+            records = [
+                new_record(run_id, visitor, account, one.inputs, references, one.preset, now, one.cell)
+                for run_id, one, references in zip(ids, asked, kept, strict=True)
+            ]
+            records = [self._flow.at_known_price(record, account) for record in records]
+            await asyncio.to_thread(self._ledger.reserve, records, partial(self._check, records))
         except KontextError:
-            await asyncio.to_thread(files.remove, self._folder, record.facts.id)
+            await asyncio.to_thread(self._remove_files, ids)
             raise
+        return [self._spawn(record, account, self._flow.go).snapshot() for record in records]
 
-    def _check(self, record: Record, spent: Decimal, spent_by_visitor: Decimal) -> None:
-        now = record.facts.created_at
-        self._budget.check(record.reserved, spent=spent, spent_by_visitor=spent_by_visitor, now=now)
+    def _keep_references(self, ids: Sequence[str], asked: Sequence[Asked]) -> list[tuple[Reference, ...]]:
+        folders = [files.folder_of(self._folder, run_id) for run_id in ids]
+        return [files.keep_references(one.references, folder) for one, folder in zip(asked, folders, strict=True)]
+
+    def _remove_files(self, ids: Sequence[str]) -> None:
+        for run_id in ids:
+            files.remove(self._folder, run_id)
+
+    def _check(self, records: Sequence[Record], spent: Decimal, spent_by_visitor: Decimal) -> None:
+        now = records[0].facts.created_at
+        self._budget.check(_reserved(records), spent=spent, spent_by_visitor=spent_by_visitor, now=now)
 
     async def _reopen(self, record: Record, account: Account) -> Run:
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
@@ -436,3 +468,7 @@ class Runs:
             return snapshot(record, now)
         waits = outcomes.keyless(record)
         return snapshot(replace(record, troubles=(*record.troubles, waits)), now, state="keyless")
+
+
+def _reserved(records: Sequence[Record]) -> Decimal:
+    return sum((record.reserved for record in records), Decimal(0))

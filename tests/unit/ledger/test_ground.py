@@ -73,7 +73,7 @@ def test_a_bucket_gets_one_connection_and_a_journal(tmp_path: Path, caplog: pyte
     """No shared memory, no second file to fit, the lock held throughout; and the log says what may be lost."""
     with caplog.at_level(logging.WARNING), closing(Ledger(tmp_path, timeout=0.1, mounted=bucket(tmp_path))) as ledger:
         assert pragmas(ledger) == ("delete", "exclusive")
-        ledger.reserve(record(), passes)
+        ledger.reserve([record()], passes)
         assert not list(tmp_path.glob("ledger.db-[ws]*"))
         with (
             closing(sqlite3.connect(tmp_path / "ledger.db", timeout=0)) as other,
@@ -86,7 +86,7 @@ def test_a_bucket_gets_one_connection_and_a_journal(tmp_path: Path, caplog: pyte
 def test_a_bucket_keeps_no_words_either(tmp_path: Path) -> None:
     """What a deleted run was about stands in no file, the journal included."""
     with closing(Ledger(tmp_path, timeout=0.1, mounted=bucket(tmp_path))) as ledger:
-        ledger.reserve(record(prompt="a private owl"), passes)
+        ledger.reserve([record(prompt="a private owl")], passes)
         ledger.delete("r", NOON)
         assert not [path.name for path in tmp_path.iterdir() if b"private owl" in path.read_bytes()]
 
@@ -111,7 +111,7 @@ def test_a_ledger_that_moves_to_a_bucket_and_back(tmp_path: Path) -> None:
 def test_threads_share_the_one_connection(tmp_path: Path) -> None:
     """Forty writers and readers at once, each in its turn, and the sum is exact."""
     with closing(Ledger(tmp_path, mounted=bucket(tmp_path))) as ledger, ThreadPoolExecutor(20) as threads:
-        writing = [threads.submit(ledger.reserve, record(str(number)), passes) for number in range(40)]
+        writing = [threads.submit(ledger.reserve, [record(str(number))], passes) for number in range(40)]
         reading = [threads.submit(ledger.list_for, "ann") for _ in range(40)]
         for task in (*writing, *reading):
             task.result()
@@ -130,6 +130,6 @@ def test_a_bucket_is_not_asked_for_its_room(tmp_path: Path, monkeypatch: pytest.
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 0))
     with closing(Ledger(tmp_path / "bucket", timeout=0.1, mounted=bucket(tmp_path))) as ledger:
-        ledger.reserve(record(), passes)
+        ledger.reserve([record()], passes)
     with closing(Ledger(tmp_path / "disk", timeout=0.1, mounted="")) as ledger, pytest.raises(LedgerError):
-        ledger.reserve(record(), passes)
+        ledger.reserve([record()], passes)

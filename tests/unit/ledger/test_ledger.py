@@ -22,7 +22,7 @@ from core.access.budget import Budget
 from core.errors import BudgetError, LedgerError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry, Record
-from core.ledger.run import Facts, Label, Output, Trouble
+from core.ledger.run import Cell, Facts, Label, Output, Trouble
 from core.ledger.schema import VERSION, predictions, runs, uploads
 from core.pictures.reference import Reference
 
@@ -108,7 +108,8 @@ def test_a_record_comes_back_as_it_was(ledger: Ledger, tmp_path: Path) -> None:
     )
     entry = replace(entry, charge=Decimal("0.0355"), source="quote", model_seconds=4.25, outputs=(output,))
     again = replace(entry, attempt=2, id="bb", troubles=(trouble,))
-    full = replace(full, entries=(entry, again), state="partial", finished_at=NOON, troubles=(trouble,))
+    facts = replace(full.facts, cell=Cell("c", "leave_one_out", 2, left_out=2))
+    full = replace(full, facts=facts, entries=(entry, again), state="partial", finished_at=NOON, troubles=(trouble,))
     ledger.add(full)
     assert ledger.find("ann", "r") == full
     ledger.close()
@@ -158,7 +159,7 @@ def test_times_sort_wherever_they_were_taken(ledger: Ledger) -> None:
 
 def test_committed_means_on_the_disk(ledger: Ledger) -> None:
     """When a method returns, another program sees the row, and the file is set to be flushed at each commit."""
-    ledger.reserve(record(), passes)
+    ledger.reserve([record()], passes)
     with closing(sqlite3.connect(ledger.home / "ledger.db")) as other:
         assert other.execute("SELECT status, reserved FROM predictions").fetchall() == [("reserved", 40000)]
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -178,7 +179,7 @@ def test_reservations_can_t_pass_the_cap_together(ledger: Ledger) -> None:
             budget.check(Decimal("0.04"), spent=spent, spent_by_visitor=by_visitor, now=NOON)
 
         try:
-            ledger.reserve(record(str(number), visitor=str(number)), check)
+            ledger.reserve([record(str(number), visitor=str(number))], check)
         except BudgetError:
             return False
         return True
@@ -195,7 +196,7 @@ def test_a_refused_reservation_leaves_nothing(ledger: Ledger) -> None:
         raise BudgetError("no", "", cap="daily")
 
     with pytest.raises(BudgetError):
-        ledger.reserve(record(), refuse)
+        ledger.reserve([record()], refuse)
     assert ledger.list_for("ann") == []
 
 
@@ -211,7 +212,7 @@ def test_what_counts_today(ledger: Ledger) -> None:
     ledger.add(replace(settled, entries=(replace(settled.entries[0], charge=Decimal("0.025")),)))
     released = record("released", cost="0.04")
     ledger.add(replace(released, entries=(replace(released.entries[0], charge=Decimal(0)),)))
-    ledger.reserve(record("new"), lambda spent, by_visitor: seen.append((spent, by_visitor)))
+    ledger.reserve([record("new")], lambda spent, by_visitor: seen.append((spent, by_visitor)))
     assert seen == [(Decimal("0.135"), Decimal("0.055"))]
 
 
@@ -301,6 +302,22 @@ def test_a_deletion_knows_what_others_keep(ledger: Ledger, tmp_path: Path) -> No
     assert ledger.delete("other", NOON) == []
 
 
+def test_a_comparison_is_reserved_whole_or_not_at_all(ledger: Ledger) -> None:
+    """A run that can't be written takes back those before it; what was written is found together, by its owner alone,
+    until it is deleted.
+    """
+    cells = [record(str(n), cell=Cell("c", "seeds", n), at=NOON + timedelta(seconds=n)) for n in range(3)]
+    with pytest.raises(LedgerError):
+        ledger.reserve([*cells, cells[0]], passes)
+    assert ledger.list_for("ann") == []
+    ledger.reserve(cells, passes)
+    ledger.add(record("alone"))
+    assert ledger.comparison("ann", "c") == cells[::-1]
+    assert ledger.comparison("bob", "c") == []
+    ledger.delete("1", NOON)
+    assert ledger.comparison("ann", "c") == [cells[2], cells[0]]
+
+
 # versions
 
 
@@ -388,7 +405,7 @@ def test_a_disk_that_takes_nothing(tmp_path: Path, new_connections_say: list[str
     with pytest.raises(LedgerError) as refused:
         ledger = Ledger(tmp_path)
         for number in range(200):
-            ledger.reserve(record(str(number), prompt="x" * 4000), passes)
+            ledger.reserve([record(str(number), prompt="x" * 4000)], passes)
     assert words in str(refused.value)
     assert "Nothing was charged." in str(refused.value)
     assert refused.value.advice
@@ -399,9 +416,9 @@ def test_a_locked_file(ledger: Ledger) -> None:
     with closing(sqlite3.connect(ledger.home / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match="locked"):
-            ledger.reserve(record(), passes)
+            ledger.reserve([record()], passes)
         other.execute("ROLLBACK")
-        ledger.reserve(record(), passes)
+        ledger.reserve([record()], passes)
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"not a database" * 100)])
@@ -422,7 +439,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_a_lone_surrogate(ledger: Ledger) -> None:
     """A lone surrogate, which a browser can send, is refused before anything is spent."""
     with pytest.raises(LedgerError, match="character"):
-        ledger.reserve(record(prompt="an owl \ud83e"), passes)
+        ledger.reserve([record(prompt="an owl \ud83e")], passes)
 
 
 def test_what_costs_something_is_never_written_down_as_free(ledger: Ledger) -> None:

@@ -42,7 +42,9 @@ from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, KontextError, LedgerError
 from core.ledger.run import Run
+from core.runs import files
 from core.runs.concurrency import ConcurrencyLimit
+from core.runs.runs import Asked
 from core.runs.runtime import Timeouts
 from core.service.account import Account
 
@@ -1329,7 +1331,7 @@ async def test_the_concurrency_limit_learns(house: House) -> None:
     """A 429 lowers the limit below what was in flight; successes raise it again, one a round."""
     concurrency = ConcurrencyLimit(8)
     for _ in range(4):
-        await concurrency.enter(lambda place: None)
+        await concurrency.enter("one", lambda place: None)
     concurrency.refused()
     assert concurrency.limit == 3
     for _ in range(3):
@@ -1341,21 +1343,64 @@ async def test_a_limit_that_rises_lets_the_next_one_in() -> None:
     """Whoever waits goes in at the moment at which there is room for one more, not when somebody leaves."""
     concurrency = ConcurrencyLimit(2)
     for _ in range(2):
-        await concurrency.enter(lambda place: None)
+        await concurrency.enter("one", lambda place: None)
     concurrency.refused()
     concurrency.leave()
-    waiting = asyncio.create_task(concurrency.enter(lambda place: None))
+    waiting = asyncio.create_task(concurrency.enter("one", lambda place: None))
     await asyncio.sleep(0)
     assert not waiting.done()
     concurrency.finished()
     await asyncio.wait_for(waiting, 1)
 
 
+async def test_places_go_to_the_groups_in_turn() -> None:
+    """One who comes alone waits for one place of a crowd that came before; nobody is told a place but their own."""
+    concurrency, let_in, told = ConcurrencyLimit(1), [], dict[str, int]()
+
+    async def wait(group: str, name: str) -> None:
+        def tell(place: int) -> None:
+            told[name] = place
+
+        await concurrency.enter(group, tell)
+        let_in.append(name)
+
+    await concurrency.enter("first", lambda place: None)
+    names = {"crowd": ("c1", "c2", "c3", "c4"), "pair": ("p1", "p2"), "alone": ("a1",)}
+    tasks = [asyncio.create_task(wait(group, name)) for group, members in names.items() for name in members]
+    await asyncio.sleep(0)
+    order = ["c1", "p1", "a1", "c2", "p2", "c3", "c4"]
+    assert told == {name: place for place, name in enumerate(order, 1)}
+    tasks[5].cancel()  # p2
+    await asyncio.sleep(0)
+    order.remove("p2")
+    for count in range(len(order)):
+        assert let_in == order[:count]
+        concurrency.leave()
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert let_in == order
+
+
+async def test_several_runs_of_one_press(tmp_path: Path) -> None:
+    """They are reserved together, or none is and nothing of them is left; each is seen to its end by itself."""
+    house = House(tmp_path / "data", budget=Budget(daily=Decimal("0.1")))
+    asked = [
+        Asked(check(id, "make it red", 1, {}, lambda: 7), [house.reference]) for id in ("pro", "dev", "ultra-fast")
+    ]
+    with pytest.raises(BudgetError, match=r"\$0\.125, .* \$0\.10 that are"):
+        await house.runs.start_all("ann", house.account, [*asked, asked[1]])
+    assert (house.wire.seen.total(), await house.runs.list_for("ann"), files.runs_in(house.folder)) == (0, [], [])
+    runs = await house.runs.start_all("ann", house.account, asked)
+    assert [(await house.end_of(run)).state for run in runs] == ["completed"] * 3
+    assert house.spent() == house.runs.cost(house.account, *(one.inputs for one in asked)) == Decimal("0.095")
+    await house.aclose()
+
+
 async def test_a_place_given_up_goes_to_the_next(house: House) -> None:
     """Whoever leaves the line, before or just after being let in, takes nobody's place away."""
     concurrency, heard = ConcurrencyLimit(1), []
-    await concurrency.enter(heard.append)
-    first, second = (asyncio.create_task(concurrency.enter(heard.append)) for _ in range(2))
+    await concurrency.enter("one", heard.append)
+    first, second = (asyncio.create_task(concurrency.enter("one", heard.append)) for _ in range(2))
     await asyncio.sleep(0)
     concurrency.leave()
     first.cancel()
