@@ -75,7 +75,7 @@ class Backend:
         self.account = self._own_account()
         self._counting = Background("counting what the ledger lost")
         # Where the environment names a proxy, each client finds it by itself.
-        self._pool = None if getproxies() else Pool()
+        self._pool = None if getproxies() else Pool(settings.base_url)
         self.keys = Keys(lambda key: self._client(key, self._pool))
 
     def _own_account(self) -> Account:

@@ -14,6 +14,7 @@ from PIL import Image
 from core.errors import ServiceError
 from core.service.client import Client
 from core.service.hosts import Hosts, NotAllowed
+from core.service.pool import Pool
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,18 @@ async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
             await client.download(f"http://cdn.example:{here.port}/out")
         await client.aclose()
         assert (here.heard, names.asked, caught.value.charged) == (0, ["cdn.example"], "yes")
+
+
+async def test_the_connections_that_keys_share_lead_no_further() -> None:
+    """A visitor's own key goes by the pool of all such keys, under the same rule."""
+    async with Here() as here:
+        pool = Pool(SERVICE, Names(["127.0.0.1"]))
+        client = Client("wsk_x", SERVICE, transport=pool, sleep=nap)
+        with pytest.raises(ServiceError, match="not on the public internet"):
+            await client.download(f"http://cdn.example:{here.port}/out")
+        await client.aclose()
+        await pool.close()
+        assert here.heard == 0
 
 
 async def test_the_address_that_was_checked_is_the_one_that_is_connected_to() -> None:
