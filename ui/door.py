@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.sessions import Presence
 
+log = logging.getLogger(__name__)
+
 REQUEST_KB = 256  # the body of any request that is no upload; the largest of the page's own has less than 100
 ID_CHARACTERS = 64  # of a session's id, of which Gradio remembers thousands; the page's have 11, a program's 36
 
@@ -25,8 +28,10 @@ MISDIRECTED = (
 )
 TOO_LARGE = f"This request is larger than {REQUEST_KB} kB, so it was not read. Nothing was charged. Send less text."
 NOT_FOUND = "There is no such page."
+FAILED = "This request could not be answered."
 
 UPLOAD = f"{API_PREFIX}/upload"
+INFO = f"{API_PREFIX}/info"
 
 # All that the page and gradio_client ask Gradio for. It serves more (recordings, deep links, proxies, monitoring): what
 # is not named here is not there, so that a new version opens nothing by itself.
@@ -87,11 +92,27 @@ class Door:
             await refusal(404, NOT_FOUND)(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD") or scope["path"] == UPLOAD:
             with self._noted(scope):
-                await self._app(scope, receive, send)
+                await self._behind(_asked_anew(scope), receive, send)
         elif (body := await _read(scope, receive)) is None or _names_too_much(body):
             await refusal(413, TOO_LARGE)(scope, receive, send)
         else:
-            await self._app(scope, _again(body, receive), send)
+            await self._behind(scope, _again(body, receive), send)
+
+    async def _behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app, whose faults are a sentence for whoever asked and a line in the log: anybody can bring one about."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as fault:
+            log.warning("a request could not be answered: %s", type(fault).__name__)  # its text may quote the request
+            if not begun:
+                await refusal(500, FAILED)(scope, receive, send)
 
     def _noted(self, scope: Scope) -> AbstractContextManager[None]:
         """A stream is open as long as its request goes on."""
@@ -156,6 +177,13 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return next_message
+
+
+def _asked_anew(scope: Scope) -> Scope:
+    """Gradio keeps its description of the API as the first caller asked for it, with the app's address in it as they
+    named it; that of a page it makes anew each time, and ours is called "".
+    """
+    return {**scope, "query_string": scope["query_string"] + b"&page="} if scope["path"] == INFO else scope
 
 
 def _names_too_much(body: bytes) -> bool:

@@ -192,7 +192,13 @@ class _Worker:
         command = [sys.executable, "-m", "core.pictures.worker", str(seconds), str(memory)]
         handed = {name: value for name, value in os.environ.items() if name.upper().startswith(_ENVIRONMENT)}
         self._process = subprocess.Popen(  # noqa: S603 - this Python, and two numbers of ours
-            command, cwd=_HOME, env=handed, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            cwd=_HOME,
+            env=handed,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a terminal sends Ctrl+C to all of its own, and the app may still need it
         )
         self._late = False
         self._ready = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -68,6 +69,27 @@ def test_a_foreign_name_gets_no_page(speaking: httpx.Client) -> None:
     for path in ("/", "/config", "/healthz", f"{API}/info"):
         assert speaking.get(path, headers={"Host": f"evil.example:{speaking.base_url.port}"}).status_code == 421
     assert speaking.get("/config", headers={"Host": f"localhost:{speaking.base_url.port}"}).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_foreign_page_sets_nothing_off(speaking: httpx.Client, kind: str | None) -> None:
+    """What a browser sends for a foreign page without asking first is not read as a call, and asking gets no leave."""
+    headers = {"Origin": "https://evil.example"} | ({"Content-Type": kind} if kind else {})
+    for path in ("queue/join", "call/generate", "run/estimate", "component_server"):
+        body = b'{"data": ["pro", {}], "fn_index": 1, "session_hash": "a"}'
+        assert speaking.post(f"{API}/{path}", content=body, headers=headers).status_code in (400, 422)
+        asked = headers | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        leave = speaking.options(f"{API}/{path}", headers=asked)
+        assert "access-control-allow-origin" not in leave.headers
+
+
+def test_nobody_names_the_app_for_others(speaking: httpx.Client) -> None:
+    """The code to copy has the address by which whoever reads it has come, not that of the first who asked."""
+    for name in ("localhost", "127.0.0.1", "[::1]"):
+        told = speaking.get(f"{API}/info", headers={"Host": name, "X-Forwarded-Host": name}).json()
+        code = told["named_endpoints"]["/generate"]["code_snippets"].values()
+        assert set(re.findall(r"http://([^/\"' ]+)", " ".join(code))) == {name}
+        assert sorted(told["named_endpoints"]) == ["/estimate", "/generate"]
 
 
 def test_a_large_request_is_refused_in_a_sentence(speaking: httpx.Client) -> None:

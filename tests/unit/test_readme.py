@@ -18,6 +18,7 @@ from scripts.readme import written
 HOME = Path(__file__).resolve().parents[2]
 README = (HOME / "README.md").read_text("utf-8")
 MAKEFILE = (HOME / "Makefile").read_text("utf-8")
+SECURITY = (HOME / "docs" / "security.md").read_text("utf-8")
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
@@ -114,3 +115,17 @@ def test_the_example_of_settings_names_every_variable_and_sets_none() -> None:
     lines = (HOME / ".env.example").read_text("utf-8").splitlines()
     assert all(line.startswith("#") or not line for line in lines)
     assert [match[1] for line in lines if (match := re.match(r"# ([A-Z_]+)=", line))] == [row.name for row in VARIABLES]
+
+
+def test_each_test_that_the_security_page_names_exists() -> None:
+    """A row whose test is gone or renamed would promise what nothing keeps any more."""
+    rows = [
+        line for line in SECURITY.splitlines() if line.startswith("| ") and not line.startswith(("| What", "| ---"))
+    ]
+    named = [re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row.split(" | ")[-1]) for row in rows]
+    assert len(rows) >= 45 and all(named)
+    written = {path: (HOME / path).read_text("utf-8") for tests in named for path, _ in tests}
+    gone = {
+        f"{path}::{name}" for tests in named for path, name in tests if not re.search(rf"def {name}\(", written[path])
+    }
+    assert not gone

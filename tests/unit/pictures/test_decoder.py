@@ -171,6 +171,15 @@ async def test_it_ends_with_the_app_whatever_ends_that(tmp_path: Path) -> None:
 
 
 @linux
+async def test_ctrl_c_ends_the_app_and_not_what_it_opens_pictures_with(
+    decoding: Callable[..., Decoder], tmp_path: Path
+) -> None:
+    """A terminal sends it to every process of the app's group; theirs is another, since the app closes in order."""
+    await decoding().prepare(file(tmp_path, plain()), 1, tmp_path)
+    assert os.getpgrp() not in {os.getpgid(pid) for pid in workers(os.getpid())}
+
+
+@linux
 async def test_no_key_is_handed_on(
     decoding: Callable[..., Decoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
-from ui.door import ID_CHARACTERS, MISDIRECTED, NOT_FOUND, REQUEST_KB, TOO_LARGE, Door, is_known
+from ui.door import FAILED, ID_CHARACTERS, MISDIRECTED, NOT_FOUND, REQUEST_KB, TOO_LARGE, Door, is_known
 from ui.sessions import Presence
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +192,29 @@ async def test_a_stream_passes_as_it_comes() -> None:
     await going
     assert len(out) == 3
     assert "a-page" not in presence.readers
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_what_fails_behind_it_is_one_line(caplog: pytest.LogCaptureFixture, begun: bool) -> None:
+    """Anybody can ask Gradio for what it stumbles over: they get a sentence, the log no trace and no words."""
+
+    async def stumbling(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise KeyError("wsk_planted_secret")
+
+    door = Door(stumbling, ours=[], names=None, presence=Presence())
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    scope = {"type": "http", "method": "POST", "path": JOIN, "headers": [], "query_string": b""}
+    await door(scope, receive, send)
+    assert [record.getMessage() for record in caplog.records] == ["a request could not be answered: KeyError"]
+    assert caplog.records[0].exc_info is None
+    assert sent[0]["status"] == (200 if begun else 500)
+    assert begun or FAILED.encode() in sent[1]["body"]
