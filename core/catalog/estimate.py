@@ -15,6 +15,11 @@ def estimate(variant: Variant, pictures: int) -> Decimal:
     return variant.price * pictures
 
 
+def pictures_for_a_dollar(variant: Variant) -> int:
+    """How many whole pictures one dollar makes."""
+    return int(1 / variant.price)
+
+
 def dollars(amount: Decimal) -> str:
     """An amount as a person reads it: at least two decimals, a third only where it says something."""
     text = f"{amount.quantize(MILL):,f}"

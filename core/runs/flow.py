@@ -80,6 +80,10 @@ class Flow:
         """A record that is about to be reserved, at the account's own price where that is known already."""
         return self._preparer.known(record, account)
 
+    def usual_seconds(self, variant_id: str) -> float | None:
+        """How long the service usually takes for a variant; None where nothing is known. Blocking, at first."""
+        return self._times.usual(variant_id)
+
     def forget(self, account_id: str) -> None:
         """Drop what is remembered of an account that no run needs."""
         self._limits.pop(account_id, None)

@@ -210,6 +210,10 @@ class Runs:
         """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
         return await self.readers(self._ledger.spent, visitor, since, account_id)
 
+    def usual_seconds(self, variant_id: str) -> float | None:
+        """How long the service usually takes for a variant; None where nothing is known. Blocking, at first."""
+        return self._flow.usual_seconds(variant_id)
+
     async def stop_waiting(self, visitor: str, run_id: str) -> None:
         """Stop waiting: what was sent goes on and may be charged, and can be resumed; nothing more is sent."""
         live = await self._standing(visitor, run_id)

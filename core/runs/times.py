@@ -23,14 +23,16 @@ class Times:
 
     async def recall(self, facts: Facts) -> None:
         """Know what earlier runs of the variant took."""
-        kind = _kind(facts)
-        if kind in self._seen:
-            return
-        try:
-            seen = await asyncio.to_thread(self._ledger.durations, kind[0], sandbox=kind[1], count=REMEMBERED)
-        except LedgerError:
-            seen = []
-        self._seen.setdefault(kind, deque(seen, maxlen=REMEMBERED))
+        if _kind(facts) not in self._seen:
+            await asyncio.to_thread(self._read, _kind(facts))
+
+    def usual(self, variant_id: str) -> float | None:
+        """Seconds that the service usually takes: as seen, else as published, else None. Blocking, at first."""
+        kind = (variant_id, False)
+        if kind not in self._seen:
+            self._read(kind)
+        known = self._expect(kind)
+        return None if known is None else known.median
 
     def learn(self, facts: Facts, seconds: float) -> None:
         """A task of that variant took so long."""
@@ -38,9 +40,19 @@ class Times:
 
     def expectation(self, facts: Facts) -> Expectation | None:
         """What is known now: from what was seen, else from what is published, else nothing."""
-        variant, sandbox = _kind(facts)
+        return self._expect(_kind(facts))
+
+    def _expect(self, kind: _Kind) -> Expectation | None:
+        variant, sandbox = kind
         published = None if sandbox else REGISTRY[variant].published_seconds
-        return expect(list(self._seen.get((variant, sandbox), ())), published)
+        return expect(list(self._seen.get(kind, ())), published)
+
+    def _read(self, kind: _Kind) -> None:
+        try:
+            seen = self._ledger.durations(kind[0], sandbox=kind[1], count=REMEMBERED)
+        except LedgerError:
+            seen = []
+        self._seen.setdefault(kind, deque(seen, maxlen=REMEMBERED))
 
 
 def _kind(facts: Facts) -> _Kind:

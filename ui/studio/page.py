@@ -13,7 +13,6 @@ from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
 from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
-from core.prompts.presets import Preset
 from ui.api import Api
 from ui.studio.code import CodeView
 from ui.studio.controls import SeedBox, ShapePicker
@@ -25,6 +24,7 @@ from ui.studio.presets import PresetPicker
 from ui.studio.references import ReferenceGallery
 from ui.studio.result import ResultView
 from ui.studio.run_handlers import RunHandlers
+from ui.studio.variant_cards import variant_cards
 from ui.theme import ASSETS
 
 VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and nothing else
@@ -79,7 +79,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=10, min_width=320, elem_id="inputs"):
-                form, note, hints, words, own_size, estimate, generate = _inputs(inputs, backend.presets, first)
+                form, note, hints, words, own_size, estimate, generate = _inputs(inputs, backend, first)
             with gr.Column(scale=12, min_width=320, elem_id="outputs"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Result", id="result") as result_tab:
                     result = ResultView([e.card() for e in examples.values()], elem_id="result")
@@ -143,6 +143,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
+        page.load(runs.cards, None, variant, **QUICK)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.
@@ -243,14 +244,14 @@ class Words(NamedTuple):
 
 
 def _inputs(
-    inputs: InputHandlers, presets: Mapping[str, Preset], first: Variant
+    inputs: InputHandlers, backend: Backend, first: Variant
 ) -> tuple[Any, gr.Markdown, gr.HTML, Words, gr.Row, gr.HTML, gr.Button]:
     gallery = ReferenceGallery(
         inputs.prepare_reference, limit=first.reference_limit, variant=first.name, elem_id="references"
     )
-    preset = PresetPicker(presets, elem_id="preset")
+    preset = PresetPicker(backend.presets, elem_id="preset")
     with gr.Row(elem_id="fields"):
-        most = max(len(p.fields) for p in presets.values())
+        most = max(len(p.fields) for p in backend.presets.values())
         fields = [
             gr.Textbox(visible=False, max_lines=1, max_length=FIELD_CHARACTERS, elem_id=f"field-{i}")
             for i in range(1, most + 1)
@@ -270,8 +271,7 @@ def _inputs(
         back = gr.Button("Restore my text", size="sm", visible=False, elem_id="bring-back")
         rebuild = gr.Button("Rebuild the prompt", size="sm", visible=False, elem_id="rebuild")
     hints = gr.HTML("", elem_id="hints")
-    cards = [(variant_card(row), row.id) for row in REGISTRY.values()]
-    variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
+    variant = gr.Radio(variant_cards(backend.runs.usual_seconds), value=first.id, label="Variant", elem_id="variant")
     note = gr.Markdown("", visible=False, elem_id="variant-note")
     with gr.Accordion("Parameters", open=False, elem_id="parameters"):
         shape = ShapePicker(shapes(first), value=AUTO, label="Shape", info="Width to height.", elem_id="shape")
@@ -291,13 +291,6 @@ def _inputs(
 
 
 _PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."
-
-
-def variant_card(row: Variant) -> str:
-    """Name, price, limit and published time of a variant, a line each."""
-    lines = [row.name, f"{dollars(row.price)} a picture", f"up to {row.reference_limit} references"]
-    lines += [f"about {row.published_seconds:.0f} s"] if row.published_seconds else []
-    return "\n".join(lines)
 
 
 def _edge(name: str) -> gr.Number:

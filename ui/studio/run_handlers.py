@@ -38,6 +38,7 @@ from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
 from ui.studio.result import strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
+from ui.studio.variant_cards import variant_cards
 
 Seen = dict[str, Any]  # what the page shows of a run
 
@@ -110,6 +111,10 @@ class RunHandlers:
         """Back to the host's account, or to the sandbox."""
         self._backend.keys.forget(own)
         return ["", "", "Your key is removed.", gr.update(visible=False), self._backend.account.kind]
+
+    async def cards(self) -> Update:
+        """The variants' cards with the times that are known by now."""
+        return gr.update(choices=await self._runs.readers(variant_cards, self._runs.usual_seconds))
 
     # Runs ---------------------------------------------------------------------------------------
 

@@ -63,3 +63,14 @@ async def test_a_run_learns_while_it_waits(house: House) -> None:
     await house.end_of(quick)
     quick_ended.set()
     assert (await house.until(slow, lambda run: run.state == "downloading")).expected_seconds == SECONDS
+
+
+async def test_the_usual_time_is_measured_or_published(house: House) -> None:
+    """A variant has the published one, or none, until a run of it has ended; a restart knows what that took."""
+    usual = house.runs.usual_seconds
+    assert [usual("dev"), usual("pro")] == [REGISTRY["dev"].published_seconds, None]
+    await house.run("dev")
+    await house.run("pro")
+    assert [usual("dev"), usual("pro")] == [SECONDS, SECONDS]
+    await house.kill()
+    assert house.runs.usual_seconds("pro") == SECONDS
