@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections import OrderedDict
 from pathlib import Path
 
+from core.pictures import disk
 from core.pictures.decoder import Decoder
 from core.pictures.reference import MAX_BYTES, Reference
 
@@ -26,7 +26,7 @@ class PreparedPictures:
         """The prepared picture of a file, in the folder. Raises as `Decoder.prepare` does."""
         original = await asyncio.to_thread(_hash, source)
         known = self._known.get(original or "")
-        if known is not None and await asyncio.to_thread(_still_there, known.path):
+        if known is not None and await asyncio.to_thread(disk.touch, known.path):
             return known
         made = await self._decoder.prepare(source, number, self._folder)
         if original:
@@ -49,11 +49,3 @@ def _hash(source: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def _still_there(path: Path) -> bool:
-    try:
-        os.utime(path)  # still in use, for whoever clears up by age
-    except OSError:
-        return False
-    return True

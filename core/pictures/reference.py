@@ -6,10 +6,7 @@ Whatever Pillow or a decoder under it does with a bad file, a person reads one o
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +18,7 @@ from PIL.ExifTags import Base
 from PIL.Image import Resampling, Transpose
 
 from core.errors import KontextError, ReferenceRejected
+from core.pictures import disk
 
 FOLDER = "references"  # of the data folder
 LONG_EDGE = 1536  # px: the largest size any variant renders
@@ -240,18 +238,7 @@ def _encode(picture: Image.Image) -> tuple[bytes, str, str]:
 
 
 def _keep(data: bytes, path: Path) -> None:
-    """Write under another name first, so that whoever finds `path` finds all of it."""
     if path.exists() and path.stat().st_size == len(data):
-        with suppress(OSError):  # where nothing can be written, it is not swept either
-            path.touch()  # in use, for whoever clears up by age
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        disk.touch(path)
+    else:
+        disk.write(data, path)

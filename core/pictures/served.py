@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +23,7 @@ from threading import Lock
 from PIL import Image
 
 from core.catalog.limits import PATH_CHARACTERS
+from core.pictures import disk
 from core.pictures.reference import Reference
 
 FOLDER = "served"
@@ -62,7 +62,7 @@ class ServedFiles:
         """
         place = self._folder(owner) / name
         try:
-            _write(data, place)
+            disk.write(data, place)
         except OSError:
             return None
         return place if _stays(place, rests_on) else None
@@ -70,7 +70,7 @@ class ServedFiles:
     def find(self, owner: str, name: str) -> Path | None:
         """What was put there before, if it is still there."""
         place = self._folder(owner) / name
-        return place if _touched(place) else None
+        return place if disk.touch(place) else None
 
     def forget(self, owner: str) -> None:
         """From now on no address of the owner's answers."""
@@ -91,7 +91,7 @@ class ServedFiles:
     def reference(self, path: object) -> Reference | None:
         """What the card of that path stands for: the bytes that lie there. None for any path but a card's."""
         real = self._real(path)
-        if real is None or not _touched(real):
+        if real is None or not disk.touch(real):
             return None
         with suppress(OSError, ValueError):
             return self._recall(real) or self._remember(real, _read(real))
@@ -136,7 +136,7 @@ def _key(home: Path) -> bytes:
     with suppress(FileNotFoundError):
         if len(key := path.read_bytes()) == _KEY_BYTES:
             return key
-    _write(secrets.token_bytes(_KEY_BYTES), path)
+    disk.write(secrets.token_bytes(_KEY_BYTES), path)
     return path.read_bytes()
 
 
@@ -158,22 +158,10 @@ def _linked(source: Path, place: Path) -> bool:
         except FileNotFoundError:
             return False
         except OSError:
-            _write(source.read_bytes(), place)
-        return _touched(place) and _stays(place, source)
+            disk.write(source.read_bytes(), place)
+        return disk.touch(place) and _stays(place, source)
     except OSError:
         return False
-
-
-def _write(data: bytes, place: Path) -> None:
-    """Written under another name first: whoever fetches `place` gets all of it."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(place)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _stays(place: Path, source: Path) -> bool:
@@ -182,12 +170,3 @@ def _stays(place: Path, source: Path) -> bool:
         return True
     place.unlink(missing_ok=True)
     return False
-
-
-def _touched(place: Path) -> bool:
-    """Whether it is there; then it is in use, for whoever clears up by age."""
-    try:
-        os.utime(place)
-    except OSError:
-        return False
-    return True
