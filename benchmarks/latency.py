@@ -80,7 +80,7 @@ class Ours:
     def drop(self, references: Sequence[Reference], account: str) -> None:
         """What the page does when references are added, unless the app is hosted."""
         inputs = check("pro", PROMPT, len(references), {}, lambda: 1)
-        self._runs.ahead(Account(account, "host", self._client), inputs, references)
+        self._runs.prefetch(Account(account, "host", self._client), inputs, references)
 
     async def press(self, references: Sequence[Reference], account: str, variant: str = "pro") -> float:
         """Seconds to the pictures on disk. An account that was never used has uploaded nothing yet."""

@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import LedgerError
-from core.ledger import ground, rows
+from core.ledger import file_systems, rows
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
 from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
@@ -80,10 +80,10 @@ FORGETFUL = (
 )
 
 _SAFE = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
-_TOGETHER = ("journal_mode = WAL", *_SAFE)
+_SHARED = ("journal_mode = WAL", *_SAFE)
 # In this order: what is locked exclusively before its first use needs no shared memory, even if it is a WAL as yet.
 # A journal under such a lock stays, with what stood in the file before, unless it is cut.
-_ALONE = ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "journal_size_limit = 0", *_SAFE)
+_EXCLUSIVE = ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "journal_size_limit = 0", *_SAFE)
 
 LINE = 10  # how many times longer than for the database itself a writer waits for the writers before it
 
@@ -128,15 +128,15 @@ class Ledger:
 
     def __init__(self, folder: Path, *, timeout: float = 5.0, mounted: str | None = None) -> None:
         self.home = folder
-        kind = ground.file_system(folder, ground.mounts() if mounted is None else mounted)
-        self.forgetful = ground.is_remote(kind)
+        kind = file_systems.file_system(folder, file_systems.mounts() if mounted is None else mounted)
+        self.forgetful = file_systems.is_remote(kind)
         if self.forgetful:
             log.warning(FORGETFUL, folder, kind)
         # One writer at a time is all that SQLite allows; here they queue instead of retrying.
         self._writing = threading.Lock()
         self._timeout = timeout
         self._engine = self._made_engine()
-        sa.event.listen(self._engine, "connect", partial(_on_connect, _ALONE if self.forgetful else _TOGETHER))
+        sa.event.listen(self._engine, "connect", partial(_on_connect, _EXCLUSIVE if self.forgetful else _SHARED))
         sa.event.listen(self._engine, "begin", _on_begin)
         with _in_our_words():
             folder.mkdir(parents=True, exist_ok=True)

@@ -72,9 +72,9 @@ class Flow:
         await self._side_by_side(run, self._again)
         await self._finish(run)
 
-    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+    def prefetch(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Before the press: what costs nothing and a run of these inputs will need."""
-        self._preparer.ahead(account, inputs, references)
+        self._preparer.prefetch(account, inputs, references)
 
     def at_known_price(self, record: Record, account: Account) -> Record:
         """A record that is about to be reserved, at the account's own price where that is known already."""

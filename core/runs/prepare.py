@@ -64,7 +64,7 @@ class Preparer:
         quote = self._quotes.known(account, entry.model_id, entry.payload)
         return record if quote is None else priced(record, quote)
 
-    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+    def prefetch(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Begin on what the next run of these inputs will need; whatever fails here, that run does again."""
         self._uploads.begin(account, references)
         self._quotes.ask(account, inputs.variant.model_id, inputs.payload([], None))

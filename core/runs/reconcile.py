@@ -28,8 +28,8 @@ from core.service.prediction import Prediction
 log = logging.getLogger(__name__)
 
 # The service's clock and ours may differ. What is too old is no danger: the inputs must be ours as well.
-CLOCKS_DIFFER = timedelta(minutes=15)
-KEPT = timedelta(days=7) - CLOCKS_DIFFER  # of the history (D)
+CLOCK_SKEW = timedelta(minutes=15)
+KEPT = timedelta(days=7) - CLOCK_SKEW  # of the history (D)
 MOST_PAGES = 10
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; the last one is repeated
 
@@ -46,13 +46,13 @@ class Findings:
     nameless: tuple[Prediction, ...]
 
 
-async def look(client: Client, model_id: str, payload: Mapping[str, Any], since: datetime) -> Findings:
+async def search_history(client: Client, model_id: str, payload: Mapping[str, Any], since: datetime) -> Findings:
     """Ask the history for predictions of that payload.
 
     Raises:
         ServiceError: it does not answer.
     """
-    found = await _since(client, model_id, since - CLOCKS_DIFFER)
+    found = await _since(client, model_id, since - CLOCK_SKEW)
     ours = [p for p in found if p.inputs is not None and same(payload, p.inputs)]
     return Findings(
         # Two runs may differ in a setting alone: the one that agrees in everything comes first.
@@ -111,7 +111,7 @@ class Reconciler:
         live.at("submitting")
         live.tell("The service did not answer. Looking in its history whether it began; nothing is sent twice.")
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
-            findings = await live.unless_stopped(self._look(live))
+            findings = await live.unless_stopped(self._search(live))
             if findings is not None and (found := await self._take_over(live, findings)):
                 live.tell("")
                 return found
@@ -121,13 +121,13 @@ class Reconciler:
             await live.unless_stopped(self._runtime.sleep(pause))
         return None
 
-    async def _look(self, live: LivePrediction) -> Findings | None:
+    async def _search(self, live: LivePrediction) -> Findings | None:
         """None where nothing can be said just now: no answer, or a duplicate whose answer is still to come."""
         entry = live.entry
         assert entry.submitting_at is not None
         try:
             since = min(entry.submitting_at, self._runtime.clock())  # the clock may have been set back meanwhile
-            findings = await look(live.account.client, entry.model_id, entry.payload, since)
+            findings = await search_history(live.account.client, entry.model_id, entry.payload, since)
         except ServiceError:
             return None
         return None if self._claims.duplicate_in_flight(live.account.id, entry.payload) else findings

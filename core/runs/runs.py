@@ -149,14 +149,14 @@ class Runs:
         records = (new_record("", visitor, account, one, (), None, now) for one in inputs)
         return [self._flow.at_known_price(record, account) for record in records]
 
-    def ahead(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
+    def prefetch(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Take the references to the service and ask for the quote now, so that the press need not wait for either.
 
         Costs nothing, returns at once and says nothing of what fails: the run does that again. Where it is called, a
         person must be free to fill that account's storage. The sandbox has nothing to gain, and gets nothing.
         """
         if account.kind != "sandbox" and self.accepting:
-            self._flow.ahead(account, inputs, references)
+            self._flow.prefetch(account, inputs, references)
 
     async def watch(self, visitor: str, run_id: str) -> AsyncGenerator[Run, None]:
         """The run as it stands at once, then each change; ends after the finished one.

@@ -64,7 +64,7 @@ class Waiter:
             await self._pause(live, in_line_at)
         while True:
             try:
-                prediction = await live.unless_stopped(self._look(live))
+                prediction = await live.unless_stopped(self._poll(live))
             except _Gone as gone:
                 await self._journal.after(live.run, self._gone(live, gone.error))
                 return None
@@ -90,7 +90,7 @@ class Waiter:
             await live.unless_stopped(self._runtime.sleep(nap))
             slept += nap
 
-    async def _look(self, live: LivePrediction) -> Prediction | None:
+    async def _poll(self, live: LivePrediction) -> Prediction | None:
         """The prediction as it stands, or None where that can't be told just now."""
         entry = live.entry
         assert entry.id is not None

@@ -65,12 +65,12 @@ def test_no_event_waits_for_another_visitor(page: gr.Blocks) -> None:
     assert [fn.name for fn in queued if fn.concurrency_limit is not None] == []
 
 
-def test_nothing_waits_for_what_is_done_ahead(page: gr.Blocks) -> None:
+def test_nothing_waits_for_what_is_prefetched(page: gr.Blocks) -> None:
     """What a control sets off is sent in order, each after the answer to the one before: this one is the last."""
-    (ahead,) = [fn for fn in page.fns.values() if fn.name == "ahead"]
-    assert ahead.targets and not ahead.queue
-    for target in ahead.targets:
-        assert [fn for fn in page.fns.values() if target in fn.targets][-1] is ahead
+    (prefetch,) = [fn for fn in page.fns.values() if fn.name == "prefetch"]
+    assert prefetch.targets and not prefetch.queue
+    for target in prefetch.targets:
+        assert [fn for fn in page.fns.values() if target in fn.targets][-1] is prefetch
 
 
 def test_no_two_events_can_set_each_other_off(page: gr.Blocks) -> None:

@@ -136,7 +136,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         # What can be done before the press. Last of what these set off: nothing waits for it.
         gr.on(
-            [gallery.change, variant.change], runs.ahead, [own, payer, *flat], **{**QUICK, "trigger_mode": "multiple"}
+            [gallery.change, variant.change],
+            runs.prefetch,
+            [own, payer, *flat],
+            **{**QUICK, "trigger_mode": "multiple"},
         )
 
         # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.

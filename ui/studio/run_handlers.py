@@ -125,7 +125,7 @@ class RunHandlers:
         async for seen in self._shown(request, visitor, self._start(visitor, own, payer, Form.read(flat))):
             yield seen
 
-    async def ahead(self, own: str | None, payer: str, *flat: Any) -> None:
+    async def prefetch(self, own: str | None, payer: str, *flat: Any) -> None:
         """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
 
         Never on a hosted app, where any stranger could fill the host's storage and no budget would be asked.
@@ -134,7 +134,7 @@ class RunHandlers:
             return
         with suppress(KontextError, gr.Error, OSError):
             inputs, references = await self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
-            self._runs.ahead(self._account(own, payer), inputs, references)
+            self._runs.prefetch(self._account(own, payer), inputs, references)
 
     async def again(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData

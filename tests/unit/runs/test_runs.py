@@ -260,11 +260,11 @@ INPUTS = check("pro", "-", 1, {}, lambda: 7)
 
 async def test_what_was_begun_ahead_is_there_at_the_press(house: House) -> None:
     """The reference is uploaded and the quote asked for once; the run that follows does neither."""
-    house.runs.ahead(house.account, INPUTS, [house.reference])
+    house.runs.prefetch(house.account, INPUTS, [house.reference])
     await calm()
     before = Counter(upload=1, put=1, quote=1)
     assert house.wire.seen == before
-    house.runs.ahead(house.account, INPUTS, [house.reference])
+    house.runs.prefetch(house.account, INPUTS, [house.reference])
     await calm()
     run = await house.run()
     assert (run.state, run.charge) == ("completed", Decimal("0.04"))
@@ -275,7 +275,7 @@ async def test_a_press_waits_for_the_upload_that_is_under_way(house: House) -> N
     """Pressed in the middle of it, the run takes the same upload, and ends as any other."""
     held = Held()
     house.wire.faults["put"].append(held)
-    house.runs.ahead(house.account, INPUTS, [house.reference])
+    house.runs.prefetch(house.account, INPUTS, [house.reference])
     await held.reached.wait()
     run = await house.press()
     await house.until(run, lambda now: now.state == "uploading")
@@ -288,7 +288,7 @@ async def test_what_fails_ahead_is_done_at_the_press(house: House, caplog: pytes
     """Nobody hears of it but the log, in our words alone; the run uploads and asks for itself."""
     caplog.set_level(logging.INFO)
     house.wire.always = dict.fromkeys(("upload", "quote"), answer(400, "odd words from outside"))
-    house.runs.ahead(house.account, INPUTS, [house.reference])
+    house.runs.prefetch(house.account, INPUTS, [house.reference])
     await calm()
     assert "an upload failed: ServiceError" in caplog.text
     assert "odd words" not in caplog.text
@@ -303,7 +303,7 @@ async def test_what_fails_ahead_is_done_at_the_press(house: House, caplog: pytes
 async def test_the_sandbox_is_sent_nothing_ahead(tmp_path: Path) -> None:
     """There is nothing to gain, so nothing goes out."""
     house = House(tmp_path / "data", kind="sandbox")
-    house.runs.ahead(house.account, INPUTS, [house.reference])
+    house.runs.prefetch(house.account, INPUTS, [house.reference])
     await calm()
     assert not house.wire.seen
     await house.aclose()
@@ -313,7 +313,7 @@ async def test_closing_gives_up_what_was_begun_ahead(house: House) -> None:
     """An app that ends does not stay for an upload that nobody has asked for yet."""
     held = Held()
     house.wire.always = dict.fromkeys(("upload", "quote"), held)
-    house.runs.ahead(house.account, INPUTS, [house.reference])
+    house.runs.prefetch(house.account, INPUTS, [house.reference])
     await held.reached.wait()
     assert len(tasks_of_ours()) == 2
     await house.runs.aclose()
@@ -1054,7 +1054,7 @@ async def test_a_quote_known_before_the_press_is_what_the_cap_counts(tmp_path: P
     """A price that the service has told is reserved at the press, so the caps hold for it and not for the list's."""
     house = House(tmp_path / "data", hosted=True, budget=Budget(visitor=Decimal("0.08")))
     house.wire.always = {"quote": quoted(price), "billing": answer(404, "none")}
-    house.runs.ahead(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
+    house.runs.prefetch(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
     await calm()
     house.time.going.clear()  # none of them gets to its end, so what is counted is what was reserved
     for _ in range(passes):
@@ -1071,7 +1071,7 @@ async def test_a_dearer_price_known_before_the_press_meets_the_cap(tmp_path: Pat
     """Five times the list price, told by the service, is what the cap is asked about."""
     house = House(tmp_path / "data", hosted=True, budget=Budget(visitor=Decimal("0.10")))
     house.wire.always["quote"] = quoted(0.20)
-    house.runs.ahead(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
+    house.runs.prefetch(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
     await calm()
     with pytest.raises(BudgetError, match=r"\$0.20"):
         await house.press()

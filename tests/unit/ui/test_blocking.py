@@ -67,7 +67,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     assert await last(handlers.resume(request, *payer, event))
     assert await last(handlers.recover(request, *payer, event))
     assert len(await handlers.use(VISITOR, event, *flat)) == 2
-    await handlers.ahead(None, "sandbox", *flat)
+    await handlers.prefetch(None, "sandbox", *flat)
     await handlers.stop(VISITOR, event)
     assert (await handlers.search(VISITOR, event))["runs"]
     assert (await handlers.archive(VISITOR, event))["offer"]

@@ -70,9 +70,9 @@ class Desk:
         answer = await InputHandlers(self.backend, {}).prepare_reference({"path": source})
         return Card(image=answer["image"])
 
-    async def ahead(self, own: str | None, payer: str, *flat: Any) -> list[str]:
+    async def prefetch(self, own: str | None, payer: str, *flat: Any) -> list[str]:
         """What the service was asked for until nothing goes on any more; bills of earlier runs apart."""
-        assert await self.handlers.ahead(own, payer, *(flat or self.form())) is None  # type: ignore[func-returns-value]
+        assert await self.handlers.prefetch(own, payer, *(flat or self.form())) is None  # type: ignore[func-returns-value]
         await calm()
         return sorted({kind(path) for path, _ in self.service.heard} - {"billings/search"})
 
@@ -110,7 +110,7 @@ async def sit(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 async def test_on_ones_own_computer_the_press_finds_it_done(sit: Sit) -> None:
     """With the computer's key the reference is uploaded and the price asked for at once; the press does neither."""
     desk = await sit(**HOST)
-    assert await desk.ahead(None, "host") == ALL
+    assert await desk.prefetch(None, "host") == ALL
     desk.service.heard.clear()
     assert (await desk.generate(None, "host"))["pictures"]
     assert not {kind(path) for path, _ in desk.service.heard} & set(ALL)
@@ -121,7 +121,7 @@ async def test_a_visitor_s_own_key_is_the_one_that_is_used(sit: Sit) -> None:
     desk = await sit(**HOST)
     own, _, _ = await desk.backend.bring("wsk_of_a_visitor")
     desk.service.heard.clear()
-    assert await desk.ahead(own, "own") == ALL
+    assert await desk.prefetch(own, "own") == ALL
     desk.service.heard.clear()
     assert (await desk.generate(own, "own"))["pictures"]
     assert not {kind(path) for path, _ in desk.service.heard} & set(ALL)
@@ -130,7 +130,7 @@ async def test_a_visitor_s_own_key_is_the_one_that_is_used(sit: Sit) -> None:
 async def test_words_wait_for_the_press(sit: Sit) -> None:
     """Nothing that goes out ahead holds what the person wrote; the submit does."""
     desk = await sit(**HOST)
-    await desk.ahead(None, "host")
+    await desk.prefetch(None, "host")
     assert not any(WORDS.encode() in body for _, body in desk.service.heard)
     await desk.generate(None, "host")
     assert any(WORDS.encode() in body for _, body in desk.service.heard)
@@ -144,7 +144,7 @@ async def test_words_wait_for_the_press(sit: Sit) -> None:
 async def test_nobody_fills_an_account_that_is_not_theirs(sit: Sit, environment: dict[str, str], payer: str) -> None:
     """On a hosted app, with one's own key forgotten, or in the sandbox, nothing goes out before the press."""
     desk = await sit(**environment)
-    assert await desk.ahead(None, payer) == []
+    assert await desk.prefetch(None, payer) == []
 
 
 async def test_a_key_brought_to_a_hosted_app_waits_as_well(sit: Sit) -> None:
@@ -152,7 +152,7 @@ async def test_a_key_brought_to_a_hosted_app_waits_as_well(sit: Sit) -> None:
     desk = await sit(**HOST, **HOSTED)
     own, _, _ = await desk.backend.bring("wsk_of_a_visitor")
     desk.service.heard.clear()
-    assert await desk.ahead(own, "own") == []
+    assert await desk.prefetch(own, "own") == []
 
 
 async def test_what_can_t_be_sent_is_left_to_the_press(sit: Sit) -> None:
@@ -162,7 +162,7 @@ async def test_what_can_t_be_sent_is_left_to_the_press(sit: Sit) -> None:
     tables = ([], [desk.card] * (REFERENCE_LIMIT + 1), [desk.card, gone])
     for cards in tables:
         flat = desk.form()
-        assert await desk.ahead(None, "host", cards, *flat[1:]) == []
+        assert await desk.prefetch(None, "host", cards, *flat[1:]) == []
 
 
 # Doors ------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ async def test_a_hash_opens_nothing(sit: Sit, environment: dict[str, str], delet
             junk = save_bytes_to_cache(b"any bytes", name, get_upload_folder())
             view = await press(desk, THIEF, Card(image=FileData(path=junk)))
             assert "Reference 1 is no longer here." in view["troubles"][0]["happened"]
-            assert not await desk.ahead(None, payer(desk), *desk.form(Card(image=FileData(path=junk))))
+            assert not await desk.prefetch(None, payer(desk), *desk.form(Card(image=FileData(path=junk))))
     assert await restored(desk, THIEF, recipe) == []
     # The maker's own bill may be asked for meanwhile; it carries no reference.
     assert not {kind(path) for path, _ in desk.service.heard} - {"billings/search"}

@@ -16,7 +16,7 @@ def of(kind: str, asked: list[str]) -> int:
 
 def add(visit: Visit, picture: Path, count: int) -> None:
     """Adds a reference, and waits until all that its arrival sets off is answered."""
-    (last,) = [number for number, fn in visit.studio.page.fns.items() if fn.name == "ahead"]
+    (last,) = [number for number, fn in visit.studio.page.fns.items() if fn.name == "prefetch"]
 
     def answered(response: Response) -> bool:
         return "/run/predict" in response.url and f'"fn_index":{last},' in (response.request.post_data or "")

@@ -1,4 +1,4 @@
-"""The ground that the ledger stands on: told from the list of mounts, and what is done where it can't be trusted."""
+"""The file system that the ledger lies on: told from the list of mounts, and what is done where it can't be trusted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from test_ledger import NOON, passes, record
 
 from core.errors import LedgerError
-from core.ledger.ground import file_system, is_remote
+from core.ledger.file_systems import file_system, is_remote
 from core.ledger.ledger import Ledger
 
 MOUNTS = r"""
@@ -99,7 +99,7 @@ def test_a_disk_is_written_ahead(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_ledger_that_moves_to_a_bucket_and_back(tmp_path: Path) -> None:
-    """Its journal changes with the ground, and nothing that it holds is lost."""
+    """Its journal changes with the file system, and nothing that it holds is lost."""
     grounds = ["", bucket(tmp_path), ""]
     for number, mounted in enumerate(grounds):
         with closing(Ledger(tmp_path, timeout=0.1, mounted=mounted)) as ledger:
