@@ -33,9 +33,13 @@ def sum_in_words(variant: Variant, pictures: int) -> str:
 
 
 def javascript() -> str:
-    """The source of `sumInWords(variantId, pictures)`: whole mills, since floats can't hold 0.025 × 3."""
+    """The source of `sumInWords(variantId, pictures)` and `pricePerPicture(variantId)`.
+
+    In whole mills, since floats can't hold 0.025 × 3.
+    """
     mills = {row.id: int(row.price / MILL) for row in REGISTRY.values()}
     return (
+        f"const pricePerPicture = (variantId) => ({json.dumps(mills)})[variantId] / 1000;\n"
         "function sumInWords(variantId, pictures) {\n"
         f"  const mills = {json.dumps(mills)}[variantId];\n"
         "  const dollars = (amount) => {\n"

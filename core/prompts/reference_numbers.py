@@ -7,7 +7,7 @@ the patterns is bounded, or begins where no other part could have begun.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,8 @@ _MENTION = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+# What is to be written in the picture. A quotation that is never closed is none.
+_QUOTED = re.compile(r'"[^"]*"|“[^“”]*”')
 _RANGE = re.compile(r"(\d+)((?:\s*[-–—]\s*|\s+(?:to|through)\s+)\#?)(\d+)|(\d+)", re.IGNORECASE)
 _LOOK_BACK = 16  # characters before a mention in which a noun may stand that belongs to it
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
@@ -56,7 +58,7 @@ def renumber(prompt: str, order: Mapping[int, int | None]) -> str:
 
     A removed picture gets the first number after the last one: the text never comes to mean another picture,
     the linter points at it, and a picture added in its place takes the number over. Numbers that `order` does
-    not have, and words such as "the first image", stay.
+    not have, words such as "the first image", and whatever stands in quotation marks, stay.
     """
     after = max((new for new in order.values() if new is not None), default=0)
     removed = sorted(old for old, new in order.items() if new is None)
@@ -64,11 +66,11 @@ def renumber(prompt: str, order: Mapping[int, int | None]) -> str:
     moves |= {old: after + place for place, old in enumerate(removed, start=1)}
     if len(prompt) > PROMPT_CHARACTERS:
         return prompt
-    return _MENTION.sub(lambda mention: _RANGE.sub(lambda part: _moved(part, moves), mention[0]), prompt)
+    return _replaced(prompt, lambda mention: _RANGE.sub(lambda part: _moved(part, moves), mention[0]))
 
 
 def reword(prompt: str, noun: str) -> str:
-    """Speak of "image 2" or "reference 2" as the variant does; a person's "photo 2" stays."""
+    """Speak of image 2 or reference 2 as the variant does; a person's photo 2, and all in quotation marks, stay."""
 
     def worded(mention: re.Match[str]) -> str:
         written = mention["noun"]
@@ -77,7 +79,21 @@ def reword(prompt: str, noun: str) -> str:
             return mention[0]
         return _cased_like(written, noun) + mention[0][len(written) :]
 
-    return prompt if len(prompt) > PROMPT_CHARACTERS else _MENTION.sub(worded, prompt)
+    return prompt if len(prompt) > PROMPT_CHARACTERS else _replaced(prompt, worded)
+
+
+def _replaced(prompt: str, replacement: Callable[[re.Match[str]], str]) -> str:
+    """The prompt with each mention outside quotation marks replaced."""
+    quoted = iter([*(match.span() for match in _QUOTED.finditer(prompt)), (len(prompt), len(prompt))])
+    start, end = next(quoted)
+
+    def kept_or_replaced(mention: re.Match[str]) -> str:
+        nonlocal start, end
+        while end <= mention.start() < len(prompt) and start < len(prompt):
+            start, end = next(quoted)
+        return mention[0] if start < mention.start() < end else replacement(mention)
+
+    return _MENTION.sub(kept_or_replaced, prompt)
 
 
 def _cased_like(written: str, noun: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from playwright.sync_api import expect
-from studio import CAT, HOME, PORTRAIT, Visit
+from playwright.sync_api import Browser, expect
+from studio import CAT, HOME, PORTRAIT, HandSandbox, Visit, serving
 
 from core.prompts.presets import FAMILIES, load_presets
 
@@ -79,3 +80,42 @@ def test_an_edited_prompt_can_be_rebuilt(visit: Visit) -> None:
     expect(rebuild).to_be_hidden()
     visit.page.get_by_role("button", name="Restore my text").click()
     expect(visit.prompt).to_have_value("Mine alone.")
+
+
+def test_a_held_seed_is_seen_and_let_go(visit: Visit) -> None:
+    """What “Reuse these settings” pins stands beside Generate, and goes at one press; Ctrl+Enter is a press too."""
+    visit.drop(CAT)
+    visit.expect_cards(CAT)
+    visit.prompt.fill("A cat with a seed")
+    visit.prompt.press("Control+Enter")
+    visit.expect_pictures(1)
+    visit.tab("History").get_by_role("button", name="Reuse these settings").first.click()
+    chip = visit.page.locator("#press").get_by_role("button", name="Same seed as before")
+    chip.click()
+    expect(chip).to_be_hidden()
+    visit.generate()
+    visit.expect_pictures(1)
+    first, second = visit.studio.sent("A cat with a seed")
+    assert first["seed"] != second["seed"]
+
+
+def test_a_key_says_what_it_is_good_for(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+    """Before it: what practice is, and where a key is got. With it: its balance, in pictures of the variant."""
+    with (
+        serving(tmp_path, WAVESPEED_BASE_URL=service.url) as studio,
+        Visit(browser, studio).open() as visit,
+    ):
+        glance = visit.page.locator("#glance")
+        expect(glance).to_contain_text("Practice is free.")
+        glance.get_by_role("button", name="Use your key").click()
+        expect(visit.page.get_by_role("link", name="get a WaveSpeedAI key")).to_have_attribute(
+            "href", re.compile("^https://wavespeed.ai/")
+        )
+        visit.page.get_by_label("Your WaveSpeedAI key").fill("wsk_good_for_something")
+        visit.page.get_by_role("button", name="Use this key").click()
+        balance = visit.page.locator("#header .balance")
+        expect(balance).to_have_text("$10.00 left · about 250 more pictures")
+        visit.choose_variant("Max")
+        expect(balance).to_have_text("$10.00 left · about 125 more pictures")
+        expect(glance).to_have_text("")
+        expect(visit.page.locator("#paid")).to_have_text("Runs are paid from your own key.")

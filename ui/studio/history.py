@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from core.catalog.variants import REGISTRY
-from core.ledger.run import Run, State
+from core.ledger.run import Run, State, Trouble
 from core.pictures.served import ServedFiles
 from ui.files import file_data
+from ui.studio.payer import charged
 from ui.studio.result import on_the_disk, receipt
 
 _HERE = Path(__file__).parent
@@ -68,8 +69,12 @@ def _entry(run: Run, preset_names: dict[str, str], served: ServedFiles) -> dict[
         "open": run.resumable,
         "receipt": receipt(run),
         "pictures": [file_data(file) for file in here.values()],
-        "troubles": list(dict.fromkeys([*map(str, run.troubles), *gone])),
+        "troubles": list(dict.fromkeys([*(_trouble(run, trouble) for trouble in run.troubles), *gone])),
     }
+
+
+def _trouble(run: Run, trouble: Trouble) -> str:
+    return " ".join(filter(None, (trouble.happened, charged(trouble.charged, run.account_kind), trouble.advice)))
 
 
 def _state(run: Run) -> str:

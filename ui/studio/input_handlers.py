@@ -40,8 +40,8 @@ from ui.studio.words import (
     reworded,
 )
 
-# Outputs behind the form: composed, order, variant before, own words, the way back to them, two notes.
-AFTER = 7
+# Outputs behind the form: composed, order, variant before, own words, the way back to them, two notes, a held seed.
+AFTER = 8
 
 Update = Any  # what Gradio takes for one output: a value, or gr.update(…)
 
@@ -173,6 +173,7 @@ class InputHandlers:
         note = " ".join(f"{new.name} has no {name}." for name in lost)
         words, follows = reworded(form, self._presets.get(form.preset or ""), composed)
         return [
+            held(form.parameters.get(SEED.name), new),
             gr.skip() if words == form.prompt else words,  # the person may be typing meanwhile
             gr.skip() if follows == composed else follows,
             new.id,
@@ -260,6 +261,7 @@ class InputHandlers:
             gr.update(visible=True) if own else gr.skip(),
             gr.update(visible=False),
             instead,
+            held(recipe.seed, variant),
         ]
 
     def code(self, *flat: Any) -> dict[str, Any]:
@@ -361,6 +363,12 @@ def _shown(name: str, value: Any, variant: Variant) -> Update:
     # An empty box says "a new seed each time" without a code word.
     default = None if name == SEED.name else row.default
     return gr.update(visible=True, value=default if value is None else value)
+
+
+def held(seed: Any, variant: Variant) -> Update:
+    """The chip beside Generate, there while a seed is held that the variant takes: else it would be forgotten."""
+    given = seed is not None and variant.parameter(SEED.name) is not None
+    return gr.update(value=f"Same seed as before: {seed} ×" if given else "", visible=given)
 
 
 def _unless_it_is(value: Any, update: Update) -> Update:

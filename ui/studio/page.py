@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
 from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
+from core.service.account import AccountKind
 from ui.api import Api
 from ui.studio.code import CodeView
 from ui.studio.controls import SeedBox, ShapePicker
@@ -20,6 +22,7 @@ from ui.studio.examples import Example
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.history import HistoryView
 from ui.studio.input_handlers import InputHandlers, shapes
+from ui.studio.payer import KEYS, Payer, payers
 from ui.studio.presets import PresetPicker
 from ui.studio.references import ReferenceGallery
 from ui.studio.result import ResultView
@@ -44,7 +47,7 @@ def head() -> str:
     """
     style, script = (
         "\n".join((ASSETS / name).read_text() for name in names)
-        for names in (("page.css", "inputs.css"), ("page.js", "label.js", "lightbox.js"))
+        for names in (("page.css", "inputs.css"), ("page.js", "inputs.js", "label.js", "lightbox.js"))
     )
     return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
 
@@ -53,7 +56,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
     """The page over one backend."""
     inputs = InputHandlers(backend, examples)
     runs = RunHandlers(backend, inputs)
-    first = next(iter(REGISTRY.values()))
+    first, says = next(iter(REGISTRY.values())), payers(backend.settings)
     page = gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True)
     with page:
         # First, or a private event of the same name would take theirs.
@@ -74,8 +77,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         with gr.Row(elem_id="header"):
             header = gr.HTML(runs.header(), elem_id="title")
             settings = gr.Button("Your key", size="sm", elem_id="open-settings")
+        glance = gr.HTML(says[backend.account.kind].glance, elem_id="glance")
         with gr.Column(visible=False, elem_id="settings") as panel:
-            key, use_key, forget, key_words = _settings(backend)
+            paid, key, use_key, forget, key_words = _settings(backend, says[backend.account.kind])
 
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=10, min_width=320, elem_id="inputs"):
@@ -91,7 +95,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         flat = form.flat()
         gallery, preset, prompt = form.cards, form.preset, form.prompt
-        instead, back, rebuild = words
+        instead, back, rebuild, chip = words
         variant, pictures, shape = form.variant_id, form.pictures, form.shape
 
         # The estimate comes first: what a control sets off is sent in this order, and each waits for the one before.
@@ -100,9 +104,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             None,
             [variant, pictures, payer],
             estimate,
-            js=_ESTIMATE,
+            js=_estimate(says),
             **PRIVATE,
         )
+        payer.change(None, payer, [glance, paid], js=_paid(says), **PRIVATE)
 
         # References, preset and prompt.
         preset.input(
@@ -129,9 +134,12 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         variant.input(
             inputs.choose_variant,
             [composed, before, *flat],
-            [prompt, composed, before, note, gallery, shape, *form.parameters.values()],
+            [chip, prompt, composed, before, note, gallery, shape, *form.parameters.values()],
             **QUICK,
         )
+        seed = form.parameters[SEED.name]
+        seed.input(None, seed, chip, js=_HELD, **PRIVATE)
+        chip.click(None, None, [seed, chip], js="() => ['', {__type__: 'update', visible: false}]", **PRIVATE)
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
 
         # What can be done before the press. Last of what these set off: nothing waits for it.
@@ -143,9 +151,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
 
         # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
-        total = {"fn": runs.after, "inputs": [visitor, since, own], "outputs": header, **QUICK}
+        total = {"fn": runs.after, "inputs": [visitor, since, own, variant], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
-        page.load(None, [variant, pictures, payer], estimate, js=_ESTIMATE, **PRIVATE)
+        page.load(None, [variant, pictures, payer], estimate, js=_estimate(says), **PRIVATE)
         page.load(runs.cards, None, variant, **QUICK)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
@@ -175,7 +183,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history.receipts(runs.receipts, visitor, history, **QUICK)
         history.recover(**to_result)
         history.recover(runs.recover, [visitor, own, payer], result, **LONG).then(**total)
-        filled = [*flat, composed, order, before, own_words, back, note, instead]
+        filled = [*flat, composed, order, before, own_words, back, note, instead, chip]
         gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
         history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
         result.example(inputs.example, [composed, *flat], filled, **QUICK)
@@ -189,11 +197,24 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
     return page
 
 
-_ESTIMATE = """(variant, pictures, payer) => {
-  const sum = sumInWords(variant, Number(pictures));
-  if (payer === 'sandbox') return `<div class="sum">Free now</div><small>${sum} with a key</small>`;
-  return `<div class="sum">${sum}</div><small>${{own: 'from your own key', host: 'for this run'}[payer]}</small>`;
-}"""
+def _estimate(says: Mapping[AccountKind, Payer]) -> str:
+    """Script: the price of what is chosen, and who pays it."""
+    notes = json.dumps({kind: payer.note for kind, payer in says.items()})
+    return f"""(variant, pictures, payer) => {{
+  const sum = sumInWords(variant, Number(pictures)), note = {notes}[payer], free = payer === 'sandbox';
+  window.kontext.left(variant);
+  return `<div class="sum">${{free ? 'Free now' : sum}}</div><small>${{free ? `${{sum}} ${{note}}` : note}}</small>`;
+}}"""
+
+
+def _paid(says: Mapping[AccountKind, Payer]) -> str:
+    """Script: what the page says of whoever pays now."""
+    return f"(payer) => ({json.dumps({kind: [payer.glance, payer.panel] for kind, payer in says.items()})})[payer]"
+
+
+_HELD = """(seed) => ({
+  __type__: 'update', visible: Boolean((seed || '').trim()), value: `Seed held: ${seed} ×`,
+})"""
 
 # As the server counts: a character beyond the first 65,536 is one, though JavaScript takes it for two.
 _COUNT = f"""(prompt) => {{
@@ -210,18 +231,13 @@ _TOGGLE = """() => {
 }"""
 
 
-def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
-    free = backend.account.kind == "sandbox"
-    now = (
-        "This is <b>practice mode</b>: everything works, no model runs, and it's free."
-        if free
-        else "Runs are paid by this app's host, within a daily budget."
-    )
+def _settings(backend: Backend, now: Payer) -> tuple[gr.HTML, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+    paid = gr.HTML(now.panel, elem_id="paid")
     when = "only when you press Generate" if backend.settings.hosted else "as soon as you add them"
     gr.HTML(
-        f"<p>{now} To make pictures with the real models on your own account, paste a WaveSpeedAI key. "
-        "It stays in this session's memory for at most an hour without use, and is never written down. "
-        f"With a key, your references go to the service {when}.</p>" + (f"<p>{_TRY}</p>" if free else ""),
+        f"<p>To make pictures with the real models on your own account, <a href='{KEYS}' target='_blank' "
+        "rel='noopener'>get a WaveSpeedAI key</a> and paste it here. It stays in this app's memory for at most an hour "
+        f"without use, and is never written down. With a key, your references go to the service {when}.</p>",
         elem_id="settings-words",
     )
     with gr.Row():
@@ -229,21 +245,16 @@ def _settings(backend: Backend) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HT
         use_key = gr.Button("Use this key", scale=0, min_width=140, size="md")
         forget = gr.Button("Remove key", scale=0, min_width=140, size="md", visible=False)
     words = gr.HTML("", elem_id="key-words")
-    return key, use_key, forget, words
-
-
-_TRY = (
-    "In practice mode, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a "
-    "prompt to see what each looks like."
-)
+    return paid, key, use_key, forget, words
 
 
 class Words(NamedTuple):
-    """What stands around the prompt: which fields a reference took over, and the ways back to other words."""
+    """What stands around the form: which fields a reference took over, ways back to other words, a held seed."""
 
     instead: gr.HTML
     back: gr.Button
     rebuild: gr.Button
+    chip: gr.Button
 
 
 def _inputs(
@@ -287,9 +298,10 @@ def _inputs(
         estimate = gr.HTML(f"<div class='sum'>{dollars(first.price)}</div>", elem_id="estimate")
         generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
         gr.HTML("<p role='status'></p>", elem_id="ask")
+        chip = gr.Button("", size="sm", visible=False, elem_id="held")
     # Of components here and of values in the handlers, which is why the page takes it for anything.
     form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
-    words = Words(instead, back, rebuild)
+    words = Words(instead, back, rebuild, chip)
     return form, note, hints, words, own_size, estimate, generate
 
 

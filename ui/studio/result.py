@@ -20,6 +20,7 @@ from core.pictures.served import ServedFiles
 from core.prompts.presets import ROLES
 from core.runs.exports import missing
 from ui.files import file_data
+from ui.studio.payer import FREE
 
 _HERE = Path(__file__).parent
 
@@ -27,11 +28,6 @@ _CHARGED: dict[Charged, str] = {
     "no": "No, nothing was charged.",
     "yes": "Yes, it was charged.",
     "unknown": "Not known yet.",
-}
-_FREE: dict[Charged, str] = {
-    "no": "Free (practice). A real run wouldn't be charged either.",
-    "yes": "Free (practice). A real run would be charged.",
-    "unknown": "Free (practice). Whether a real run would be charged isn't known.",
 }
 
 # What the person sees of the states on the way.
@@ -242,7 +238,7 @@ def _troubles(troubles: Sequence[Trouble], *, free: bool = False) -> list[dict[s
     return [
         {
             "happened": t.happened,
-            "charged": (_FREE if free else _CHARGED)[t.charged],
+            "charged": (FREE if free else _CHARGED)[t.charged],
             "advice": t.advice,
             "prediction_ids": found,
         }

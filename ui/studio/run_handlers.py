@@ -22,7 +22,7 @@ from core.backend import Backend
 from core.catalog.estimate import dollars
 from core.catalog.inputs import Inputs, check, seed_drawer
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
-from core.catalog.variants import PICTURES, REGISTRY
+from core.catalog.variants import PICTURES, REGISTRY, Variant
 from core.errors import KontextError
 from core.ledger.ledger import Search
 from core.ledger.run import Label, Run
@@ -31,11 +31,12 @@ from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
-from core.service.account import Account
+from core.service.account import Account, AccountKind
 from ui.files import file_data
 from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
+from ui.studio.payer import left, payers
 from ui.studio.result import strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
@@ -44,12 +45,6 @@ Seen = dict[str, Any]  # what the page shows of a run
 
 MOST_UNSEEN = 24  # runs that one page asks after at once
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
-
-_MODES = {
-    "sandbox": "<b>Practice mode</b> · free",
-    "host": "<b>Live</b> · billed to this app's account",
-    "own": "<b>Live</b> · billed to your key",
-}
 
 _NO_WORDS_YET = "-"  # a person's words stay here until they press Generate, and no price depends on them
 
@@ -63,6 +58,7 @@ class RunHandlers:
         self._inputs = inputs
         self._subscriptions = Subscriptions()
         self._draw_seed = seed_drawer(random.SystemRandom())
+        self._payers = payers(backend.settings)
 
     # The visitor --------------------------------------------------------------------------------
 
@@ -70,29 +66,42 @@ class RunHandlers:
         """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
         known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
-        yield known, since, await self._total(known, since, None), gr.skip()
+        yield known, since, await self._total(known, since, None, ""), gr.skip()
         if run := await self._runs.newest(known):
             with self._subscription(request) as subscription:
                 async for seen in self._watched(subscription, known, run.id):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
-    async def after(self, visitor: str, since: datetime | None, own: str | None) -> str:
+    async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
         """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
-        return await self._total(visitor, since, own)
+        return await self._total(visitor, since, own, variant_id)
 
-    async def _total(self, visitor: str, since: datetime | None, own: str | None) -> str:
-        account = self._backend.keys.account(own) or self._backend.account
+    async def _total(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
+        account = self._backend.keys.account(own)
         known = _is_id(visitor) and since
-        return self.header(own, await self._runs.spent(visitor, since, account.id) if known and since else None)
+        used = account or self._backend.account
+        spent = await self._runs.spent(visitor, since, used.id) if known and since else None
+        return self.header(used.kind, spent, await _balance(account), REGISTRY.get(variant_id))
 
-    def header(self, own: str | None = None, spent: Decimal | None = None) -> str:
-        """The line at the top: what pays for runs, and what this session has cost, in USD."""
-        account = self._backend.keys.account(own) or self._backend.account
-        practice = " with a real key" if account.kind == "sandbox" else ""
+    def header(
+        self,
+        kind: AccountKind | None = None,
+        spent: Decimal | None = None,
+        balance: Decimal | None = None,
+        variant: Variant | None = None,
+    ) -> str:
+        """The line at the top: what pays for runs, what this session has cost, and what a key has left, in USD."""
+        kind = kind or self._backend.account.kind
+        practice = " with a real key" if kind == "sandbox" else ""
         total = "" if spent is None else f"this session {dollars(spent)}{practice}"
+        had = (
+            f"<span class='balance' data-left='{balance}'>{left(balance, variant)}</span>"
+            if balance is not None and variant
+            else ""
+        )
         return (
-            f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{_MODES[account.kind]}</span>"
-            f"<span class='total'>{total}</span></div>"
+            f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{self._payers[kind].mode}</span>"
+            f"{had}<span class='total'>{total}</span></div>"
         )
 
     async def bring_key(self, key: str | None, own: str | None) -> list[Update]:
@@ -337,6 +346,15 @@ def _offer(file: Path | None) -> Update:
     if file is None:
         raise gr.Error("The file couldn't be made: its run is gone, or the app's disk is full.", print_exception=False)
     return gr.update(offer=file_data(file))
+
+
+async def _balance(account: Account | None) -> Decimal | None:
+    """What a visitor's own key has left, in USD; None where it can't be told just now."""
+    if account is None:
+        return None
+    with suppress(KontextError):
+        return await account.client.balance()
+    return None
 
 
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".

@@ -457,3 +457,19 @@ def test_rewording_agrees_with_composing(preset: Preset) -> None:
     image, reference = (compose(preset, preset.roles, noun) for noun in NOUNS)
     assert reword(image, "reference") == reference
     assert reword(reference, "image") == image
+
+
+@pytest.mark.parametrize(
+    ("prompt", "worded", "moved"),
+    [
+        ('Write "image 1" on image 1', 'Write "image 1" on reference 1', 'Write "image 1" on image 2'),
+        ("“Image 1”, then image 1", "“Image 1”, then reference 1", "“Image 1”, then image 2"),
+        ('image 1 "a" image 1 "image 1"', 'reference 1 "a" reference 1 "image 1"', 'image 2 "a" image 2 "image 1"'),
+        ('12" wide, like image 1', '12" wide, like reference 1', '12" wide, like image 2'),
+        ("““image 1", "““reference 1", "““image 2"),
+    ],
+)
+def test_what_stands_in_quotation_marks_stays(prompt: str, worded: str, moved: str) -> None:
+    """It is to be written in the picture; a quotation that is never closed is none."""
+    assert reword(prompt, "reference") == worded
+    assert renumber(prompt, {1: 2, 2: 1}) == moved

@@ -73,7 +73,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     assert (await handlers.archive(VISITOR, event))["offer"]
     assert (await handlers.receipts(VISITOR))["offer"]
     assert await handlers.restore(VISITOR, "", event, *flat)
-    assert await handlers.after(VISITOR, run.created_at, None)
+    assert await handlers.after(VISITOR, run.created_at, None, "pro")
     await handlers.discard(VISITOR, event)
     assert len((await handlers.history(VISITOR))["runs"]) == 1
 

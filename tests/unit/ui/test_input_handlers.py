@@ -303,7 +303,7 @@ def test_a_sentence_of_roles_that_was_deleted_stays_away(handlers: InputHandlers
     more = form(prompt="Mine.", cards=[*cards, card("b")])
     assert handlers.follow("Use the person from image 1.", order, *more.flat())[:2] == [SKIP, ""]
     dev = form("dev", prompt="Mine.\nUse the person from image 1.", cards=cards)
-    prompt, composed, *_ = handlers.choose_variant("Use the person from image 1.", "pro", *dev.flat())
+    _, prompt, composed, *_ = handlers.choose_variant("Use the person from image 1.", "pro", *dev.flat())
     assert (prompt, composed) == ("Mine.\nUse the person from reference 1.", "Use the person from reference 1.")
 
 
@@ -430,7 +430,7 @@ def test_a_prompt_past_its_limit_is_counted_and_not_read(handlers: InputHandlers
     whole = form("dev", prompt=long, cards=[card("a"), card("b")])
     limit = "<ul><li>The prompt is 4,000 characters over the limit of 4,000. Shorten it.</li></ul>"
     assert handlers.hint("", *whole.flat())[0] == limit
-    assert handlers.choose_variant("", "pro", *whole.flat())[0] == SKIP
+    assert handlers.choose_variant("", "pro", *whole.flat())[1] == SKIP
     assert handlers.follow("", [("/nowhere/b.jpg", None), ("/nowhere/a.jpg", None)], *whole.flat())[0] == SKIP
 
 
@@ -446,7 +446,7 @@ def test_hints_know_the_variants_limit(handlers: InputHandlers) -> None:
 
 def switched(handlers: InputHandlers, before: str, after: str, composed: str = "", **changes: Any) -> dict[str, Any]:
     whole = form(after, **changes)
-    prompt, follows, current, note, gallery, shape, *parameters = handlers.choose_variant(
+    _, prompt, follows, current, note, gallery, shape, *parameters = handlers.choose_variant(
         composed, before, *whole.flat()
     )
     return {
@@ -685,6 +685,15 @@ async def test_a_forged_card_opens_nothing(handlers: InputHandlers, backend: Bac
     forged = Path(get_upload_folder()) / "any" / f"{run.references[0].sha256}.jpg"
     with pytest.raises(ReferenceRejected, match="Reference 1"):
         handlers.references([Card(image=FileData(path=str(forged)), name="x", role=None)])
+
+
+async def test_a_seed_that_comes_back_is_seen(handlers: InputHandlers, backend: Backend, tmp_path: Path) -> None:
+    """On a chip beside Generate, for as long as the variant takes one: else two presses would pay for one picture."""
+    run = await an_old_run(backend, tmp_path)
+    chip = restored(handlers, run, *form().flat())[-1]
+    assert chip["visible"] and str(run.seed) in chip["value"]
+    seeded = form("max", parameters={**DEFAULTS, "seed": 7})
+    assert not handlers.choose_variant("", "pro", *seeded.flat())[0]["visible"]
 
 
 async def test_own_words_are_kept_when_the_form_is_filled(

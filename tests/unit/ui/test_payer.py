@@ -1,0 +1,48 @@
+"""Who pays is said in one place, and true to the settings."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.catalog.variants import REGISTRY
+from core.settings import read
+from ui.studio.payer import charged, left, payers
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "Runs are paid by this app's account."),
+        ({"KONTEXT_DAILY_BUDGET_USD": "2"}, "account, up to $2.00 for everyone together a day."),
+        ({"KONTEXT_HOSTED": "on"}, "account, up to $1.00 for everyone together and $0.20 for you a day."),
+    ],
+)
+def test_budgets_are_spoken_of_where_there_are_some(environment: dict[str, str], said: str, tmp_path: Path) -> None:
+    """With what they are."""
+    assert said in payers(read(environment, tmp_path))["host"].panel
+
+
+def test_ones_own_key_pays_for_nobody_else(tmp_path: Path) -> None:
+    """While it pays, no word says that the app does, or that it is free."""
+    own = payers(read({"KONTEXT_HOSTED": "on"}, tmp_path))["own"]
+    words = " ".join((own.mode, own.glance, own.panel, own.note))
+    assert "your key" in own.mode
+    assert not any(word in words for word in ("this app", "free", "$"))
+
+
+def test_practice_never_leaves_a_charge_open() -> None:
+    """Nothing was charged, whatever a real run would have been."""
+    assert all(charged(said, "sandbox").startswith("Free") for said in ("no", "yes", "unknown"))
+    assert charged("unknown", "own") == "It is not known yet whether it was charged."
+
+
+@pytest.mark.parametrize(
+    ("balance", "said"),
+    [("1.32", "$1.32 left · about 33 more pictures"), ("0.05", "$0.05 left · about 1 more picture"), ("0", "about 0")],
+)
+def test_a_balance_is_told_in_pictures(balance: str, said: str) -> None:
+    """Whole ones, at the price of the variant."""
+    assert said in left(Decimal(balance), REGISTRY["pro"])

@@ -1,0 +1,84 @@
+"""Who pays for runs, and what: each place of the page that speaks of it takes its words from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import get_args
+
+from core.catalog.estimate import dollars
+from core.catalog.variants import Variant
+from core.errors import CHARGED_SENTENCES, Charged
+from core.service.account import AccountKind
+from core.settings import Settings
+
+KEYS = "https://wavespeed.ai/accesskey"  # where a person gets a key (S)
+
+FREE: Mapping[Charged, str] = MappingProxyType(
+    {
+        "no": "Free (practice). A real run wouldn't be charged either.",
+        "yes": "Free (practice). A real run would be charged.",
+        "unknown": "Free (practice). Whether a real run would be charged isn't known.",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Payer:
+    """What the page says while runs are paid this way: `mode` beside the title, `glance` under it, `panel` beside the
+    key, `note` under the price. HTML of our own, nothing in it that a person typed.
+    """
+
+    mode: str
+    glance: str
+    panel: str
+    note: str
+
+
+def payers(settings: Settings) -> dict[AccountKind, Payer]:
+    """For each kind of account that may pay."""
+    return {kind: _payer(kind, settings) for kind in get_args(AccountKind)}
+
+
+def charged(said: Charged, kind: AccountKind) -> str:
+    """Whether something was charged, as a sentence."""
+    return FREE[said] if kind == "sandbox" else CHARGED_SENTENCES[said]
+
+
+def left(balance: Decimal, variant: Variant) -> str:
+    """A balance in USD, and what it is good for."""
+    more = int(balance / variant.price)
+    pictures = "picture" if more == 1 else "pictures"
+    return f"{dollars(balance)} left · about {more:,} more {pictures}"
+
+
+def _payer(kind: AccountKind, settings: Settings) -> Payer:
+    match kind:
+        case "sandbox":
+            return Payer("<b>Practice mode</b> · free", _GLANCE, f"<p>{_PRACTICE}</p><p>{_TRY}</p>", "with a key")
+        case "own":
+            return Payer(
+                "<b>Live</b> · billed to your key", "", "<p>Runs are paid from your own key.</p>", "from your own key"
+            )
+        case "host":
+            mode = "<b>Live</b> · billed to this app's account"
+            return Payer(mode, "", f"<p>Runs are paid by this app's account{_caps(settings)}.</p>", "paid by this app")
+
+
+def _caps(settings: Settings) -> str:
+    caps = ((settings.daily_budget, "for everyone together"), (settings.visitor_budget, "for you"))
+    most = " and ".join(f"{dollars(cap)} {whom}" for cap, whom in caps if cap is not None)
+    return f", up to {most} a day" if most else ""
+
+
+_GLANCE = (
+    "<p><b>Practice is free.</b> Try everything: you get a collage of your pictures, not a picture by the model. "
+    "<button type='button' data-opens='open-settings'>Use your key</button> to make real ones.</p>"
+)
+_PRACTICE = "This is <b>practice mode</b>: everything works, no model runs, and it's free."
+_TRY = (
+    "In practice mode, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a "
+    "prompt to see what each looks like."
+)
