@@ -18,11 +18,13 @@ from core.errors import InputError, KontextError, Problem
 from core.ledger.run import Run
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles
+from core.trials import comparison
 from ui.files import file_data, uploaded
 
 # Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
 API_VISITOR = "api"
 UNFINISHED = "The app closes, and this run is not done."
+NO_INVITATIONS = "This app knows no invitations: leave the invitation empty."
 
 
 class Api:
@@ -55,6 +57,36 @@ class Api:
             raise gr.Error(str(error), print_exception=False) from None
         return await asyncio.to_thread(_answer, run, self._backend.served)
 
+    async def compare(
+        self,
+        prompt: str,
+        images: list[FileData],
+        variant_ids: list[str],
+        parameters: dict[str, Any] | None = None,
+        invitation: str = "",
+    ) -> dict[str, Any]:
+        """Make one run for each cell of a comparison, all or none, and wait for their pictures.
+
+        Args:
+            prompt: The picture you want.
+            images: The references, in order.
+            variant_ids: Such as ["pro", "max"]. One that can't take part is left out, and a note says why.
+            parameters: As for generate, for each variant that has them. In addition one of seeds (2 to 4), prompts
+                (2 to 4 wordings, which take the prompt's place) and leave_one_out (true: one reference less at a time).
+            invitation: Empty.
+
+        Returns:
+            comparison_id, estimate_usd, charge_usd, notes (sentences), cells ({variant_id, seed, prompt, left_out (the
+            number of a reference, or null), run (as generate gives it back)}).
+        """
+        try:
+            if invitation != "":
+                raise InputError([Problem("invitation", NO_INVITATIONS)])
+            given = images if isinstance(images, list) else []
+            return await self._comparison(prompt, given, variant_ids, _parameters(parameters))
+        except KontextError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
     def estimate(self, variant_id: str, parameters: dict[str, Any] | None = None) -> float:
         """What a run with these parameters is expected to cost, in USD.
 
@@ -76,8 +108,28 @@ class Api:
         runs = self._backend.runs
         await runs.consider(API_VISITOR, self._backend.account, inputs)
         references = await self._prepared(images)
-        run = await runs.start(API_VISITOR, self._backend.account, inputs, references)
-        async for state in runs.watch(API_VISITOR, run.id):
+        return await self._end_of(await runs.start(API_VISITOR, self._backend.account, inputs, references))
+
+    async def _comparison(
+        self, prompt: str, images: list[FileData], variant_ids: list[str], values: dict[str, Any]
+    ) -> dict[str, Any]:
+        plan = comparison.plan(prompt, len(images), variant_ids, values, self._draw_seed)
+        runs, account = self._backend.runs, self._backend.account
+        await runs.consider(API_VISITOR, account, *plan.inputs)
+        references = await self._prepared(images)
+        comparison_id, started = await comparison.start(runs, API_VISITOR, account, plan, references)
+        ended = await asyncio.gather(*map(self._end_of, started))
+        answers = await asyncio.to_thread(lambda: [_cell(run, self._backend.served) for run in ended])
+        return {
+            "comparison_id": comparison_id,
+            "estimate_usd": float(sum(run.estimate for run in ended)),
+            "charge_usd": float(sum(run.charge or Decimal(0) for run in ended)),
+            "notes": list(plan.notes),
+            "cells": answers,
+        }
+
+    async def _end_of(self, run: Run) -> Run:
+        async for state in self._backend.runs.watch(API_VISITOR, run.id):
             run = state
         if not run.finished:
             raise KontextError(UNFINISHED, "It goes on when the app runs again.", charged="unknown")
@@ -109,6 +161,12 @@ def _parameters(given: object) -> dict[str, Any]:
     if isinstance(given, dict) and all(isinstance(name, str) for name in given):
         return given
     raise InputError([Problem("parameters", 'The parameters must be an object such as {"seed": 7}.')])
+
+
+def _cell(run: Run, served: ServedFiles) -> dict[str, Any]:
+    left_out = run.cell.left_out if run.cell else None
+    about = {"variant_id": run.variant_id, "seed": run.seed, "prompt": run.prompt, "left_out": left_out}
+    return {**about, "run": _answer(run, served)}
 
 
 def _answer(run: Run, served: ServedFiles) -> dict[str, Any]:

@@ -164,10 +164,10 @@ def test_estimate(client: Client) -> None:
         client.predict("pro", {"num_images": 9}, api_name="/estimate")
 
 
-def test_only_two_endpoints_are_public(client: Client) -> None:
-    """The API's own description offers generate and estimate, and nothing of the page."""
+def test_only_three_endpoints_are_public(client: Client) -> None:
+    """The API's own description offers generate, compare and estimate, and nothing of the page."""
     described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/generate", "/estimate"}
+    assert set(described["named_endpoints"]) == {"/generate", "/compare", "/estimate"}
     assert not described["unnamed_endpoints"]
 
 

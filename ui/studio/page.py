@@ -62,6 +62,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         # First, or a private event of the same name would take theirs.
         api = Api(backend)
         program_api(api.generate, api_name="generate", concurrency_limit=None)
+        program_api(api.compare, api_name="compare", concurrency_limit=None)
         program_api(api.estimate, api_name="estimate", queue=False)
 
         visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)

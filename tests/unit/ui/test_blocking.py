@@ -82,6 +82,8 @@ async def test_the_api(backend: Backend, tmp_path: Path) -> None:
     """A program's call, from the uploaded file to the files of its answer."""
     answer = await Api(backend).generate("Make it red", [FileData(path=uploaded_picture(tmp_path))], "pro")
     assert answer["outputs"]
+    answer = await Api(backend).compare("Make it red", [FileData(path=uploaded_picture(tmp_path))], ["pro", "dev"])
+    assert len(answer["cells"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,13 @@ async def test_a_refusal_costs_no_decoding(tmp_path: Path, monkeypatch: pytest.M
     path = save_bytes_to_cache((tmp_path / "picture.png").read_bytes(), "picture.png", str(tmp_path / "served"))
     backend.decoder.close()  # from here on nothing can be opened
     try:
+        api, files = Api(backend), [FileData(path=path)]
         with pytest.raises(gr.Error, match=r"0\.01"):
-            await Api(backend).generate("Make it red", [FileData(path=path)], "pro")
+            await api.generate("Make it red", files, "pro")
+        with pytest.raises(gr.Error, match=r"would cost \$0\.12, .* \$0\.01"):
+            await api.compare("Make it red", files, ["pro", "max"])
+        with pytest.raises(gr.Error, match="seeds must be"):
+            await api.compare("Make it red", files, ["pro", "max"], {"seeds": []})
         assert not backend.references.exists()
     finally:
         await backend.aclose()

@@ -1,0 +1,312 @@
+"""A comparison: what it will make, what it says, what it costs, and that it is runs and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from running import Forward, Held, House, another_reference, answer, calm, rewritten
+
+from core.access.budget import Budget
+from core.catalog.variants import REGISTRY
+from core.errors import BudgetError, InputError, KontextError
+from core.ledger.run import Cell, Run
+from core.runs import files
+from core.trials.comparison import Plan, again, plan, start
+
+pytestmark = pytest.mark.anyio
+
+ALL = list(REGISTRY)
+PROMPT = "Put the cup from image 1 on the table from image 2"
+LEAVE_ONE_OUT = {"leave_one_out": True}
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path / "data")
+    yield house
+    await house.aclose()
+
+
+def planned(variants: Any = ALL, references: int = 2, prompt: Any = PROMPT, **values: Any) -> Plan:
+    return plan(prompt, references, variants, values, lambda: 4711)
+
+
+def places(made: Plan) -> list[tuple[str, int | None, int | None]]:
+    """Variant, seed and what is left out of each cell."""
+    return [(cell.inputs.variant.id, cell.inputs.seed, cell.left_out) for cell in made.cells]
+
+
+# what it will make
+
+
+def test_variants_alone() -> None:
+    """A cell for each; those that have a seed share one, and who lacks what was asked for is said once."""
+    made = planned(size="512*512", num_images=2)
+    assert places(made) == [("pro", 4711, None), ("max", None, None), ("dev", 4711, None), ("ultra-fast", 4711, None)]
+    assert ["size" in inputs.values for inputs in made.inputs] == [False, False, True, True]
+    assert {inputs.pictures for inputs in made.inputs} == {2}
+    assert made.notes == ("Max has no seed.", "Pro and Max have no size.")
+    assert {seed for _, seed, _ in places(planned(seed=7))} == {7, None}
+
+
+def test_seeds() -> None:
+    """Each seed for each variant; one without seeds stays out, and says so. -1 is a seed that is drawn."""
+    made = planned(["pro", "max", "dev"], seeds=[7, 8, -1])
+    assert places(made) == [(id, seed, None) for id in ("pro", "dev") for seed in (7, 8, 4711)]
+    assert made.notes == ("Max is left out: it has no seed.",)
+
+
+def test_wordings() -> None:
+    """Each wording with the same seed; they take the prompt's place."""
+    made = planned(["dev", "max"], prompt="", prompts=["a red cup", " a blue cup "])
+    assert [(inputs.variant.id, inputs.prompt, inputs.seed) for inputs in made.inputs] == [
+        ("dev", "a red cup", 4711),
+        ("dev", "a blue cup", 4711),
+        ("max", "a red cup", None),
+        ("max", "a blue cup", None),
+    ]
+
+
+def test_leave_one_out() -> None:
+    """The whole, each reference left out, and the whole with another seed that no picture of the first has; the prompt
+    goes on to mean the same pictures.
+    """
+    made = planned(["pro"], 3, PROMPT + ", in the light of image 3", seed=2147483645, num_images=4, **LEAVE_ONE_OUT)
+    (whole, *others, luck) = made.cells
+    assert [cell.left_out for cell in made.cells] == [None, 1, 2, 3, None]
+    assert [inputs.reference_count for inputs in made.inputs] == [3, 2, 2, 2, 3]
+    assert not set(whole.inputs.seeds) & set(luck.inputs.seeds)
+    assert {cell.inputs.seed for cell in others} == {2147483645}
+    assert others[0].inputs.prompt == "Put the cup from image 3 on the table from image 1, in the light of image 2"
+    assert len(planned(references=4, **LEAVE_ONE_OUT).cells) == 24
+    assert planned(["pro", "dev"], 5, **LEAVE_ONE_OUT).notes == (
+        "Dev is left out: it takes at most 4 references; there are 5.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"variants": []}, "Name the variants as a list, each once: pro, max, dev, ultra-fast."),
+        ({"variants": "pro"}, "Name the variants as a list"),
+        ({"variants": None}, "Name the variants as a list"),
+        ({"variants": ["pro", "pro"]}, "A variant is named twice."),
+        ({"variants": ["pro", "nano", 7]}, "There is no such variant. Choose one of pro, max, dev, ultra-fast."),
+        ({"variants": ["pro"]}, "There is nothing to compare. Choose another variant, or compare seeds or prompts."),
+        ({"variants": ["max"], "seeds": [1, 2]}, "There is nothing to compare. Max is left out: it has no seed."),
+        ({"variants": ["pro", "dev"], "references": 5}, "Dev is left out: it takes at most 4 references; there are 5."),
+        ({"references": 6}, "Pro takes at most 5 references; there are 6."),
+        ({"references": 0}, "There is no reference yet"),
+        ({"prompt": " "}, "The prompt is empty"),
+        ({"prompt": None}, "The prompt is empty"),
+        ({"prompts": ["a cup", ""]}, "The prompt is empty"),
+        ({"prompts": ["a cup", 7]}, "The prompt is empty"),
+        ({"prompts": ["a cup"]}, "prompts must be a list of 2 to 4."),
+        ({"prompts": "a cup"}, "prompts must be a list of 2 to 4."),
+        ({"prompts": ["a cup", "a cup "]}, "All prompts must differ."),
+        ({"prompts": ["a cup", "x" * 4012]}, "The prompt is 12 characters over the limit"),
+        ({"seeds": [1]}, "seeds must be a list of 2 to 4."),
+        ({"seeds": [1, 2, 3, 4, 5]}, "seeds must be a list of 2 to 4."),
+        ({"seeds": {}}, "seeds must be a list of 2 to 4."),
+        ({"seeds": [1, 1.0]}, "All seeds must differ."),
+        ({"seeds": [1, "2"]}, "Seed (seed) must be a whole number"),
+        ({"seeds": [1, 2**31]}, "Seed (seed) must be a whole number"),
+        ({"seeds": [1, [2]]}, "Seed (seed) must be a whole number"),
+        ({"seeds": [1, 2], "seed": 7}, "Give a seed or seeds, not both."),
+        ({"seeds": [1, 2], "prompts": ["a", "b"]}, "Only one of seeds, prompts, leave_one_out"),
+        ({"leave_one_out": 1}, "leave_one_out must be true or false."),
+        ({"leave_one_out": True, "references": 1}, "leave_one_out needs 2 to 5 references."),
+        ({"leave_one_out": True, "references": 100_000}, "leave_one_out needs 2 to 5 references."),
+        ({"colour": "red"}, "None of these variants has 'colour'."),
+        ({"images": ["x"]}, "None of these variants has 'images'."),
+        ({"variants": ["pro", "max"], "size": "512*512"}, "None of these variants has 'size'."),
+        ({"size": "1*1"}, "Size (size) must be"),
+        ({"num_images": 5}, "num_images"),
+        ({"enable_safety_checker": 0}, "enable_safety_checker"),
+    ],
+)
+def test_bad_input_is_named(asked: dict[str, Any], said: str) -> None:
+    """Each kind has a sentence of its own, once."""
+    with pytest.raises(InputError) as refusal:
+        planned(**asked)
+    assert str(refusal.value).count(said) == 1
+
+
+def test_all_problems_at_once() -> None:
+    """Whoever asks learns of every problem together."""
+    with pytest.raises(InputError) as refusal:
+        planned(["pro", "nope"], 0, "", seeds=[1], guidance_scale=99, colour="red")
+    for said in ("no such variant", "no reference", "is empty", "seeds must", "guidance_scale", "'colour'"):
+        assert said in str(refusal.value)
+
+
+def test_what_is_false_or_not_given_is_no_axis() -> None:
+    """A false leave_one_out is none, and a parameter may be false."""
+    made = planned(["dev", "ultra-fast"], leave_one_out=False, seeds=None, enable_safety_checker=False)
+    assert len(made.cells) == 2
+    assert made.inputs[1].values["enable_safety_checker"] is False
+
+
+# runs and nothing else
+
+
+async def begun(house: House, made: Plan, colours: str = "red blue") -> tuple[str, list[Run]]:
+    references = [another_reference(house.folder, colour) for colour in colours.split()]
+    return await start(house.runs, "ann", house.account, made, references)
+
+
+async def test_each_cell_is_a_run_with_a_place(house: House) -> None:
+    """Found together and in the history, each with its own references and its place, after a restart as well."""
+    comparison_id, runs = await begun(house, planned(["pro", "max"], **LEAVE_ONE_OUT))
+    ended = [await house.end_of(run) for run in runs]
+    assert [run.state for run in ended] == ["completed"] * 8
+    assert [run.cell for run in ended] == [
+        Cell(comparison_id, "leave_one_out", row, left_out)
+        for _ in ("pro", "max")
+        for row, left_out in enumerate((None, 1, 2, None))
+    ]
+    hashes = [[reference.sha256 for reference in run.references] for run in ended]
+    assert hashes[1:4] == [hashes[0][1:], hashes[0][:1], hashes[0]]
+    await house.kill()
+    found = await house.runs.comparison("ann", comparison_id)
+    assert {run.id for run in found} == {run.id for run in runs} == {run.id for run in await house.runs.list_for("ann")}
+    assert await house.runs.comparison("bob", comparison_id) == []
+    assert house.wire.seen["upload"] == 2
+
+
+async def test_a_refused_comparison_leaves_nothing(tmp_path: Path) -> None:
+    """A cap that has room for all cells but one lets none through; nothing goes out, and no file is left."""
+    made = planned(["pro", "dev"], seeds=[1, 2, 3])
+    house = House(tmp_path / "data", budget=Budget(visitor=Decimal("0.20")))
+    with pytest.raises(BudgetError, match=r"would cost \$0\.21"):
+        await house.runs.consider("ann", house.account, *made.inputs)
+    with pytest.raises(BudgetError):
+        await begun(house, made)
+    assert (await house.runs.list_for("ann"), house.spent(), files.runs_in(house.folder)) == ([], 0, [])
+    assert not house.wire.seen
+    await house.aclose()
+
+
+async def test_a_failed_cell_stays_alone_and_is_made_again(house: House) -> None:
+    """The other is there; the failed one is made once more with the very same inputs in the same place, for its own
+    price. What goes on, and what is no cell, or another's, is refused.
+    """
+    house.wire.faults["submit"].append(answer(400, "no"))
+    comparison_id, runs = await begun(house, planned(["pro", "dev"], size="512*512"))
+    ended = [await house.end_of(run) for run in runs]
+    (failed,) = (run for run in ended if run.state != "completed")
+    spent = house.spent()
+    held = Held()
+    house.wire.faults["submit"].append(held)
+    made = await again(house.runs, "ann", house.account, failed.id)
+    with pytest.raises(KontextError, match="still being made"):
+        await again(house.runs, "ann", house.account, made.id)
+    held.go.set()
+    done = await house.end_of(made)
+    assert (done.state, done.id in {run.id for run in runs}) == ("completed", False)
+    assert (done.cell, done.recipe) == (failed.cell, failed.recipe)
+    assert house.spent() - spent == done.estimate
+    assert (await house.runs.comparison("ann", comparison_id))[0].id == done.id
+    alone = await house.run()
+    for visitor, run_id in (("bob", failed.id), ("ann", alone.id), ("ann", "none")):
+        with pytest.raises(KontextError, match="not part of a comparison"):
+            await again(house.runs, visitor, house.account, run_id)
+
+
+async def test_no_recipe_tells_of_other_cells(house: House) -> None:
+    """A cell's recipe is that of a run alone: its own inputs."""
+    _, runs = await begun(house, planned(["pro", "dev"], seed=7))
+    alone = await house.press("pro", prompt=PROMPT, references=list(runs[0].references), seed=7)
+    assert runs[0].recipe == alone.recipe
+    for run in (*runs, alone):
+        await house.end_of(run)
+
+
+async def test_hosted_cells_wait_for_a_confirmed_price(tmp_path: Path) -> None:
+    """Where a price must be confirmed, a cell whose price is not stays unsent and free, and the others go on."""
+    house = House(tmp_path / "data", hosted=True)
+
+    async def silent_on_dev(request: httpx.Request, forward: Forward) -> httpx.Response:
+        return httpx.Response(404) if b"kontext-dev" in request.content else await forward(request)
+
+    house.wire.always["quote"] = silent_on_dev
+    _, runs = await begun(house, planned(["pro", "dev"]))
+    pro, dev = [await house.end_of(run) for run in runs]
+    assert (pro.state, dev.state, dev.charge) == ("completed", "failed", 0)
+    assert "can't be confirmed" in str(dev.troubles[0])
+    assert house.spent() == Decimal("0.04")
+    await house.aclose()
+
+
+# the sum
+
+AXES = st.sampled_from(
+    [{}, {"seeds": [1, 5]}, {"seeds": [9, 8, 7]}, {"prompts": ["a red cup", "a blue cup"]}, LEAVE_ONE_OUT]
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(ALL), min_size=1, unique=True), AXES, st.integers(1, 4), st.booleans())
+def test_the_sum_shown_is_what_is_charged(
+    variants: list[str], axis: dict[str, Any], pictures: int, discount: bool
+) -> None:
+    """For any variants, axis and pictures, at the list's prices and at 20 % off, to the tenth of a cent."""
+    try:
+        made = planned(variants, num_images=pictures, **axis)
+    except InputError:
+        assume(False)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sandbox.server.tasks.render", lambda prediction: [TINY] * pictures_of(prediction))
+        shown, charged, listed = asyncio.run(paid(Path(folder), made, discount))
+    assert shown == charged == listed * (Decimal("0.8") if discount else 1)
+
+
+async def paid(folder: Path, made: Plan, discount: bool) -> tuple[Decimal, Decimal, Decimal]:
+    """What a comparison was said to cost, what its runs were charged, and what the list says."""
+    house = House(folder)
+    if discount:
+        house.wire.always |= {"quote": rewritten(cheaper_quote), "billing": rewritten(cheaper_bills)}
+    for inputs in made.inputs:
+        house.runs.prefetch(house.account, inputs, [house.reference])
+    await calm()
+    shown = house.runs.cost(house.account, *made.inputs)
+    _, runs = await begun(house, made)
+    ended = [await house.end_of(run) for run in runs]
+    assert {run.state for run in ended} == {"completed"}
+    assert house.spent() == shown
+    await house.aclose()
+    charged = sum((run.charge or Decimal(0) for run in ended), Decimal(0))
+    return shown, charged, sum((run.estimate for run in ended), Decimal(0))
+
+
+def cheaper_quote(data: dict[str, Any]) -> None:
+    data["discounted_price"] = round(data["price"] * 0.8, 6)
+
+
+def cheaper_bills(data: dict[str, Any]) -> None:
+    for item in data["items"]:
+        item["price"] = round(item["price"] * 0.8, 6)
+
+
+def pictures_of(prediction: Any) -> int:
+    return int(prediction.inputs.get("num_images", 1))
+
+
+def tiny() -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+TINY = tiny()
