@@ -31,7 +31,7 @@ MADE_OF_UPLOAD = 1 * MB  # what is kept of an upload once it is prepared
 
 KEPT = 24 * 3600  # seconds since its last use that a file stays; a copy to show is made anew when it is asked for
 DRAFT = 3600  # seconds that what somebody may be working with is safe, however full it is
-ARRIVING = 600  # the same for an upload, until it is prepared
+ARRIVING = 120  # the same for an upload until it is prepared: what somebody fills the folder with is soon gone
 INTERVAL = 3600  # seconds between sweeps
 RUNS_BETWEEN = 25  # runs between sweeps
 RETRY_INTERVAL = 10.0  # seconds from finding no room to looking for it again
@@ -47,6 +47,8 @@ _WORKED_WITH = (
 
 FULL = "There is no room for more pictures just now, so this one was not taken."
 LATER = "Try again in a few minutes."
+
+Arrived = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Storage:
         self._size = limits.files  # bytes of `Limits.files` as far as known: before the first look, all of them
         self._arriving = 0
         self._full_at = -math.inf
+        self._full_for = 0  # bytes that there was no room for then
         self._since = 0  # runs since the last sweep
         self._sweeping = Background("a sweep")
 
@@ -100,30 +103,40 @@ class Storage:
             await sleep(INTERVAL)
 
     @asynccontextmanager
-    async def room_for(self, size: int) -> AsyncIterator[None]:
-        """Room for an upload of so many bytes, held for it while it comes in.
+    async def room_for(self, size: int) -> AsyncIterator[Arrived]:
+        """Room for an upload of so many bytes; tell what is given of each part that comes in.
+
+        Only what has come takes room: an upload that is announced and never sent keeps nobody else out.
 
         Raises:
-            KontextError: there is none, even without what nobody uses.
+            KontextError: there is none, even without what nobody uses; from either.
         """
-        size += MADE_OF_UPLOAD
-        await self._find_room(size)
-        self._arriving += size
+        await self._find_room(size + MADE_OF_UPLOAD)
+        come = 0
+
+        def arrived(size: int) -> None:
+            nonlocal come
+            come += size
+            self._arriving += size
+            if self._size + self._arriving > self._limits.files:
+                raise KontextError(FULL, LATER)
+
         try:
-            yield
+            yield arrived
         finally:
-            self._arriving -= size
-            self._size += size
+            self._arriving -= come
+            self._size += come + MADE_OF_UPLOAD
 
     async def _find_room(self, size: int) -> None:
-        if self._clock() - self._full_at < RETRY_INTERVAL:  # a look at the whole folder is not to be had for a request
+        # A look at the whole folder is not to be had for each request; one that asks for less may find room.
+        if size >= self._full_for and self._clock() - self._full_at < RETRY_INTERVAL:
             raise KontextError(FULL, LATER)
         if self._size + self._arriving + size > self._limits.files:
             await self._sweep_files(self._limits.files - self._arriving - size)
         await self.make_room()
         too_much = self._size + self._arriving + size > self._limits.files
         if too_much or not await asyncio.to_thread(self._ledger.has_room, self._arriving + size):
-            self._full_at = self._clock()
+            self._full_at, self._full_for = self._clock(), size
             raise KontextError(FULL, LATER)
 
     async def make_room(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import KontextError
-from core.storage import UPLOAD_MB
+from core.storage import UPLOAD_MB, Arrived
 from ui.door import UPLOAD, refusal
 
 NO_LENGTH = "This upload does not say how large it is, so it was not read. Send a Content-Length."
@@ -17,9 +17,9 @@ TOO_LARGE = f"This upload is larger than {UPLOAD_MB} MB, so it was not read. Sen
 
 
 class Uploads:
-    """Middleware: holds `room_for(bytes)` while an upload comes in; entering that raises where there is none."""
+    """Middleware: `room_for(bytes)` is asked before each upload and told what comes; both raise where none is."""
 
-    def __init__(self, app: ASGIApp, *, room_for: Callable[[int], AbstractAsyncContextManager[None]]) -> None:
+    def __init__(self, app: ASGIApp, *, room_for: Callable[[int], AbstractAsyncContextManager[Arrived]]) -> None:
         self._app = app
         self._room_for = room_for
 
@@ -37,10 +37,19 @@ class Uploads:
             await self._let_in(int(length), scope, receive, send)
 
     async def _let_in(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
-        async with AsyncExitStack() as room:
-            try:
-                await room.enter_async_context(self._room_for(size))
-            except KontextError as error:
-                await refusal(507, str(error))(scope, receive, send)
-                return
-            await self._app(scope, receive, send)
+        try:
+            async with self._room_for(size) as arrived:
+                await self._app(scope, _counted(receive, arrived), send)
+        except KontextError as error:
+            await refusal(507, str(error))(scope, receive, send)
+
+
+def _counted(receive: Receive, arrived: Arrived) -> Receive:
+    """`receive` for an app behind us, with each part of the body told as it comes."""
+
+    async def next_message() -> Message:
+        message = await receive()
+        arrived(len(message.get("body", b"")))
+        return message
+
+    return next_message

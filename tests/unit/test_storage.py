@@ -198,11 +198,27 @@ async def test_uploads_have_a_limit_for_all_together(opened: Open) -> None:
     backend = await opened()
     old = put(backend, "served/aa/1.jpg", ARRIVING + 1, 2 * MADE_OF_UPLOAD)
     storage = storage_of(backend, Limits(10 * BLOCK + 2 * MADE_OF_UPLOAD, 0, timedelta(1)))
-    async with storage.room_for(5 * BLOCK):
+    async with storage.room_for(5 * BLOCK) as first:
         assert not old.exists()
-        async with storage.room_for(5 * BLOCK):
-            with pytest.raises(KontextError, match=FULL):  # what was let in counts, though nothing has arrived yet
-                await storage.room_for(1).__aenter__()
+        first(5 * BLOCK)
+        async with storage.room_for(5 * BLOCK) as second:
+            second(5 * BLOCK)
+            with pytest.raises(KontextError, match=FULL):
+                await storage.room_for(2 * MADE_OF_UPLOAD).__aenter__()
+            with pytest.raises(KontextError, match=FULL):  # as many as were let in together
+                second(2 * MADE_OF_UPLOAD + 1)
+
+
+async def test_what_is_announced_and_never_sent_keeps_nobody_out(opened: Open) -> None:
+    """Connections that say how much they will send and then sleep hold no room, and a large wish bars no small one."""
+    storage = storage_of(await opened(), Limits(10 * MADE_OF_UPLOAD, 0, timedelta(1)))
+    async with AsyncExitStack() as sleeping:
+        for _ in range(20):
+            await sleeping.enter_async_context(storage.room_for(8 * MADE_OF_UPLOAD))
+        with pytest.raises(KontextError, match=FULL):
+            await storage.room_for(10 * MADE_OF_UPLOAD).__aenter__()
+        async with storage.room_for(1) as arrived:
+            arrived(1)
 
 
 async def test_no_room_is_not_looked_for_at_each_request(opened: Open) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from core.errors import KontextError
-from core.storage import FULL, UPLOAD_MB
+from core.storage import FULL, UPLOAD_MB, Arrived
 from ui.door import UPLOAD
 from ui.uploads import Uploads
 
@@ -22,10 +22,14 @@ LARGEST = UPLOAD_MB * 10**6
 
 
 @asynccontextmanager
-async def room_for(size: int) -> AsyncIterator[None]:
+async def room_for(size: int) -> AsyncIterator[Arrived]:
+    def arrived(size: int) -> None:
+        if size == 900:
+            raise KontextError(FULL)
+
     if size > 1000:
         raise KontextError(FULL)
-    yield
+    yield arrived
 
 
 async def read(request: Request) -> PlainTextResponse:
@@ -47,6 +51,7 @@ def in_pieces() -> Iterator[bytes]:
     [
         (b"x" * 1000, {}, 200, "1000 bytes"),
         (b"x" * 1001, {}, 507, FULL),
+        (b"x" * 900, {}, 507, FULL),  # let in, and full by the time that it came
         (b"", {"content-length": str(LARGEST + 1)}, 413, "larger than 330 MB"),
         (b"", {"content-length": "-1"}, 411, "does not say how large"),
         (in_pieces(), {}, 411, "does not say how large"),
