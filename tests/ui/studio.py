@@ -23,6 +23,7 @@ from typing import Any, Self
 import gradio as gr
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Response, expect
+from starlette.responses import Response as Answer
 from starlette.types import Receive, Scope, Send
 
 import app
@@ -96,6 +97,7 @@ class HandSandbox:
 
     def __init__(self) -> None:
         self._held: float | None = None
+        self.broken = ""  # requests with this in their path are answered with a 503
         self._asked: queue.Queue[str] = queue.Queue()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -105,7 +107,8 @@ class HandSandbox:
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._service(scope, receive, send)
+        broken = scope["type"] == "http" and self.broken and self.broken in scope["path"]
+        await (Answer(status_code=503) if broken else self._service)(scope, receive, send)
         if scope["type"] == "http":
             self._asked.put(f"{scope['method']} {scope['path']}")
 

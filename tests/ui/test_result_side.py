@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -102,6 +105,26 @@ def test_a_second_run_while_the_first_goes_on(
         expect(recent.get_by_role("button", name=re.compile("^1 picture: The cat"))).to_be_visible(timeout=20_000)
         recent.get_by_role("button", name=re.compile("^1 picture: The cat")).click()
         expect(visit.result.locator(".made dd").first).to_have_text(re.compile("^The cat"))
+
+
+def test_a_late_bill_shows_by_itself(
+    browser: Browser, service: HandSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the service told after the run's end is on the receipt and in the header, with nothing pressed."""
+    with (
+        serving(tmp_path, WAVESPEED_API_KEY="wsk_bill", WAVESPEED_BASE_URL=service.url) as studio,
+        Visit(browser, studio) as visit,
+    ):
+        monkeypatch.setattr(service, "broken", "billings")
+        visit.page.clock.install()
+        filled(visit.open()).generate()
+        visit.expect_pictures(1)
+        expect(visit.receipt).to_contain_text("(quoted price)")
+        with closing(sqlite3.connect(studio.data / "ledger.db")) as file, file:
+            file.execute("UPDATE predictions SET charge = 31000, source = 'billing'")
+        visit.page.clock.fast_forward("00:11")
+        expect(visit.receipt).to_contain_text("Charged $0.031")
+        expect(visit.total).to_have_text("this session $0.031")
 
 
 def test_nothing_overlaps_at_any_width(browser: Browser, studio: Studio) -> None:

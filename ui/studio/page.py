@@ -173,6 +173,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         result.stop(runs.stop, visitor, None, **QUICK)
         result.use(runs.use, [visitor, *flat], gallery, **QUICK)
         result.check(runs.check, visitor, result, **QUICK)
+        result.billed(**total)
 
         # History, code, examples.
         history_tab.select(runs.history, visitor, history, **QUICK)

@@ -9,6 +9,8 @@ let checking = null; // asks after the runs that go on unseen
 const strip = new Map(); // this session's runs by id: {id, thumb, going, said}
 const NAME = "Kontext Studio";
 const CHECK_EVERY = 3000; // ms
+const BILL_EVERY = 10_000;
+const BILL_WITHIN = 300_000; // ms that the result is shown; a later bill is there when the run is opened again
 
 const seconds = (value) => `${value.toFixed(1)} s`;
 
@@ -117,15 +119,25 @@ function remember(run) {
   strip.set(run.id, { id: run.id, thumb: run.pictures[0]?.image.url, going: !run.finished, said: `${said}: ${run.made.Prompt?.slice(0, 60) || ""}` });
 }
 
-// The runs that go on while another is shown: asked after now and then, until they have ended.
+// The runs that go on while another is shown, and the one shown while its bill is out: asked after now and then.
 function check() {
   clearTimeout(checking);
   const unseen = [...strip.values()].filter((entry) => entry.going && entry.id !== lastRun?.id).map((entry) => entry.id);
-  if (unseen.length) checking = setTimeout(() => { trigger("check", { runs: unseen }); check(); }, CHECK_EVERY);
+  const unbilled = lastRun?.unbilled && performance.now() - shownAt < BILL_WITHIN ? [lastRun.id] : [];
+  const runs = [...unseen, ...unbilled];
+  if (runs.length) checking = setTimeout(() => { trigger("check", { runs }); check(); }, unseen.length ? CHECK_EVERY : BILL_EVERY);
+}
+
+function billed(told) {
+  if (!told || told.unbilled || !lastRun.unbilled) return;
+  Object.assign(lastRun, { receipt: told.receipt, unbilled: false });
+  root.querySelector(".receipt p").replaceChildren(...costs(lastRun));
+  trigger("billed");
 }
 
 function checked() {
   for (const entry of props.strip || []) if (strip.has(entry.id)) strip.set(entry.id, entry);
+  billed((props.strip || []).find((entry) => entry.id === lastRun?.id));
   const nav = root.querySelector(".strip");
   if (nav) window.kontext.redraw(nav, () => nav.replaceChildren(...drawStrip().childNodes));
 }
@@ -174,9 +186,11 @@ function recipeSwitch() {
     box, "Save settings in the file");
 }
 
+const costs = (run) => run.receipt.map((part) => h("span", {}, part));
+
 function receipt(run) {
   return h("div", { class: "receipt" },
-    h("p", {}, run.receipt.map((part) => h("span", {}, part))),
+    h("p", {}, costs(run)),
     run.pictures.length > 0 && recipeSwitch(),
     run.resume && h("button", { type: "button", onclick: () => trigger("resume", { run: run.id }) }, run.resume),
     run.again && h("button", { type: "button", onclick: () => trigger("again", { run: run.id }) }, run.again));

@@ -96,7 +96,7 @@ def view_of(run: Run, served: ServedFiles) -> dict[str, Any]:
             for output, file in here.items()
         ],
         "troubles": _troubles([*run.troubles, *lost], free=run.account_kind == "sandbox"),
-        "receipt": receipt(run),
+        **_bill(run),
         "resume": "Check again" if run.resumable else "",
         "references": _references(run, served),
         "made": _made(run),
@@ -141,6 +141,7 @@ def strip_entry(run: Run, served: ServedFiles) -> dict[str, Any]:
         "thumb": thumb,
         "going": not run.finished,
         "said": f"{said}: {run.label.name or run.prompt[:60]}",
+        **_bill(run),
     }
 
 
@@ -181,11 +182,18 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
         "pictures": [],
         "troubles": _troubles([Trouble(error.happened, error.charged, error.advice)]),
         "receipt": [],
+        "unbilled": False,
         "resume": "",
         "references": [],
         "made": {},
         "again": "",
     }
+
+
+def _bill(run: Run) -> dict[str, Any]:
+    """The receipt, and whether the service may still tell what it really charged."""
+    owed = run.finished and run.account_kind != "sandbox" and bool(run.charge)
+    return {"receipt": receipt(run), "unbilled": owed and run.charge_source != "billing"}
 
 
 def receipt(run: Run) -> list[str]:
