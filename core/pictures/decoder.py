@@ -38,8 +38,8 @@ _SOON = "Try again in a minute."
 class Decoder:
     """What opens every picture that comes from outside: one of a few processes, kept warm, begun at the first picture.
 
-    `quick` and `seconds`: who takes longer than the first makes way for others and begins anew in a line of its own;
-    who takes longer than the second is refused. `memory` in bytes, for each process.
+    `quick` and `seconds`: who will take longer than the first, by its header or by the clock, makes way for others and
+    has its turn in a line of its own; who takes longer than the second is refused. `memory` in bytes, for each process.
     """
 
     def __init__(self, *, quick: float = QUICK_SECONDS, seconds: float = SECONDS, memory: int = MEMORY) -> None:
@@ -94,12 +94,15 @@ class Decoder:
     async def _do(self, job: dict[str, Any], data: bytes = b"", *, most_slow: int | None = None) -> dict[str, Any]:
         job = {**job, "size": len(data)}
         try:
-            return await self._quick.do(job, data)
+            answer = await self._quick.do({**job, "quick": True}, data)
+            if "large" not in answer:
+                return answer
         except _TooSlow:
-            if most_slow is not None and self._slow.waiting >= most_slow:
-                raise KontextError(_BUSY, _SOON) from None
+            pass
         except OSError:
             raise KontextError(_NO_PROCESS, _SOON) from None
+        if most_slow is not None and self._slow.waiting >= most_slow:
+            raise KontextError(_BUSY, _SOON)
         return await self._slow.do(job, data)
 
 

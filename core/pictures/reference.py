@@ -25,6 +25,8 @@ LONG_EDGE = 1536  # px: the largest size any variant renders
 SHORT_EDGE = 16  # px: anything thinner shows nothing
 MAX_BYTES = 64_000_000
 MAX_PIXELS = 80_000_000  # stays under the size at which Pillow itself begins to warn
+# What is opened in a second or so. A JPEG is opened smaller than it is, but each of its scans goes over all of it.
+LARGE, LARGE_JPEG = 30_000_000, 600_000_000  # px; px and scans
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 # Measured by benchmarks/prepare.py: SSIM at 1 MP above 0.98 even for grain, a sixth of the bytes of a camera.
 JPEG_QUALITY = 90
@@ -108,6 +110,18 @@ def prepare(source: Path | bytes, number: int, folder: Path) -> Reference:
             "Nothing is wrong with the picture. Free some space or check the app's data folder, then add it again.",
         ) from None
     return Reference(path, sha256, media_type, *picture.size)
+
+
+def is_large(source: Path) -> bool:
+    """Whether it takes long to open, by what its header says; nothing is decoded. Blocking."""
+    try:
+        data = _bytes(source, 1)
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            pixels = image.width * image.height
+            jpeg = image.format in ("JPEG", "MPO")
+    except Exception:  # `prepare` says what is wrong with it
+        return False
+    return pixels * data.count(b"\xff\xda") > LARGE_JPEG if jpeg else pixels > LARGE
 
 
 def discard(sha256: str, folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from core.errors import KontextError, ReferenceRejected
 from core.pictures.output import open_picture
-from core.pictures.reference import prepare
+from core.pictures.reference import is_large, prepare
 
 Job = dict[str, Any]
 
@@ -64,6 +64,8 @@ def _answer(job: Job, data: bytes) -> Job:
         if job["do"] == "open":
             picture = open_picture(data)
             return {"opened": [picture.format, picture.width, picture.height]}
+        if job.get("quick") and is_large(Path(job["source"])):
+            return {"large": True}
         made = prepare(Path(job["source"]), job["number"], Path(job["folder"]))
         return {"prepared": [str(made.path), made.sha256, made.media_type, made.width, made.height]}
     except ReferenceRejected as refused:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.errors import KontextError, ReferenceRejected, ServiceBroken, ServiceError
 from core.pictures.decoder import MOST_SLOW, WORKERS, Decoder
-from core.pictures.reference import prepare
+from core.pictures.reference import is_large, prepare
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +107,30 @@ async def test_many_slow_ones_do_not_keep_others_waiting(decoding: Callable[...,
     # The first to be too many are refused, and the rest waits until it is closed: the ordinary one came in between.
     assert 1 <= sum("Others are opening large pictures" in said for said in ended) <= WORKERS + 1
     assert not any("takes too long" in said for said in ended)
+
+
+async def test_what_will_take_long_makes_way_before_it_begins(decoding: Callable[..., Decoder], tmp_path: Path) -> None:
+    """Its header tells, so even as many as fill every process cost an ordinary picture no turn of theirs."""
+    decoder = decoding(quick=600, seconds=600)
+    hostile = tmp_path / "hostile"
+    hostile.write_bytes(HOSTILE)
+    slow = [asyncio.create_task(decoder.prepare(hostile, n, tmp_path)) for n in range(MOST_SLOW)]
+    await asyncio.sleep(0)  # they are all there before it
+    assert await retried(decoder, file(tmp_path, plain()), tmp_path) == 64
+    assert not any(task.done() for task in slow)
+    decoder.close()
+    await asyncio.gather(*slow, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "edge", "large"), [("JPEG", 8900, False), ("PNG", 5400, False), ("PNG", 5600, True), ("WEBP", 5600, True)]
+)
+def test_what_is_large(kind: str, edge: int, large: bool, tmp_path: Path) -> None:
+    """A photograph of any camera is not, nor is what is no picture."""
+    out = BytesIO()
+    Image.new("L", (edge, edge)).save(out, kind)
+    assert is_large(file(tmp_path, out.getvalue())) is large
+    assert not is_large(file(tmp_path, b"no picture"))
 
 
 async def retried(decoder: Decoder, source: Path, folder: Path) -> int:
