@@ -167,7 +167,7 @@ def _number(given: Mapping[str, str], name: str, default: Decimal) -> Decimal:
     except InvalidOperation:
         raise SettingsError(name, "must be a number.") from None
     if not value.is_finite() or value < 0:
-        raise SettingsError(name, "must be a number that is not negative.")
+        raise SettingsError(name, "must be a number, zero or more.")
     return value
 
 

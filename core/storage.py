@@ -45,7 +45,7 @@ _WORKED_WITH = (
     (served.FOLDER, "runs"),
 )
 
-FULL = "There is no room for more pictures just now, so this one was not taken."
+FULL = "There's no room for more pictures right now, so this one wasn't added."
 LATER = "Try again in a few minutes."
 
 Arrived = Callable[[int], None]

@@ -23,8 +23,8 @@ from ui.files import file_data, uploaded
 
 # Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
 API_VISITOR = "api"
-UNFINISHED = "The app closes, and this run is not done."
-NO_INVITATIONS = "This app knows no invitations: leave the invitation empty."
+UNFINISHED = "The app is closing, and this run isn't finished."
+NO_INVITATIONS = "This app has no invitations. Leave the invitation empty."
 
 
 class Api:
@@ -132,7 +132,7 @@ class Api:
         async for state in self._backend.runs.watch(API_VISITOR, run.id):
             run = state
         if not run.finished:
-            raise KontextError(UNFINISHED, "It goes on when the app runs again.", charged="unknown")
+            raise KontextError(UNFINISHED, "It continues when the app starts again.", charged="unknown")
         return run
 
     async def _prepared(self, images: list[FileData]) -> list[Reference]:
@@ -141,7 +141,9 @@ class Api:
         lost = [number for number, source in enumerate(sources, start=1) if source is None]
         if lost:
             numbers = ", ".join(map(str, lost))
-            raise InputError([Problem("images", f"Reference {numbers} is no uploaded file; send it with handle_file.")])
+            raise InputError(
+                [Problem("images", f"Reference {numbers} isn't an uploaded file. Send it with handle_file.")]
+            )
         preparing = [
             self._backend.prepare(source, number)
             for number, source in enumerate(sources, start=1)

@@ -23,8 +23,8 @@ REQUEST_KB = 256  # the body of any request that is no upload; the largest of th
 ID_CHARACTERS = 64  # of a session's id, of which Gradio remembers thousands; the page's have 11, a program's 36
 
 MISDIRECTED = (
-    "This app is not known by that name. Open it by its address in numbers or as localhost; whoever runs it can allow "
-    "the name with KONTEXT_ALLOWED_HOSTS."
+    "This app doesn't answer to that name. Open it by its IP address or as localhost. Its host can allow the name "
+    "with KONTEXT_ALLOWED_HOSTS."
 )
 TOO_LARGE = f"This request is larger than {REQUEST_KB} kB, so it was not read. Nothing was charged. Send less text."
 NOT_FOUND = "There is no such page."

@@ -37,7 +37,7 @@ class Attempts:
         now = self._forgive()
         if now < self._paused_until:
             seconds = ceil(self._paused_until - now)
-            raise KontextError("Too many tries have failed here just now.", f"Try again in {seconds} s.")
+            raise KontextError("Too many failed attempts.", f"Try again in {seconds} s.")
         self._counted += 1
         pause = now + FIRST_PAUSE * 2 ** (self._counted - FREE - 1)
         self._paused_until = pause if self._counted > FREE else now

@@ -30,7 +30,7 @@ class Budget:
         """
         if not amount.is_finite() or amount <= 0:
             raise BudgetError(
-                "What this would cost can't be told, so it was not sent.", "Choose another variant.", cap="unpriced"
+                "The price of this isn't known, so it was not sent.", "Choose another variant.", cap="unpriced"
             )
         if self.visitor is not None and spent_by_visitor + amount > self.visitor:
             raise _refusal("visitor", self.visitor, spent_by_visitor, amount, now)
@@ -40,12 +40,12 @@ class Budget:
 
 def terms(settings: Settings) -> str:
     """For whoever starts the app: whom it trusts, and what that can cost them in a day."""
-    whom = "Hosted: anybody who comes is a stranger." if settings.hosted else "Not hosted: whoever comes is trusted."
+    whom = "Hosted: visitors are not trusted." if settings.hosted else "Not hosted: visitors are trusted."
     if settings.api_key is None:
         return f"{whom} Without a key nothing is charged."
     caps = ((settings.daily_budget, "for all visitors together"), (settings.visitor_budget, "for one visitor"))
     most = ", ".join(f"{dollars(cap)} {whose}" for cap, whose in caps if cap is not None)
-    return f"{whom} Your key pays " + (f"at most, in a UTC day: {most}." if most else "for every run, without a cap.")
+    return f"{whom} Your key pays " + (f"at most, per day (UTC): {most}." if most else "for every run, without a cap.")
 
 
 def _refusal(
@@ -53,10 +53,10 @@ def _refusal(
 ) -> BudgetError:
     left = max(limit - spent, Decimal(0))
     renews = midnight(now) + timedelta(days=1)
-    whose = "what one visitor may spend" if cap == "visitor" else "what all visitors together may spend"
+    whose = "one visitor" if cap == "visitor" else "all visitors together"
     happened = (
-        f"This would cost {dollars(amount)}, and {dollars(left)} is left today of the {dollars(limit)} that are "
-        f"{whose} here in a day."
+        f"This would cost {dollars(amount)}, and {dollars(left)} is left of the {dollars(limit)} a day that {whose} "
+        "can spend here."
     )
     cheaper = " Choose a cheaper variant or fewer pictures, or wait." if left else ""
     advice = f"It renews at midnight UTC, on {renews.day} {renews:%B}.{cheaper} {_OWN_KEY}"

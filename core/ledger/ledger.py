@@ -69,7 +69,7 @@ _FAULTS = {
 _FAULTS["SQLITE_CANTOPEN"] = _FAULTS["SQLITE_READONLY"]
 _FAULTS["SQLITE_LOCKED"] = _FAULTS["SQLITE_BUSY"]
 _FAULTS["SQLITE_CORRUPT"] = _FAULTS["SQLITE_NOTADB"]
-_OTHER_FAULT = ("The app's records can't be written or read.", "Look at the disk that holds ledger.db, then try again.")
+_OTHER_FAULT = ("The app's records can't be written or read.", "Check the disk that holds ledger.db, then try again.")
 
 # Bytes that must be free before anything is spent: four large pictures and their rows.
 ROOM = 32 * 1024 * 1024
@@ -484,7 +484,7 @@ def _in_our_words() -> Iterator[None]:
     except OSError:
         raise LedgerError(*_FAULTS["SQLITE_READONLY"]) from None
     except UnicodeEncodeError:  # a lone surrogate, which a browser can send
-        raise LedgerError("There is a character in the text that can't be recorded.", "Take it out.") from None
+        raise LedgerError("The text has a character that can't be stored.", "Remove it.") from None
 
 
 def _name(fault: BaseException) -> str:

@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 _HOME = Path(__file__).resolve().parents[2]
 # What a Python needs to start, by how its name begins. The rest, with the host's key in it, is not handed on.
 _ENVIRONMENT = ("PATH", "PYTHON", "LD_", "DYLD_", "SYSTEMROOT", "LANG", "LC_")
-_BUSY = "Others are opening large pictures just now."
+_BUSY = "Other large pictures are being opened right now."
 _NO_PROCESS = "The app's computer is too busy to open pictures just now."
-_ANEW = "Save it anew as JPEG and add that one."
+_ANEW = "Save it again as a JPEG and add that one."
 _SOON = "Try again in a minute."
 
 

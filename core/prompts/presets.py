@@ -252,7 +252,7 @@ def _problems(preset: Preset) -> _Problems:
     yield from _twice("roles", preset.roles)
     yield from _twice("optional", preset.optional)
     yield from _twice("keep", preset.keep)
-    yield from _strangers("roles", preset.roles, ROLES, f"is no role; the roles are {', '.join(ROLES)}.")
+    yield from _strangers("roles", preset.roles, ROLES, f"is not a role. The roles are {', '.join(ROLES)}.")
     yield from _strangers("optional", preset.optional, preset.roles, "is not among the preset's roles.")
     yield from _field_problems(preset)
     for place, clause in enumerate(preset.clauses, start=1):
@@ -281,7 +281,7 @@ def _field_problems(preset: Preset) -> _Problems:
     for place, name in enumerate(ids, start=1):
         key = f"fields[{place}].id"
         if not re.fullmatch("[a-z_]+", name):
-            yield key, f"“{name}” must consist of small letters and underscores."
+            yield key, f"“{name}” must have only lowercase letters and underscores."
         if name in ROLES:
             yield key, f"“{name}” is the name of a role."
         if name in ids[: place - 1]:
@@ -307,7 +307,7 @@ def _text_problems(preset: Preset, text: str, key: str) -> _Problems:
     if set(BLANK.sub("", text)) & set("{}"):
         yield key, "it has a brace that is not part of a {role}, {role:s} or {field}."
     if text.strip() != text or text[-1] in ".,;:":
-        yield key, "it must begin and end without blanks, and without the full stop, which is added."
+        yield key, "it must not begin or end with a space, or end with a full stop: that is added."
 
 
 def _unused(preset: Preset) -> _Problems:

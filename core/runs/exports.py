@@ -145,7 +145,7 @@ def _charge_in_words(run: Run) -> str:
     if _in_sandbox(run):
         return "free (practice mode; no model made this)"
     if not run.finished:
-        return "not known yet; the run goes on"
+        return "not known yet; still running"
     return f"{dollars(run.charge or Decimal(0))}, {_CERTAINTY[run.charge_source]}"
 
 

@@ -36,9 +36,9 @@ STOPPED = "You stopped waiting. The task goes on at the service, and is charged 
 STOPPED_UNSENT = "This was stopped before it was sent."
 INTERRUPTED = "The app was closed before this was sent."
 NOT_KEPT = "The pictures are here, but the app's records can't be written, so the history may lose this run."
-QUEUED = "Waiting for a place: number {place} in line. The account makes {limit} at once."
+QUEUED = "Number {place} in line. This account can make {limit} at once."
 BUSY = "The service has no room for more from this account just now. Trying again in {seconds:.0f} s."
-CROWDED = "The service had no room for this all the while, so it was not sent."
+CROWDED = "The service never had room for this, so it was not sent."
 
 
 Step = Callable[[LivePrediction], Awaitable[None]]

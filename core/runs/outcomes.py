@@ -15,7 +15,7 @@ from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Pred
 
 AGAIN = "Press Generate to try again."
 CHECK_AGAIN = "Check again from the history: the service keeps it for 7 days."
-KEY_BACK = "It goes on once that key is here again. You can delete it, too; what it cost still counts."
+KEY_BACK = "It continues once you add that key again. You can also delete it; its cost still counts."
 BROKEN = "Something went wrong in the app itself."
 _NOTHING = Decimal(0)
 
@@ -50,7 +50,7 @@ def refused(entry: Entry, error: KontextError, now: datetime) -> Entry:
 def not_created(entry: Entry, now: datetime) -> Entry:
     """The service's history has nothing of a submit that was never answered."""
     happened = "The request was sent but never answered, and the service's history shows that nothing was created."
-    advice = f"As far as the service knows, no picture is in the making. {AGAIN}"
+    advice = f"As far as the service knows, no picture is being made. {AGAIN}"
     trouble = Trouble(happened, "no", advice)
     return replace(entry, status=NOT_CREATED, charge=_NOTHING, settled_at=now, troubles=(trouble,))
 
@@ -91,7 +91,7 @@ def empty(entry: Entry, *, flagged: bool) -> Entry:
     if flagged:
         return _moderated(entry, "The service made a picture, but flagged it as unsafe, so it is not shown.")
     happened = "The service says that it is done, but sent no picture."
-    advice = "Ask the service about this id if it was charged."
+    advice = "If it was charged, ask the service about this id."
     return replace(entry, source="estimate", troubles=(Trouble(happened, "unknown", advice, entry.id),))
 
 
@@ -104,7 +104,7 @@ def lacking(entry: Entry, *, asked: int, made: int, flagged: Sequence[int]) -> t
         troubles.append(Trouble(happened, "unknown", advice, entry.id))
     if made < asked:
         happened = f"The service made {made} of {asked} pictures."
-        troubles.append(Trouble(happened, "unknown", "Ask the service about this id if all were charged.", entry.id))
+        troubles.append(Trouble(happened, "unknown", "If all were charged, ask the service about this id.", entry.id))
     return tuple(troubles)
 
 
@@ -117,13 +117,13 @@ def keyless(record: Record) -> Trouble:
     """The run goes no further without the key that it was made with."""
     sent = any(entry.status != RESERVED and not entry.settled for entry in record.current)
     free = record.facts.account_kind == "sandbox" or not sent
-    return Trouble("This run waits for the key that it was made with.", "no" if free else "unknown", KEY_BACK)
+    return Trouble("This run is waiting for the key it was made with.", "no" if free else "unknown", KEY_BACK)
 
 
 def price_rose(quote: Decimal, estimate: Decimal) -> KontextError:
     """The service asks more than the person agreed to."""
     happened = f"The service now asks {dollars(quote)} for this run; the estimate was {dollars(estimate)}."
-    return KontextError(happened, "It was not sent. The price may have changed: look for an update of this app.")
+    return KontextError(happened, "It was not sent. The price may have changed. Check for an update to this app.")
 
 
 def broken(record: Record, now: datetime) -> Record:
@@ -154,9 +154,9 @@ def _failure(prediction: Prediction) -> tuple[str, str]:
     if 1400 <= prediction.code < 1403:
         return f"The service did not accept the inputs.{said}", "Change them, then press Generate again."
     if prediction.status == "timeout":
-        return "The task took too long at the service, and was given up there.", AGAIN
+        return "The task took too long, and the service gave up on it.", AGAIN
     if prediction.code >= 5000:
-        return "The service has a fault just now, and the task failed.", "Try again in a few minutes."
+        return "The service has a problem right now, and the task failed.", "Try again in a few minutes."
     return f"The task failed at the service.{said}", AGAIN
 
 

@@ -34,7 +34,7 @@ MOST_PAGES = 10
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; the last one is repeated
 
 UNHEARD = "The request was sent but never answered, and the service's history can't be reached to look for it."
-LOOK_AGAIN = "Check again from the history to look once more. Sending it anew could be charged twice."
+LOOK_AGAIN = "Check again from the history to look once more. Sending it again could be charged twice."
 TOO_LATE = "The request was sent but never answered, and the service's history no longer reaches back that far."
 
 
@@ -109,7 +109,7 @@ class Reconciler:
             Stopped: the person did not want to wait; it can be looked for again.
         """
         live.at("submitting")
-        live.tell("The service did not answer. Looking in its history whether it began; nothing is sent twice.")
+        live.tell("The service did not answer. Checking its history to see whether it started. Nothing is sent twice.")
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             findings = await live.unless_stopped(self._search(live))
             if findings is not None and (found := await self._take_over(live, findings)):

@@ -31,7 +31,7 @@ def checked(prediction_id: str) -> str:
     """
     plain = prediction_id.strip()
     if not re.fullmatch(rf"[0-9A-Za-z_-]{{8,{ID_CHARACTERS}}}", plain, re.ASCII):
-        raise InputError([Problem("prediction_id", "This is no prediction id: one has 32 letters and digits.")])
+        raise InputError([Problem("prediction_id", "That isn't a prediction id. One has 32 letters and digits.")])
     return plain
 
 
@@ -40,7 +40,7 @@ def unknown() -> KontextError:
     advice = (
         "Check the id and the key: it keeps predictions for 7 days, and shows each only to the account that made it."
     )
-    return KontextError("The service has no prediction of this id for you.", advice)
+    return KontextError("The service has no prediction with this id for you.", advice)
 
 
 async def find(account: Account, visitor: str, prediction_id: str, now: datetime, run_id: str) -> Record:
@@ -55,7 +55,7 @@ async def find(account: Account, visitor: str, prediction_id: str, now: datetime
         raise (unknown() if error.status == 404 else KontextError(error.happened, error.advice)) from None
     variant = BY_MODEL.get(prediction.model_id)
     if variant is None:
-        happened = "This prediction was made by a model that this app does not have."
+        happened = "This prediction was made by a model that this app doesn't have."
         raise KontextError(happened, "Download it from your account at the service.")
     inputs = await _inputs(account, prediction)
     return _record(found_facts(account, visitor, variant, prediction, inputs, now, run_id), prediction, inputs)

@@ -34,7 +34,7 @@ from core.settings import AT_ONCE
 
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
-STILL_GOING = "This run still goes on."
+STILL_GOING = "This run isn't finished."
 CLOSING = "The app is closing."
 
 PAGE = 24  # runs that are shown, or read, at a time
@@ -290,7 +290,7 @@ class Runs:
     async def _delete(self, visitor: str, run_id: str) -> None:
         live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().finished:
-            raise KontextError(STILL_GOING, "Wait for its end, or stop waiting, before you delete it.")
+            raise KontextError(STILL_GOING, "Wait for it to finish, or stop waiting, before you delete it.")
         record = await asyncio.to_thread(self._ledger.find, visitor, run_id)
         if record is None:
             return

@@ -21,7 +21,7 @@ OVERDUE = (
     10.0  # seconds after which a task that has not begun is taken to be in line, where nothing is known of its time
 )
 
-IN_LINE = "In line at the service: this account has as many under way as it may have at once."
+IN_LINE = "In line at the service. This account has reached its limit of pictures at once."
 LATE = "The picture was not ready in time. The task goes on at the service."
 ASKING = "The service can't be reached just now. It's still running there. Retrying…"
 

@@ -50,13 +50,13 @@ class _Refusal:
 _BAD_INPUT = _Refusal(ServiceError, "The service did not accept the request.", "Change it, then try again.")
 _NO_CREDIT = _Refusal(NoCredit, "The account has no credit left.", "Top up at wavespeed.ai, then press Generate again.")
 _BROKEN = _Refusal(
-    ServiceBroken, "The service has a fault and gave no usable answer.", "Try again in a few minutes.", definite=False
+    ServiceBroken, "The service has a problem and gave no usable answer.", "Try again in a few minutes.", definite=False
 )
 _OTHER = _Refusal(ServiceError, "The service refused the request.", "Try again later.", definite=False)
 _LOST = _Refusal(
     SubmitUnknown,
-    "The request went out, but no readable answer came back: the picture may be in the making.",
-    "Look into the account's history before you press Generate again, or it may be charged twice.",
+    "The request was sent, but no readable answer came back. The service may still be making the picture.",
+    "Check the account's history before you press Generate again, or you may be charged twice.",
 )
 
 # HTTP statuses, and the task codes that come in their place (the tables "Errors" and "Task codes").
@@ -71,7 +71,7 @@ REFUSALS: Mapping[int, _Refusal] = MappingProxyType(
         402: _NO_CREDIT,
         403: _Refusal(
             KeyRejected,
-            "This key may not do that.",
+            "This key isn't allowed to do that.",
             "Use a key with the right role, or ask whoever owns the account.",
         ),
         404: _Refusal(ServiceError, "Not found: the service does not know what was asked for.", "Update this app."),
@@ -85,7 +85,7 @@ REFUSALS: Mapping[int, _Refusal] = MappingProxyType(
         422: _BAD_INPUT,
         429: _Refusal(
             RateLimited,
-            "The account has reached the number of requests that the service allows it at once, or in a minute.",
+            "The account has reached its limit of requests at once or per minute.",
             "Wait a minute, then try again.",
         ),
         1400: _BAD_INPUT,
@@ -123,7 +123,7 @@ _CONNECTION_ADVICE = "Check the internet connection, then try again."
 FOREIGN: tuple[tuple[tuple[type[Exception], ...], _Refusal], ...] = (
     (
         (httpx.UnsupportedProtocol, httpx.InvalidURL),
-        _Refusal(ServiceError, "This is no web address that can be asked.", "Check the address of the service."),
+        _Refusal(ServiceError, "This isn't a valid web address.", "Check the address of the service."),
     ),
     (
         (NotAllowed,),
@@ -135,7 +135,7 @@ FOREIGN: tuple[tuple[tuple[type[Exception], ...], _Refusal], ...] = (
     ),
     (
         (httpx.PoolTimeout,),
-        _Refusal(Unreachable, "Too many requests are under way here.", "Try again in a few minutes."),
+        _Refusal(Unreachable, "The app has too many requests under way.", "Try again in a few minutes."),
     ),
     (
         (httpx.TimeoutException, TimeoutError),

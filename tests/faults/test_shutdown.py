@@ -115,8 +115,8 @@ async def test_a_signal_closes_in_order(
             await asyncio.to_thread(app.process.wait, ENDING)
             assert "ALIVE" in await page
             assert await call == (
-                "The app closes, and this run is not done. It is not known yet whether it was charged. "
-                "It goes on when the app runs again."
+                "The app is closing, and this run isn't finished. It is not known yet whether it was charged. "
+                "It continues when the app starts again."
             )
     assert app.process.returncode == 0
     (run,) = history(folder, "api")

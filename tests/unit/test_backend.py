@@ -149,7 +149,7 @@ async def test_no_more_at_once_than_the_settings_say(opened: Open) -> None:
     backend = await opened(KONTEXT_AT_ONCE="1")
     runs = await seen(backend, pictures=2)
     assert (runs[-1].state, len(runs[-1].outputs)) == ("completed", 2)
-    assert "Waiting for a place: number 1 in line. The account makes 1 at once." in [run.notice for run in runs]
+    assert "Number 1 in line. This account can make 1 at once." in [run.notice for run in runs]
 
 
 @pytest.mark.parametrize("host", ["", HOST_KEY], ids=["over the sandbox", "over the host's key"])
@@ -211,7 +211,7 @@ async def test_wrong_keys_are_not_all_passed_on(opened: Open, served: Served) ->
     assert FREE < len(served.asked) - before <= FREE + 3  # a pause or two may pass meanwhile
     told = [str(refusal) for refusal in refusals]
     assert all(isinstance(refusal, KontextError) for refusal in refusals)
-    assert sum("Too many tries have failed here just now." in words for words in told) >= 300 - FREE - 3
+    assert sum("Too many failed attempts." in words for words in told) >= 300 - FREE - 3
 
 
 async def test_made_up_ids_are_not_all_asked_for(opened: Open, served: Served) -> None:
@@ -227,7 +227,7 @@ async def test_made_up_ids_are_not_all_asked_for(opened: Open, served: Served) -
 
     await asyncio.gather(*map(loop, range(50)))
     assert FREE < len(served.asked) - before <= FREE + 3  # a pause or two may pass meanwhile
-    with pytest.raises(KontextError, match="Too many tries"):
+    with pytest.raises(KontextError, match="Too many failed attempts"):
         await backend.runs.recover("eve", backend.account, run.predictions[0].id)
     found = await backend.runs.recover("ann", backend.account, run.predictions[0].id)
     assert found.id == run.id

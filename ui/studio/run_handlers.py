@@ -248,7 +248,7 @@ class RunHandlers:
         if payer == "own" and account is None:
             raise KontextError(
                 "Your own key is no longer here: it is removed after an hour without use, and when the app restarts.",
-                "Bring it again under “Your key”, or reload the page to go on without it.",
+                "Add it again under “Your key”, or reload the page to go on without it.",
             )
         return account or self._backend.account
 

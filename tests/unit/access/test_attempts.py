@@ -54,7 +54,7 @@ def test_the_pauses_grow(guesser: Guesser) -> None:
     pauses = []
     for _ in range(5):
         assert guesser.tries()
-        with pytest.raises(KontextError, match=r"^Too many tries have failed here.*Try again in \d+ s\.$") as refused:
+        with pytest.raises(KontextError, match=r"^Too many failed attempts.*Try again in \d+ s\.$") as refused:
             guesser.attempts.attempt().__enter__()
         pauses.append(int(re.findall(r"\d+", str(refused.value))[0]))
         guesser.now += pauses[-1]

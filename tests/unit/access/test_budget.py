@@ -81,20 +81,19 @@ def test_the_day_is_utc() -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({}, "Not hosted: whoever comes is trusted. Without a key nothing is charged."),
+        ({}, "Not hosted: visitors are trusted. Without a key nothing is charged."),
         (
             {"WAVESPEED_API_KEY": "wsk_1"},
-            "Not hosted: whoever comes is trusted. Your key pays for every run, without a cap.",
+            "Not hosted: visitors are trusted. Your key pays for every run, without a cap.",
         ),
         (
             {"WAVESPEED_API_KEY": "wsk_1", "GRADIO_SHARE": "True"},
-            "Hosted: anybody who comes is a stranger. Your key pays at most, in a UTC day: "
+            "Hosted: visitors are not trusted. Your key pays at most, per day (UTC): "
             "$1.00 for all visitors together, $0.20 for one visitor.",
         ),
         (
             {"WAVESPEED_API_KEY": "wsk_1", "KONTEXT_DAILY_BUDGET_USD": "5"},
-            "Not hosted: whoever comes is trusted. Your key pays at most, in a UTC day: "
-            "$5.00 for all visitors together.",
+            "Not hosted: visitors are trusted. Your key pays at most, per day (UTC): $5.00 for all visitors together.",
         ),
     ],
 )

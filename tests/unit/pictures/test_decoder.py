@@ -105,7 +105,7 @@ async def test_many_slow_ones_do_not_keep_others_waiting(decoding: Callable[...,
     decoder.close()
     ended = [str(fault) for fault in await asyncio.gather(*slow, return_exceptions=True)]
     # The first to be too many are refused, and the rest waits until it is closed: the ordinary one came in between.
-    assert 1 <= sum("Others are opening large pictures" in said for said in ended) <= WORKERS + 1
+    assert 1 <= sum("Other large pictures are being opened" in said for said in ended) <= WORKERS + 1
     assert not any("takes too long" in said for said in ended)
 
 

@@ -150,7 +150,7 @@ def test_receipt_says_it_in_plain_words(run: Run) -> None:
         ({"charge_source": "quote", "charge": Decimal("0.08")}, "$0.08, quoted price"),
         ({"charge_source": "estimate"}, "$0.076, estimated; the service hasn't sent the bill"),
         ({"charge_source": None, "charge": Decimal(0), "state": "failed"}, "$0.00, nothing was charged"),
-        ({"charge_source": None, "charge": None, "state": "waiting"}, "not known yet; the run goes on"),
+        ({"charge_source": None, "charge": None, "state": "waiting"}, "not known yet; still running"),
         ({"account_kind": "sandbox"}, "free (practice mode; no model made this)"),
     ],
 )

@@ -940,7 +940,7 @@ async def test_an_unfinished_run_of_an_absent_key_waits(house: House) -> None:
     (seen,) = [now async for now in house.runs.watch("ann", run.id)]
     assert (seen.finished, seen.keyless) == (False, True)
     assert [(t.happened, t.charged) for t in seen.troubles] == [
-        ("This run waits for the key that it was made with.", "unknown")
+        ("This run is waiting for the key it was made with.", "unknown")
     ]
 
 
@@ -1294,7 +1294,7 @@ async def test_a_running_run_is_not_deleted(house: House) -> None:
     """Deleting is refused while the run goes on."""
     house.time.going.clear()
     run = await house.press()
-    with pytest.raises(KontextError, match="still goes on"):
+    with pytest.raises(KontextError, match="isn't finished"):
         await house.runs.delete("ann", run.id)
 
 
@@ -1322,7 +1322,7 @@ async def test_places_in_line(tmp_path: Path) -> None:
         open_at_once.append(sum(p.status in ("submitting", "created", "processing") for p in now.predictions))
         notices.add(now.notice)
     assert max(open_at_once) == 2
-    assert any("number 1 in line" in notice for notice in notices)
+    assert any("Number 1 in line" in notice for notice in notices)
     assert len(await house.created()) == 4
     await house.aclose()
 
@@ -1387,7 +1387,7 @@ async def test_several_runs_of_one_press(tmp_path: Path) -> None:
     asked = [
         Asked(check(id, "make it red", 1, {}, lambda: 7), [house.reference]) for id in ("pro", "dev", "ultra-fast")
     ]
-    with pytest.raises(BudgetError, match=r"\$0\.125, .* \$0\.10 that are"):
+    with pytest.raises(BudgetError, match=r"\$0\.125, .* \$0\.10 a day"):
         await house.runs.start_all("ann", house.account, [*asked, asked[1]])
     assert (house.wire.seen.total(), await house.runs.list_for("ann"), files.runs_in(house.folder)) == (0, [], [])
     runs = await house.runs.start_all("ann", house.account, asked)
