@@ -119,3 +119,37 @@ def test_a_key_says_what_it_is_good_for(browser: Browser, service: HandSandbox, 
         expect(balance).to_have_text("$10.00 left · about 125 more pictures")
         expect(glance).to_have_text("")
         expect(visit.page.locator("#paid")).to_have_text("Runs are paid from your own key.")
+
+
+def test_a_draft_comes_back(visit: Visit) -> None:
+    """Cards, roles, preset, fields, words, variant and parameters, after a reload; the preset goes on writing."""
+    visit.drop(PORTRAIT, CAT)
+    visit.expect_cards(PORTRAIT, CAT)
+    visit.choose_preset("Two in one photo")
+    expect(visit.prompt).not_to_have_value("")
+    pose = visit.page.get_by_role("textbox", name="Pose")
+    pose.fill("back to back")
+    expect(visit.prompt).to_have_value(re.compile("back to back"))
+    visit.choose_variant("Dev")
+    visit.choose_pictures(3)
+    visit.open_parameters().get_by_label("Seed").fill("4711")
+    visit.page.wait_for_function("localStorage['kontext-draft']?.includes('4711')")
+    prompt = visit.prompt.input_value()
+    assert "reference 1" in prompt
+
+    visit.page.reload()
+    visit.faults.clear()  # Gradio logs that the page was left while it listened
+    visit.expect_cards(PORTRAIT, CAT)
+    expect(visit.prompt).to_have_value(prompt)
+    expect(visit.role(2)).to_have_value("companion")
+    expect(pose).to_have_value("back to back")
+    expect(visit.page.get_by_role("radio", name=re.compile("^Dev"))).to_be_checked()
+    expect(visit.estimate).to_contain_text("3 × $0.03 = $0.09")
+    expect(visit.page.get_by_role("button", name="Same seed as before: 4711")).to_be_visible()
+    pose.fill("hand in hand")
+    expect(visit.prompt).to_have_value(re.compile("hand in hand"))
+
+    visit.page.get_by_role("button", name="Start over").click()
+    expect(visit.cards).to_have_count(0)
+    expect(visit.prompt).to_have_value("")
+    expect(visit.preset).to_contain_text("Choose a preset")

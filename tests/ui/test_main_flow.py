@@ -50,6 +50,7 @@ def test_three_photographs_become_pictures(visit: Visit) -> None:
     visit.drop(PORTRAIT, COFFEE, LAUNCH)
     visit.expect_cards(PORTRAIT, COFFEE, LAUNCH)
     visit.choose_preset("Dress a person")
+    expect(visit.role(2)).to_have_value("outfit")
     expect(visit.role(3)).to_have_value("")  # nobody has said what it is for
     visit.role(3).select_option("background")
     expect(visit.prompt).to_have_value(re.compile("image 1.*image 2.*image 3", re.DOTALL))

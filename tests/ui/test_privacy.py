@@ -176,14 +176,17 @@ def call_with_run(visit: Visit, run_id: str) -> list[str]:
     return forged
 
 
-def test_nothing_is_kept_in_the_browser_but_an_id(browser: Browser, studio: Studio) -> None:
-    """Inputs are not remembered in the browser's storage, by Gradio's run history or otherwise."""
+def test_nothing_is_kept_in_the_browser_but_an_id_and_a_draft(browser: Browser, studio: Studio) -> None:
+    """The inputs as they are, which “Start over” empties, and no history of them, by Gradio or otherwise."""
     with Visit(browser, studio).open() as visit:
         make_a_picture(visit, "A prompt that leaves no trace")
         visit.tab("Code")
         stored = visit.stored()
-        assert set(stored) == {"kontext-visitor"}
+        assert set(stored) == {"kontext-visitor", "kontext-draft"}
         assert len(stored["kontext-visitor"]) < 300
+        visit.page.get_by_role("button", name="Start over").click()
+        expect(visit.prompt).to_have_value("")
+        visit.page.wait_for_function("!localStorage['kontext-draft'].includes('leaves no trace')")
 
 
 def test_a_hash_opens_nothing(browser: Browser, live: Studio) -> None:

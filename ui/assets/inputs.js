@@ -21,3 +21,17 @@ document.addEventListener("keydown", (event) => {
   document.activeElement?.blur?.(); // what was typed last is heard first
   document.getElementById("generate").click();
 });
+
+// The form's values, kept in this browser. Not before the last draft is back: an empty page would take its place.
+window.kontext.keep = (key, names, flat) => {
+  if (!window.kontext.drafting) return;
+  const draft = { fields: [], parameters: {} };
+  const own = ["cards", "preset", "prompt", "variant", "pictures", "shape", "width", "height"];
+  names.forEach((name, at) => {
+    if (name === "cards") draft.cards = (flat[at] || []).map((card) => ({ path: card.image.path, name: card.name, role: card.role || null }));
+    else if (name === "fields") draft.fields.push(flat[at] || "");
+    else if (own.includes(name)) draft[name] = flat[at] ?? null;
+    else draft.parameters[name] = flat[at] ?? null;
+  });
+  try { localStorage.setItem(key, JSON.stringify({ ...draft, prompt: draft.prompt || "" })); } catch { /* full or forbidden: no draft */ }
+};

@@ -25,6 +25,7 @@ from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber
 from core.service.snippets import snippets
 from ui.files import file_data, uploaded
+from ui.studio.draft import read, recipe_of
 from ui.studio.examples import Example
 from ui.studio.form import AUTO, OWN, Form
 from ui.studio.references import Card
@@ -226,17 +227,34 @@ class InputHandlers:
         shown = self._served.card(mine[1], mine[0]) if mine else None
         return replace(shown, role=role) if shown else None
 
-    def _filled(self, form: Form, composed: str, recipe: Recipe, cards: list[Card]) -> list[Update]:
+    async def drafted(self, text: str, *flat: Any) -> list[Update]:
+        """A page opens: what was set in this browser before, as far as it fits; nothing where that is nothing."""
+        draft = read(text)
+        if draft is None:
+            return nothing_filled(flat)
+        cards = await asyncio.to_thread(draft.held, self._served.reference)
+        form = draft.form(cards, len(Form.read(flat).fields))
+        recipe, _ = fit(recipe_of(form), self._presets, next(iter(REGISTRY)))
+        return self._filled(Form.read(flat), "", replace(recipe, prompt=draft.prompt), cards, form.fields)
+
+    def start_over(self, composed: str, *flat: Any) -> list[Update]:
+        """Everything as on the first visit; own words can be had back."""
+        return self._filled(Form.read(flat), composed, Recipe(next(iter(REGISTRY)), "", {}, None, 1, None, ()), [])
+
+    def _filled(
+        self, form: Form, composed: str, recipe: Recipe, cards: list[Card], fields: Sequence[str] | None = None
+    ) -> list[Update]:
         """The form set anew, in the order of `Form.flat`."""
         preset = self._presets.get(recipe.preset or "")
         variant = REGISTRY[recipe.variant_id]
+        defaults = _defaults(preset, form)
+        dealt = replace(form, variant_id=variant.id, cards=cards, fields=defaults if fields is None else fields)
+        by_itself = composed_for(dealt, preset) if preset else composed_in(recipe.prompt, dealt)
         # A recipe does not keep a preset's fields: their boxes are there only where the words come from their defaults.
-        by_itself = compose(preset, [card.role for card in cards], variant.noun) if preset else ""
-        follows = by_itself == recipe.prompt
+        follows = by_itself == recipe.prompt or fields is not None
         values = {**recipe.values, SEED.name: recipe.seed}
         shape, width, height = _shape_of(values)
         own = has_own_words(form, composed)
-        dealt = replace(form, variant_id=variant.id, cards=cards, fields=_defaults(preset, form))
         *boxes, instead = _boxes(preset if follows else None, dealt)
         return [
             gr.update(
@@ -254,7 +272,7 @@ class InputHandlers:
             width or gr.skip(),
             height or gr.skip(),
             *[_shown(name, values.get(name), variant) for name in form.parameters],
-            recipe.prompt if follows else "" if preset else composed_in(recipe.prompt, dealt),
+            by_itself if follows or not preset else "",
             order_of(dealt),
             variant.id,
             Kept.of(form, composed) if own else gr.skip(),

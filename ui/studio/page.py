@@ -18,6 +18,7 @@ from core.service.account import AccountKind
 from ui.api import Api
 from ui.studio.code import CodeView
 from ui.studio.controls import SeedBox, ShapePicker
+from ui.studio.draft import BRING, BROUGHT, keep
 from ui.studio.examples import Example
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.history import HistoryView
@@ -72,11 +73,12 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         order: gr.State = gr.State([])
         before = gr.State(first.id)
         payer = gr.Textbox(backend.account.kind, visible=False)
-        cue = gr.Textbox("", visible=False)
+        cue, brought = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
         own = gr.Textbox("", visible=False)  # the handle of a visitor's key, for this page alone
 
         with gr.Row(elem_id="header"):
             header = gr.HTML(runs.header(), elem_id="title")
+            anew = gr.Button("Start over", size="sm", elem_id="start-over")
             settings = gr.Button("Your key", size="sm", elem_id="open-settings")
         glance = gr.HTML(says[backend.account.kind].glance, elem_id="glance")
         with gr.Column(visible=False, elem_id="settings") as panel:
@@ -143,6 +145,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         chip.click(None, None, [seed, chip], js="() => ['', {__type__: 'update', visible: false}]", **PRIVATE)
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
 
+        # The draft: each change keeps it, in the browser alone, once the last one is back.
+        changes = [preset.input, *(control.change for control in flat if control is not preset)]
+        gr.on(changes, None, flat, None, js=keep(len(form.fields)), trigger_mode="multiple", **PRIVATE)
+
         # What can be done before the press. Last of what these set off: nothing waits for it.
         gr.on(
             [gallery.change, variant.change],
@@ -189,6 +195,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
         history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
         result.example(inputs.example, [composed, *flat], filled, **QUICK)
+        drafted = page.load(inputs.drafted, [brought, *flat], filled, js=BRING, **{**QUICK, "trigger_mode": "once"})
+        drafted.then(None, None, None, js=BROUGHT, **PRIVATE)
+        anew.click(inputs.start_over, [composed, *flat], filled, **QUICK)
         gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
 
         # Settings. The key stays in the app's memory; the page has a handle for it.

@@ -780,3 +780,56 @@ def test_what_is_missing_stands_in_for_the_code(handlers: InputHandlers) -> None
     assert "add at least one picture" in shown["note"] and "prompt is empty" in shown["note"]
     assert "charged" not in shown["note"]
     json.dumps(shown)
+
+
+# Drafts -----------------------------------------------------------------------------------------------
+
+DRAFT: dict[str, Any] = {
+    "cards": [],
+    "preset": "line-drawing",
+    "fields": ["a red chalk drawing"],
+    "prompt": "Mine.",
+    "variant": "dev",
+    "pictures": 2,
+    "shape": "16:9",
+    "width": 1024,
+    "height": 1024,
+    "parameters": {"seed": "7", "num_inference_steps": 12},
+}
+
+
+async def test_a_draft_fills_the_page(handlers: InputHandlers) -> None:
+    """With every value that fits, and what its preset would write behind its words, so that they can be rebuilt."""
+    outputs = await handlers.drafted(json.dumps(DRAFT), *form().flat())
+    page = filled(outputs)
+    assert (page.preset, page.prompt, page.variant_id, page.pictures) == ("line-drawing", "Mine.", "dev", 2)
+    assert (page.fields[0], page.shape) == ("a red chalk drawing", "16:9")
+    assert (page.parameters["seed"], page.parameters["num_inference_steps"]) == (7, 12)
+    assert "red chalk" in outputs[len(form().flat())]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"variant": "schnell"},
+        {"preset": "gone"},
+        {"pictures": 99},
+        {"shape": "<b>"},
+        {"shape": "own", "width": 1},
+        {"parameters": {"seed": "x", "num_inference_steps": 10**30, "other": 1}},
+        {"cards": [{"path": "/etc/passwd", "name": "x", "role": None}]},
+    ],
+    ids=str,
+)
+async def test_what_does_not_fit_in_a_draft_is_left_out(handlers: InputHandlers, odd: dict[str, Any]) -> None:
+    """And the rest comes back: the draft may be of another version, or by anybody."""
+    page = filled(await handlers.drafted(json.dumps({**DRAFT, **odd}), *form().flat()))
+    assert page.prompt == "Mine." and page.cards == []
+    variant = REGISTRY[page.variant_id]
+    check(variant.id, "x", 1, page.values(variant), lambda: 0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[", None, "x" * 200_000, json.dumps({**DRAFT, "prompt": "x" * 30_000})])
+async def test_what_is_no_draft_changes_nothing(handlers: InputHandlers, text: Any) -> None:
+    """The page is as on the first visit."""
+    assert set(map(str, await handlers.drafted(text, *form().flat()))) == {str(SKIP)}
