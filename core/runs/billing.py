@@ -21,9 +21,8 @@ log = logging.getLogger(__name__)
 PAUSES = (5.0, 20.0, 60.0, 180.0)  # seconds before each question; what is not told by then is asked at the next start
 KEPT = timedelta(days=7)  # how far back a start asks
 BELIEVED = 10  # times the reservation; what is more is no price of a picture
-MOST = (
-    256  # followed at once, in runs, and asked about at a start, in predictions; the next start asks about the others
-)
+# Followed at once, in runs, and asked about at a start, in predictions; the next start asks about the others.
+MOST = 256
 
 Reserved = Mapping[str, Decimal]  # USD by prediction
 Tell = Callable[[Mapping[str, Decimal]], Awaitable[None]]  # hears of amounts in USD by prediction

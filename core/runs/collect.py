@@ -27,12 +27,7 @@ RETRY_INTERVAL = 15.0  # seconds
 class Collector:
     """Brings outputs into `folder`, side by side."""
 
-    def __init__(
-        self,
-        folder: Path,
-        journal: Journal,
-        runtime: Runtime,
-    ) -> None:
+    def __init__(self, folder: Path, journal: Journal, runtime: Runtime) -> None:
         self._folder = folder
         self._journal = journal
         self._runtime = runtime
@@ -81,9 +76,8 @@ class Collector:
         try:
             picture = await live.unless_stopped(self._picture(live, output))
             brought = await self._write(facts, entry, number, picture)
-            live.run.put(
-                replace(live.entry, outputs=(*live.entry.outputs, brought))
-            )  # seen while others are on the way
+            # Seen while others are on the way.
+            live.run.put(replace(live.entry, outputs=(*live.entry.outputs, brought)))
             return brought
         except Stopped:
             return outcomes.lost(entry, number, STOPPED, outcomes.CHECK_AGAIN)

@@ -90,13 +90,7 @@ def _aware(prediction: Prediction, since: datetime) -> bool:
 class Reconciler:
     """Looks for the prediction of a submit that was never answered, for a while, and takes it over."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        journal: Journal,
-        claims: Claims,
-        runtime: Runtime,
-    ) -> None:
+    def __init__(self, ledger: Ledger, journal: Journal, claims: Claims, runtime: Runtime) -> None:
         self._ledger = ledger
         self._journal = journal
         self._claims = claims

@@ -17,9 +17,8 @@ from core.service.prediction import Prediction
 CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
 NAP = 0.5  # seconds at most before thinking again about when to look
 
-OVERDUE = (
-    10.0  # seconds after which a task that has not begun is taken to be in line, where nothing is known of its time
-)
+# Seconds after which a task that has not begun is taken to be in line, where nothing is known of its time.
+OVERDUE = 10.0
 
 IN_LINE = "In line at the service. This account has reached its limit of pictures at once."
 LATE = "The picture was not ready in time. The task goes on at the service."
@@ -29,12 +28,7 @@ ASKING = "The service can't be reached just now. It's still running there. Retry
 class Waiter:
     """Asks for results at moments that the last runs of the variant make likely."""
 
-    def __init__(
-        self,
-        times: Times,
-        journal: Journal,
-        runtime: Runtime,
-    ) -> None:
+    def __init__(self, times: Times, journal: Journal, runtime: Runtime) -> None:
         self._times = times
         self._journal = journal
         self._runtime = runtime
