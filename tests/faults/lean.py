@@ -21,6 +21,7 @@ from server import KEY
 
 from core.access.budget import Budget
 from core.catalog.inputs import check
+from core.catalog.variants import REGISTRY
 from core.ledger.ledger import Ledger
 from core.ledger.record import snapshot
 from core.ledger.run import Run
@@ -29,6 +30,7 @@ from core.runs.runs import Runs
 from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account
 from core.service.client import LIMITS, Client
+from core.trials.comparison import plan, start
 
 HASTE = 20  # a pause of the app is that many times shorter here
 TIMEOUTS = Timeouts(
@@ -51,6 +53,16 @@ class Press:
     pictures: int = 1
     prompt: str = "make it red"
     values: dict[str, Any] = field(default_factory=lambda: dict(SMALL))
+    cells: int = field(default=1, init=False)  # runs that it makes
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a person asks for who wants to know which of four pictures matters, and to which variant."""
+
+    variants: tuple[str, ...] = tuple(REGISTRY)
+    values: dict[str, Any] = field(default_factory=lambda: {"leave_one_out": True, **SMALL})
+    cells: int = 24
 
 
 PRO, MAX = Press("pro", values={}), Press("max", values={})
@@ -93,6 +105,17 @@ class Lean:
         values = {**press.values, "num_images": press.pictures}
         inputs = check(press.variant, press.prompt, 1, values, lambda: 4711)
         return await self.runs.start(visitor, self.account, inputs, [a_reference(self.folder)])
+
+    async def compare(self, comparison: Comparison, visitor: str = VISITOR) -> list[Run]:
+        colours = enumerate(("teal", "red", "gold", "navy"), 1)
+        references = [prepare(picture(colour), n, self.folder / "references") for n, colour in colours]
+        made = plan("make it red", 4, comparison.variants, comparison.values, lambda: 4711)
+        assert len(made.cells) == comparison.cells
+        return (await start(self.runs, visitor, self.account, made, references))[1]
+
+    async def all_of(self, press: Press | Comparison) -> list[Run]:
+        """The runs of one press."""
+        return await self.compare(press) if isinstance(press, Comparison) else [await self.press(press)]
 
     async def end_of(self, run: Run) -> Run:
         async with asyncio.timeout(120):
@@ -154,16 +177,16 @@ def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BasePro
     return process, ours
 
 
-def live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Connection) -> None:
+def live(folder: Path, url: str, seed: int, presses: Sequence[Press | Comparison], told: Connection) -> None:
     """Resume what an earlier process left, press, say how many were reserved, see all of them to their end."""
     asyncio.run(_live(folder, url, seed, presses, told))
 
 
-async def _live(folder: Path, url: str, seed: int, presses: Sequence[Press], told: Connection) -> None:
+async def _live(folder: Path, url: str, seed: int, presses: Sequence[Press | Comparison], told: Connection) -> None:
     lean = Lean(folder, url, seed=seed)
     await lean.runs.resume_all(lean.account)
     if presses:
-        told.send(len([await lean.press(press) for press in presses]))
+        told.send(len([run for press in presses for run in await lean.all_of(press)]))
     for run in await lean.runs.list_for(VISITOR):
         await lean.end_of(run)
     await lean.aclose()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from checks import check_books, check_ends
-from lean import MAX, PRO, Press, history, live, spent, start_process
+from lean import MAX, PRO, Comparison, Press, history, live, spent, start_process
 from server import Exchange, Fault, Server, after, half_a_json, html, plainly, reset
 
 from core.ledger.run import Run
@@ -82,13 +82,15 @@ def ending(process: BaseProcess) -> Iterator[None]:
         process.join(SECONDS)
 
 
-def spend_a_life(server: Server, folder: Path, seed: int, presses: Sequence[Press], moment: Moment | None) -> bool:
+def spend_a_life(
+    server: Server, folder: Path, seed: int, presses: Sequence[Press | Comparison], moment: Moment | None
+) -> bool:
     """One process from its start to its own end, or to being killed at that moment. Whether it came to its end."""
     gate = server.gate("upload")
     process, told = start_process(live, folder, server.url, seed, presses)
     with closing(told), ending(process):
         if presses:
-            assert hear(process, told) == len(presses)
+            assert hear(process, told) == sum(press.cells for press in presses)
         if moment is not None:
             server.next[moment.kind].extend([plainly] * (moment.nth - 1))
             server.next[moment.kind].append(moment.fault(process.kill))
@@ -117,6 +119,24 @@ def test_killed_and_started_again(server: Server, tmp_path: Path, seed: int) -> 
     assert server.seen["submit"] == sent
     runs = history(folder)
     assert len(runs) == RUNS
+    check_ends(runs)
+    check_books(runs, spent(folder), server.books())
+    check_each_task_is_shown(runs)
+
+
+@pytest.mark.parametrize(
+    "seed", [4, 5, 9, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(len(EACH), 25))]
+)
+def test_a_comparison_killed_and_started_again(server: Server, tmp_path: Path, seed: int) -> None:
+    """All 24 cells are in the history, together; each that was paid for has its picture, none was paid for twice."""
+    dice, folder = random.Random(seed), tmp_path / "data"
+    server.renew(seconds=0.3, seed=seed)
+    spend_a_life(server, folder, seed, [Comparison()], draw_moment(seed, dice))
+    sent = server.seen["submit"]
+    assert spend_a_life(server, folder, seed + 200, [], None)
+    assert server.seen["submit"] == sent <= 24
+    runs = history(folder)
+    assert [len(runs), len({run.cell.comparison_id for run in runs if run.cell})] == [24, 1]
     check_ends(runs)
     check_books(runs, spent(folder), server.books())
     check_each_task_is_shown(runs)

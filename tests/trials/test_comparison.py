@@ -224,6 +224,23 @@ async def test_a_failed_cell_stays_alone_and_is_made_again(house: House) -> None
             await again(house.runs, visitor, house.account, run_id)
 
 
+async def test_a_comparison_starves_nobody(tmp_path: Path) -> None:
+    """Where the service takes one at a time, a single run pressed after six cells is the second or third to be sent."""
+    house = House(tmp_path / "data", at_once=1)
+    held = Held()
+    house.wire.faults["submit"].append(held)
+    _, runs = await begun(house, planned(["pro", "dev", "ultra-fast"], seeds=[1, 2]))
+    await held.reached.wait()
+    alone = await house.press(prompt="alone")
+    await house.until(alone, lambda run: "in line" in run.notice)
+    held.go.set()
+    for run in (*runs, alone):
+        assert (await house.end_of(run)).state == "completed"
+    prompts = [prediction.inputs["prompt"] for prediction in reversed(await house.created())]
+    assert prompts.index("alone") in (1, 2)
+    await house.aclose()
+
+
 async def test_no_recipe_tells_of_other_cells(house: House) -> None:
     """A cell's recipe is that of a run alone: its own inputs."""
     _, runs = await begun(house, planned(["pro", "dev"], seed=7))
