@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def workers(parent: int) -> list[int]:
     """The processes under that one which open pictures."""
     children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
     return [int(line.split()[0]) for line in children.stdout.splitlines() if "core.pictures.worker" in line]
+
+
+def kill_workers() -> list[int]:
+    """Those under this process, as they are just now."""
+    found = workers(os.getpid())
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return found
 
 
 async def until(come: Callable[[], object]) -> None:
@@ -167,16 +177,12 @@ async def test_a_process_that_dies_is_replaced(decoding: Callable[..., Decoder],
     """Killed at work, it takes one picture with it; killed idle, none."""
     decoder = decoding(quick=600)
     task = asyncio.create_task(decoder.prepare(file(tmp_path, HOSTILE), 1, tmp_path))
-    await until(lambda: workers(os.getpid()))
-    for pid in workers(os.getpid()):
-        os.kill(pid, signal.SIGKILL)
+    await until(lambda: kill_workers() == [] and task.done())
     with pytest.raises(ReferenceRejected, match="can't be opened"):
         await task
     for _ in range(2):
         assert (await decoder.prepare(file(tmp_path, plain()), 1, tmp_path)).width == 64
-        for pid in workers(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
-            await until(lambda: not workers(os.getpid()))
+        await until(lambda: not kill_workers())
 
 
 async def test_it_ends_with_the_app_whatever_ends_that(tmp_path: Path) -> None:
@@ -187,11 +193,11 @@ async def test_it_ends_with_the_app_whatever_ends_that(tmp_path: Path) -> None:
         f"asyncio.run(Decoder(quick=600).prepare(Path({str(source)!r}), 1, Path({str(tmp_path)!r})))"
     )
     app = subprocess.Popen([sys.executable, "-c", script], cwd=HOME)  # noqa: ASYNC220 - nothing else waits
-    await until(lambda: workers(app.pid))
-    (pid,) = workers(app.pid)
+    await until(lambda: len(workers(app.pid)) == 2)  # the one that looked at it, and the one that has time for it
+    pids = workers(app.pid)
     app.kill()
     app.wait()
-    await until(lambda: not Path(f"/proc/{pid}").exists())
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 @linux
