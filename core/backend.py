@@ -21,7 +21,7 @@ from core.errors import SettingsError
 from core.ledger.ledger import Ledger
 from core.pictures.decoder import Decoder
 from core.pictures.prepared import PreparedPictures
-from core.pictures.reference import FOLDER, Reference
+from core.pictures.reference import FOLDER, MAX_BYTES, Reference
 from core.pictures.served import ServedFiles
 from core.prompts.presets import Preset, load_presets
 from core.runs.background import Background
@@ -31,8 +31,9 @@ from core.service.account import Account
 from core.service.client import Client
 from core.service.pool import Pool
 from core.service.rate_limit import RateLimiter
+from core.service.web import Web
 from core.settings import Settings
-from core.storage import AT_HOME, HOSTED, Storage
+from core.storage import AT_HOME, HOSTED, TEMPORARY, Storage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -44,7 +45,13 @@ class Backend:
     """Everything that one running app shares between its visitors. `mounted` as for the ledger."""
 
     def __init__(
-        self, settings: Settings, presets: Path, *, mounted: str | None = None, runtime: Runtime | None = None
+        self,
+        settings: Settings,
+        presets: Path,
+        *,
+        mounted: str | None = None,
+        runtime: Runtime | None = None,
+        web: Web | None = None,
     ) -> None:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
@@ -52,6 +59,7 @@ class Backend:
         self.references = settings.data_dir / FOLDER
         self.served = ServedFiles(settings.data_dir)
         self.decoder = Decoder()
+        self._web = web or Web(settings.data_dir / TEMPORARY)
         self._prepared = PreparedPictures(self.decoder, self.references)
         # The sandbox draws in threads of its own: the ledger never waits for a picture.
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
@@ -100,6 +108,15 @@ class Backend:
         """
         await self.storage.make_room()
         return await self._prepared.prepare(source, number)
+
+    async def fetch(self, address: str) -> Path:
+        """The file at an address of the public web, as an upload would have brought it; whoever prepares it deletes it.
+
+        Raises:
+            KontextError: it is not to be had, or there is no room for it.
+        """
+        async with self.storage.room_for(MAX_BYTES):
+            return await self._web.fetch(address)
 
     async def _make_room(self) -> None:
         await self.storage.before_run()

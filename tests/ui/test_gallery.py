@@ -165,3 +165,21 @@ def test_an_upload_without_room_says_so(visit: Visit) -> None:
     visit.drop(CAT)
     visit.expect_cards(CAT)
     visit.faults.clear()  # the browser logs the refusal by itself
+
+
+def test_an_address_is_a_picture_outside_of_a_text_box(visit: Visit) -> None:
+    """Pasted or dropped on the page it is fetched, or refused in a sentence; in the prompt it stays text."""
+    send = """([kind, target]) => {
+      const data = new DataTransfer();
+      data.setData(kind === "paste" ? "text/plain" : "text/uri-list", "http://10.0.0.7/dogs/rex.jpg");
+      const common = { bubbles: true, cancelable: true };
+      const event = kind === "paste" ? new ClipboardEvent(kind, { clipboardData: data, ...common })
+        : new DragEvent(kind, { dataTransfer: data, ...common });
+      return !document.querySelector(target).dispatchEvent(event);
+    }"""
+    for kind in ("paste", "drop"):
+        assert not visit.page.evaluate(send, [kind, "#prompt textarea"])
+        assert visit.page.evaluate(send, [kind, "body"])
+        expect(visit.references.get_by_text("rex.jpg: Only addresses on the public web can be used.")).to_be_visible()
+        visit.references.get_by_role("button", name="Dismiss").click()
+    visit.expect_cards()

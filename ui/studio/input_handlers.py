@@ -13,7 +13,7 @@ import gradio as gr
 
 from core.backend import Backend
 from core.catalog.inputs import check, parse_size, size_for
-from core.catalog.limits import NAME_CHARACTERS
+from core.catalog.limits import NAME_CHARACTERS, PATH_CHARACTERS
 from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Variant
 from core.errors import InputError, KontextError, Problem, ReferenceRejected
 from core.ledger.run import Output, Run
@@ -52,6 +52,7 @@ class InputHandlers:
 
     def __init__(self, backend: Backend, examples: Mapping[str, Example]) -> None:
         self._prepare = backend.prepare
+        self._fetch = backend.fetch
         self._presets = backend.presets
         self._served = backend.served
         self._base_url = backend.settings.base_url
@@ -61,11 +62,12 @@ class InputHandlers:
 
     async def prepare_reference(self, arrival: dict[str, Any]) -> dict[str, Any]:
         """For the gallery: one picture that arrived, prepared, or the sentence that refuses it."""
-        source, number = await asyncio.to_thread(uploaded, arrival.get("path")), arrival.get("number")
+        number, source = arrival.get("number"), None
         number = number if isinstance(number, int) else 1
-        if source is None:
-            return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
         try:
+            source = await self._arrived(arrival)
+            if source is None:
+                return {"refused": "The picture did not arrive. Nothing was charged. Drop it again."}
             recipe = await asyncio.to_thread(recipe_in, source)
             reference = await self._prepare(source, number)
             shown = _there(await asyncio.to_thread(self._served.card, reference), number)
@@ -75,9 +77,16 @@ class InputHandlers:
         finally:
             # The original may tell where it was taken; only what is sent is kept. The gallery's own names are random:
             # nothing else, that somebody may still look at, goes away with it.
-            if source.name.startswith("drop-"):
+            if source is not None and source.name.startswith("drop-"):
                 await asyncio.to_thread(source.unlink, missing_ok=True)
         return {"image": file_data(shown.path), "recipe": to_json(recipe) if recipe else None}
+
+    async def _arrived(self, arrival: Mapping[str, Any]) -> Path | None:
+        """The file that was uploaded, or lies at a pasted address. Raises KontextError where that is not to be had."""
+        address = arrival.get("address")
+        if isinstance(address, str):
+            return await self._fetch(address[:PATH_CHARACTERS])
+        return await asyncio.to_thread(uploaded, arrival.get("path"))
 
     def references(self, cards: Sequence[Card]) -> list[Reference]:
         """The prepared pictures behind the cards. Blocking. Raises ReferenceRejected for one that is gone."""

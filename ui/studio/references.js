@@ -60,15 +60,26 @@ function nextRole(taken) {
 
 const card = (answer, name) => ({ image: answer.image, name, role: nextRole(cards().map((other) => other.role)) });
 
-async function add(files) {
+const asArrival = (source) => (source instanceof File
+  ? { name: source.name || "pasted picture", file: source, preview: URL.createObjectURL(source) }
+  : { name: nameAt(source), address: source });
+
+// The last part of an address is mostly the file's name.
+function nameAt(address) {
+  const { pathname, hostname } = new URL(address);
+  try { return decodeURIComponent(pathname.split("/").pop()) || hostname; } catch { return hostname; }
+}
+
+// `sources` are files, or addresses of pictures on the web, which the server fetches.
+async function add(sources) {
   notes.replaceChildren();
-  const pictures = [...files];
+  const pictures = [...sources];
   const room = props.most - cards().length - waiting.length;
   if (pictures.length > room) {
-    const out = pictures.splice(Math.max(room, 0)).map((file) => file.name || "pasted picture");
+    const out = pictures.splice(Math.max(room, 0)).map((source) => asArrival(source).name);
     note(`Up to ${props.most} pictures. Not added: ${out.join(", ")}`);
   }
-  const arrivals = pictures.map((file) => ({ name: file.name || "pasted picture", file, preview: URL.createObjectURL(file) }));
+  const arrivals = pictures.map(asArrival);
   waiting.push(...arrivals);
   draw();
   const first = cards().length + 1;
@@ -94,8 +105,9 @@ async function add(files) {
 
 async function bring(arrival, number) {
   const lost = { refused: `${arrival.name} did not arrive. Nothing was charged. Check your connection and drop it again.` };
-  if (arrival.file.size > props.largest) return { refused: `${arrival.name} is larger than ${Math.round(props.largest / 1048576)} MB. Nothing was charged. Save it smaller and drop it again.` };
+  if (arrival.file?.size > props.largest) return { refused: `${arrival.name} is larger than ${Math.round(props.largest / 1048576)} MB. Nothing was charged. Save it smaller and drop it again.` };
   try {
+    if (arrival.address) return (await server.prepare_reference({ address: arrival.address, number, name: arrival.name })) || lost;
     // A name of its own, so that the server may delete the original without taking anybody else's.
     const ending = arrival.name.includes(".") ? arrival.name.slice(arrival.name.lastIndexOf(".")).replace(/[^.a-z0-9]/gi, "") : "";
     const name = `drop-${Math.random().toString(36).slice(2)}${ending}`;
@@ -141,7 +153,7 @@ function drawCard(card, index) {
 
 function drawWaiting(arrival) {
   return h("li", { class: "card waiting" }, h("div", { class: "frame" },
-    h("img", { src: arrival.preview, alt: "", onerror: (event) => event.target.remove() }), h("span", { class: "spinner" })),
+    arrival.preview && h("img", { src: arrival.preview, alt: "", onerror: (event) => event.target.remove() }), h("span", { class: "spinner" })),
     h("span", { class: "preparing" }, "Preparing …"));
 }
 
@@ -167,24 +179,41 @@ for (const input of [picker, camera]) {
   input.addEventListener("change", () => { add(input.files); input.value = ""; });
 }
 
-// Drop works on the whole page, so that nobody has to aim.
+// Drop works on the whole page, so that nobody has to aim; what is typed into takes text as text.
 const carries = (event, kind) => [...(event.dataTransfer?.types || [])].includes(kind);
 const carriesFiles = (event) => carries(event, "Files");
 const carriesPicture = (event) => carries(event, "application/x-kontext-picture"); // of a result of this page
-document.addEventListener("dragover", (event) => { if (carriesFiles(event) || carriesPicture(event)) { event.preventDefault(); root.classList.add("inviting"); } });
+const carriesAddress = (event) => carries(event, "text/uri-list") && !takesText(event);
+const takesText = (event) => Boolean(event.target.closest?.("input, textarea, [contenteditable=true]"));
+const isAddress = (text) => /^https?:\/\/\S+$/i.test(text) && URL.canParse(text) && new URL(text).origin !== location.origin;
+
+// A picture dragged from another site is a link to whatever it leads to; the picture itself stands in the HTML.
+function addressIn(transfer) {
+  const page = new DOMParser().parseFromString(transfer.getData("text/html"), "text/html");
+  const found = [page.querySelector("img")?.getAttribute("src"), transfer.getData("text/uri-list").split(/\r?\n/).find((line) => !line.startsWith("#"))];
+  return found.find((address) => isAddress(address || ""));
+}
+
+document.addEventListener("dragover", (event) => {
+  if (carriesFiles(event) || carriesPicture(event) || carriesAddress(event)) { event.preventDefault(); root.classList.add("inviting"); }
+});
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) root.classList.remove("inviting"); });
 document.addEventListener("drop", (event) => {
   root.classList.remove("inviting");
   if (carriesPicture(event)) { event.preventDefault(); window.kontext.dropped?.(); return; }
-  if (!carriesFiles(event) || !event.dataTransfer.files.length) return;
+  const files = carriesFiles(event) ? [...event.dataTransfer.files] : [];
+  const address = !files.length && carriesAddress(event) && addressIn(event.dataTransfer);
+  if (!files.length && !address) return;
   event.preventDefault();
-  add(event.dataTransfer.files);
+  add(files.length ? files : [address]);
 });
 document.addEventListener("paste", (event) => {
   const pictures = [...(event.clipboardData?.files || [])];
-  if (!pictures.length) return; // text goes where the cursor is
+  const text = (event.clipboardData?.getData("text/plain") || "").trim();
+  const address = !takesText(event) && isAddress(text);
+  if (!pictures.length && !address) return; // text goes where the cursor is
   event.preventDefault();
-  add(pictures);
+  add(pictures.length ? pictures : [text]);
 });
 
 watch(["value", "limit", "variant", "deal"], draw);

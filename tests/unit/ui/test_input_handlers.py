@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import gradio as gr
+import httpx
 import pytest
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
@@ -26,6 +27,7 @@ from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
 from core.errors import InputError, KontextError, ReferenceRejected
 from core.ledger.run import Output, Run
 from core.prompts.compose import compose
+from core.service.web import Web
 from core.settings import read
 from ui.studio.examples import load_examples
 from ui.studio.form import AUTO, OWN, Form, plain_parameters
@@ -110,6 +112,25 @@ def there(path: str) -> bool:
 
 
 # References -------------------------------------------------------------------------------------------
+
+
+async def test_a_picture_comes_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fetched goes through the very same preparation, and the file that was fetched goes away."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "data" / "served"))
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "cat.png")
+    bodies = {"/cat.png": (tmp_path / "cat.png").read_bytes(), "/page": b"<html>Cats</html>"}
+    wire = httpx.MockTransport(lambda request: httpx.Response(200, content=bodies[request.url.path]))
+    web = Web(tmp_path / "fetched", transport=wire)
+    backend = Backend(read({"KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path), HOME / "presets", web=web)
+    handlers = InputHandlers(backend, {})
+    shown = await handlers.prepare_reference({"address": "https://pictures.example/cat.png", "number": 1})
+    assert shown["image"]["url"]
+    page = await handlers.prepare_reference({"address": "https://pictures.example/page", "number": 2, "name": "page"})
+    assert page["refused"].startswith("page: Reference 2 is a web page, not a picture. Nothing was charged.")
+    inside = await handlers.prepare_reference({"address": "http://127.0.0.1/cat.png", "number": 2})
+    assert inside["refused"].startswith("Only addresses on the public web can be used. Nothing was charged.")
+    assert not list((tmp_path / "fetched").iterdir())
+    await backend.aclose()
 
 
 async def test_a_picture_that_arrives_is_prepared(handlers: InputHandlers, tmp_path: Path) -> None:
