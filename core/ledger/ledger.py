@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -31,7 +31,7 @@ from core.errors import LedgerError
 from core.ledger import file_systems, rows
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
-from core.ledger.schema import NewerLedger, migrate, predictions, runs, uploads
+from core.ledger.schema import OVERWRITING, NewerLedger, migrate, predictions, runs, uploads
 from core.pictures.reference import Reference
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,9 @@ class Ledger:
         with _in_our_words():
             folder.mkdir(parents=True, exist_ok=True)
         with self._write() as connection:
-            migrate(connection)
+            found = migrate(connection)
+        if 0 < found < OVERWRITING:
+            self._rewrite()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -254,8 +256,10 @@ class Ledger:
             connection.execute(predictions.update().where(mine & never_sent).values(charge=Decimal(0)))
             connection.execute(runs.update().where(runs.c.id == run_id).values(deleted_at=now, **emptied))
             connection.execute(predictions.update().where(mine).values(bare))
-            hashes = {row["sha256"] for row in given}
+        hashes = {row["sha256"] for row in given}
+        with self._read() as connection:  # it goes over all runs, and no writer is to wait for that
             kept = self._references(connection, hashes)
+        with self._write() as connection:
             gone = uploads.c.sha256.in_(hashes - {reference.sha256 for reference in kept})
             connection.execute(uploads.delete().where(gone))
         self._empty_log()
@@ -419,6 +423,15 @@ class Ledger:
         # SQLite may have room inside its own files on a disk that has none left for pictures.
         if not self.has_room():
             raise LedgerError(*_FAULTS["SQLITE_FULL"])
+
+    def _rewrite(self) -> None:
+        """Write the file anew, without what was deleted when deleted text was not overwritten yet."""
+        try:
+            with _in_our_words(), self._turn(), closing(self._engine.raw_connection()) as plain:
+                plain.cursor().execute("VACUUM")
+            self._empty_log()
+        except LedgerError as fault:
+            log.warning("text that an older version deleted may still stand in ledger.db: %s", fault.happened)
 
     def _empty_log(self) -> None:
         """Bring what was written ahead into the file and cut the log off: what was deleted is in neither any more."""

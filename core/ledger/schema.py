@@ -161,14 +161,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 VERSION = len(MIGRATIONS)
+OVERWRITING = 3  # the first version in whose time deleted text was overwritten
 
 
 class NewerLedger(Exception):
     """The file was written by a newer version of the app."""
 
 
-def migrate(connection: sa.Connection) -> None:
+def migrate(connection: sa.Connection) -> int:
     """Bring the ledger behind a connection, in a write transaction, up to VERSION: wholly or not at all.
+
+    Returns the version that it had; 0 of a new one.
 
     Raises:
         NewerLedger: it is ahead of us.
@@ -180,3 +183,4 @@ def migrate(connection: sa.Connection) -> None:
         for statement in step:
             connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+    return version

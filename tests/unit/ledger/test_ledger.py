@@ -341,6 +341,34 @@ def test_version_1_is_brought_up(tmp_path: Path) -> None:
     assert shape(tmp_path) == shape(tmp_path / "new")
 
 
+def test_what_an_older_version_deleted_is_gone(tmp_path: Path) -> None:
+    """It left deleted text in the free parts of the file; the first start after it writes the file anew."""
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as file:
+        file.executescript(f"PRAGMA secure_delete = OFF; {VERSION_1}")
+        file.execute("UPDATE runs SET prompt = ? WHERE id = 'done'", ["a private owl " * 1000])
+        file.commit()
+        file.execute("UPDATE runs SET prompt = '' WHERE id = 'done'")
+        file.commit()
+    assert b"private owl" in (tmp_path / "ledger.db").read_bytes()
+    with closing(Ledger(tmp_path)) as ledger:
+        assert not any(b"private owl" in file.read_bytes() for file in tmp_path.iterdir())
+        assert ledger.find("ann", "done")
+
+
+def test_nobody_who_writes_waits_for_the_search_of_a_deletion(ledger: Ledger) -> None:
+    """Who else keeps the same bytes is looked for among all runs: others reserve and save meanwhile."""
+    ledger.add(record("r"))
+    ledger._timeout = 0.01  # else a writer in line would wait for fifty seconds
+
+    @sa.event.listens_for(ledger._engine, "before_cursor_execute")
+    def searching(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "json_each" in statement:
+            ledger.add(record("meanwhile"))
+
+    ledger.delete("r", NOON)
+    assert ledger.find("ann", "meanwhile")
+
+
 def shape(folder: Path) -> tuple[int, dict[str, list[Any]]]:
     """The version, and every column of every table."""
     with closing(sqlite3.connect(folder / "ledger.db")) as file:
