@@ -55,7 +55,7 @@ def chromium() -> str:
 def finish_a_run(page: Page, url: str, pictures: int) -> None:
     """Open the page, fill it with a ready example, and wait for its pictures."""
     page.goto(url)
-    page.get_by_text(EXAMPLE).click()
+    page.get_by_role("region", name="Result").get_by_text(EXAMPLE).click()
     expect(page.get_by_text("3 of 5")).to_be_visible()
     expect(page.get_by_role("textbox", name="Prompt")).not_to_be_empty()
     parameters = page.get_by_role("button", name="Parameters")

@@ -19,7 +19,7 @@ from ui.api import Api
 from ui.studio.code import CodeView
 from ui.studio.controls import SeedBox, ShapePicker
 from ui.studio.draft import BRING, BROUGHT, keep
-from ui.studio.examples import Example
+from ui.studio.examples import Example, ExamplesView
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.history import HistoryView
 from ui.studio.input_handlers import InputHandlers, shapes
@@ -86,10 +86,13 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=10, min_width=320, elem_id="inputs"):
+                row = ExamplesView(examples, row=True, elem_id="examples-row")
                 form, note, hints, words, own_size, estimate, generate = _inputs(inputs, backend, first)
             with gr.Column(scale=12, min_width=320, elem_id="outputs"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Result", id="result") as result_tab:
                     result = ResultView([e.card() for e in examples.values()], elem_id="result")
+                with gr.Tab("Examples", id="examples"):
+                    ready = ExamplesView(examples, elem_id="examples")
                 with gr.Tab("History", id="history") as history_tab:
                     history = HistoryView(elem_id="history")
                 with gr.Tab("Code", id="code") as code_tab:
@@ -177,7 +180,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         for event in (arrive, run, again, opened, reopened, taken, resumed):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)
-        result.use(runs.use, [visitor, *flat], gallery, **QUICK)
+        result.use(runs.use, [visitor, *flat], gallery, **QUICK).success(**_shown("Added to your references."))
         result.check(runs.check, visitor, result, **QUICK)
         result.billed(**total)
 
@@ -194,7 +197,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         filled = [*flat, composed, order, before, own_words, back, note, instead, chip]
         gallery.input(runs.restore_recipe, [visitor, composed, *flat], filled, **QUICK)
         history.restore(runs.restore, [visitor, composed, *flat], filled, **QUICK)
-        result.example(inputs.example, [composed, *flat], filled, **QUICK)
+        for shown in (result, row, ready):
+            ready_now = _shown("Everything is filled in. Press Generate.")
+            shown.example(inputs.example, [composed, *flat], filled, **QUICK).success(**ready_now)
         drafted = page.load(inputs.drafted, [brought, *flat], filled, js=BRING, **{**QUICK, "trigger_mode": "once"})
         drafted.then(None, None, None, js=BROUGHT, **PRIVATE)
         anew.click(inputs.start_over, [composed, *flat], filled, **QUICK)
@@ -221,6 +226,11 @@ def _estimate(says: Mapping[AccountKind, Payer]) -> str:
 def _paid(says: Mapping[AccountKind, Payer]) -> str:
     """Script: what the page says of whoever pays now."""
     return f"(payer) => ({json.dumps({kind: [payer.glance, payer.panel] for kind, payer in says.items()})})[payer]"
+
+
+def _shown(words: str) -> dict[str, Any]:
+    """An event after another: the cards that it changed come into view, and that is said."""
+    return {"fn": None, "js": f"() => window.kontext.show('references', {json.dumps(words)})", **PRIVATE}
 
 
 _HELD = """(seed) => ({
