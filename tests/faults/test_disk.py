@@ -76,7 +76,7 @@ async def _press_after(folder: Path, url: str, harm: Harm) -> str:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (no_growth, ["LedgerError", "can't be written", "Nothing was charged.", "Look at the disk"]),
+        (no_growth, ["LedgerError", "can't be written", "Nothing was charged.", "Check the disk"]),
         (read_only, ["LedgerError", "can't be written to", "Nothing was charged."]),
     ],
     ids=["no growth", "read-only"],
