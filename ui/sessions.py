@@ -6,6 +6,7 @@ that somebody is there.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Container, Iterator
@@ -97,6 +98,10 @@ class Messages(LRUCache[str, Any]):
             if oldest is not None:
                 del self[oldest]
         OrderedDict.__setitem__(self, key, value)
+
+    def __missing__(self, _key: str) -> asyncio.Queue[Any]:
+        """What is meant for a session that was put out goes nowhere; a KeyError would end Gradio's queue for all."""
+        return asyncio.Queue()
 
 
 class Unfetched:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 from gradio.routes import App
+from gradio.server_messages import EstimationMessage
 from starlette.testclient import TestClient
 
 from ui.sessions import UNFETCHED, Presence, Session, Sessions, Streams, Unfetched, keep_what_is_used
@@ -154,3 +156,13 @@ def test_messages_that_somebody_reads_are_not_put_out(serving: Serving) -> None:
         assert "mine" in pending
     assert len(pending) == 10
     serving.until_done()
+
+
+def test_a_session_that_was_put_out_ends_the_queue_for_nobody(serving: Serving) -> None:
+    """Its event may still be in line, and hears where it stands there: a fault in that would stop all events."""
+    put_out = SimpleNamespace(session_hash="put out", alive=True, _id="an event")
+    serving.queue.send_message(put_out, EstimationMessage(rank=0, queue_size=1))  # type: ignore[arg-type]
+    assert serving.held == set()
+    serving.post("there")
+    serving.until_done()
+    assert not serving.queue.stopped
