@@ -20,24 +20,21 @@ def live(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPa
 
 
 class Auditor:
-    """Collects what axe finds serious or critical, state by state."""
+    """Collects what axe finds, state by state."""
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
         self.found: dict[str, list[str]] = {}
 
     def look(self, state: str) -> None:
-        violations = Axe().run(self._visit.page).response["violations"]
-        grave = [v for v in violations if v["impact"] in ("serious", "critical")]
-        if grave:
-            self.found[state] = [f"{v['id']}: {node['html'][:160]}" for v in grave for node in v["nodes"]]
+        found = Axe().run(self._visit.page).response["violations"]
+        if found:
+            self.found[state] = [f"{v['id']}: {node['html'][:160]}" for v in found for node in v["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_violation(
-    browser: Browser, live: Studio, service: HandSandbox, scheme: Literal["light", "dark"]
-) -> None:
-    """Empty, refused, filled, parameters, settings, running, finished, failed, history, code: none is found."""
+def test_no_violation(browser: Browser, live: Studio, service: HandSandbox, scheme: Literal["light", "dark"]) -> None:
+    """Of any severity, in every state: from the empty page to the lightbox, the strip, the history and the code."""
     with Visit(browser, live, color_scheme=scheme).open() as visit:
         auditor = Auditor(visit)
         assert visit.page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
@@ -63,11 +60,17 @@ def test_no_serious_violation(
             expect(visit.result.get_by_text("Generating")).to_be_visible()
             auditor.look("running")
         visit.expect_pictures(1)
-        auditor.look("finished")
+        visit.result.get_by_text("How this was made").click()
+        auditor.look("finished, and how it was made")
+        visit.result.get_by_role("button", name="open at full size").click()
+        expect(visit.page.get_by_role("dialog", name="Picture at full size")).to_be_visible()
+        auditor.look("lightbox")
+        visit.page.keyboard.press("Escape")
         visit.prompt.fill("A poster [sandbox:failed]")
         visit.generate()
         expect(visit.result.get_by_role("alert")).to_contain_text("failed")
-        auditor.look("failed")
+        expect(visit.result.get_by_role("navigation", name="Recent")).to_be_visible()
+        auditor.look("failed, and the strip")
         expect(visit.tab("History")).to_contain_text("A poster of reference 1")
         auditor.look("history")
         visit.tab("Code")
@@ -84,13 +87,72 @@ def test_the_whole_job_by_keyboard(visit: Visit) -> None:
     page.keyboard.press("Enter")
     expect(visit.cards).to_have_count(2)
     expect(page.get_by_role("radio", name="Max")).to_be_checked()
-    reach(visit, page.get_by_role("radio", name="Dev"))
-    page.keyboard.press("Space")
+    reach(visit, page.get_by_role("radio", name="Max"))
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Dev")).to_be_focused()
     expect(visit.estimate).to_contain_text("$0.03")
     reach(visit, page.get_by_role("button", name="Generate"))
     page.keyboard.press("Enter")
     visit.expect_pictures(1)
     expect(visit.receipt).to_contain_text("Dev")
+
+
+def test_what_opens_says_whether_it_is_open(visit: Visit) -> None:
+    """The key panel and the parameters, before and after."""
+    for name in ("Your key", "Parameters ▼"):
+        button = visit.page.get_by_role("button", name=name, exact=True)
+        expect(button).to_have_attribute("aria-expanded", "false")
+        button.click()
+        expect(button).to_have_attribute("aria-expanded", "true")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_moves_while_the_page_comes(browser: Browser, studio: Studio, width: int) -> None:
+    """What was looked at stays where it was seen first."""
+    with Visit(browser, studio, viewport={"width": width, "height": 844}) as visit:
+        visit.page.add_init_script(SHIFTS)
+        visit.open()
+        expect(visit.page.get_by_role("button", name="Generate")).to_be_visible()
+        assert visit.page.evaluate("window.shifts") < 0.05
+
+
+SHIFTS = """
+  window.shifts = 0;
+  new PerformanceObserver((list) => {
+    for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifts += shift.value;
+  }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+def test_a_thumb_finds_every_target(browser: Browser, studio: Studio) -> None:
+    """On a phone each is 44 px or more both ways, and no box for text is so small that the phone zooms in."""
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with Visit(browser, studio, **phone).open() as visit:
+        visit.drop(PORTRAIT, CAT)
+        visit.expect_cards(PORTRAIT, CAT)
+        visit.prompt.fill("A cat and its person")
+        visit.open_parameters()
+        visit.generate()
+        visit.expect_pictures(1)
+        assert visit.page.evaluate(TOO_SMALL) == []
+        expect(visit.tab("History")).to_contain_text("A cat and its person")
+        assert visit.page.evaluate(TOO_SMALL) == []
+
+
+# Links inside a sentence are as high as its line; a box to tick is pressed by its label.
+TOO_SMALL = """() => {
+  const size = (node) => node.getBoundingClientRect();
+  const seen = (node) => node.checkVisibility() && size(node).width > 1 && getComputedStyle(node).opacity !== "0";
+  const inText = (node) => Boolean(node.closest("p, footer"));
+  const all = (names) => [...document.querySelectorAll(names)].filter((node) => seen(node) && !inText(node));
+  const named = (node) => `${node.tagName}.${node.className} ${node.ariaLabel || node.textContent}`;
+  const targets = all("button, summary, select, .button, .recipes, #pictures label, #variant label");
+  const typed = all("input:not([type=radio], [type=checkbox], [type=range]), select, textarea");
+  return [
+    ...targets.filter((node) => Math.min(size(node).width, size(node).height) < 43.5),
+    ...typed.filter((node) => parseFloat(getComputedStyle(node).fontSize) < 16),
+  ].map(named);
+}"""
 
 
 def reach(visit: Visit, control: Locator) -> None:

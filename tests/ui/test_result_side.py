@@ -143,7 +143,7 @@ OVERLAPS = """() => {
   const boxes = parts.map((name) => [name, document.querySelector(name).getBoundingClientRect()]);
   const wide = document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : [];
   const out = boxes.filter(([, box]) => box.left < 0 || box.right > innerWidth).map(([name]) => `${name} is cut off`);
-  const tall = boxes.filter(([, box]) => box.height > 70).map(([name]) => `${name} is broken up`);
+  const tall = boxes.filter(([, box]) => box.height > 80).map(([name]) => `${name} is broken up`);
   const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
   const pairs = boxes.flatMap(([name, a], at) =>
     boxes.slice(at + 1).filter(([, b]) => !apart(a, b)).map(([other]) => `${name} lies on ${other}`));

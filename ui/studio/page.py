@@ -48,7 +48,10 @@ def head() -> str:
     """
     style, script = (
         "\n".join((ASSETS / name).read_text() for name in names)
-        for names in (("page.css", "inputs.css"), ("page.js", "inputs.js", "label.js", "lightbox.js"))
+        for names in (
+            ("page.css", "inputs.css", "touch.css"),
+            ("page.js", "inputs.js", "access.js", "label.js", "lightbox.js"),
+        )
     )
     return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
 
