@@ -219,17 +219,16 @@ class InputHandlers:
         """
         form = Form.read(flat)
         recipe, left_out = fit(recipe, self._presets, form.variant_id)
-        if left_out:
-            gr.Info(f"Some of it doesn't fit and was left out: {', '.join(left_out)}.", title="Restored")
+        said = [f"Some of it doesn't fit and was left out: {', '.join(left_out)}."] if left_out else []
         mine = {reference.sha256: (run.id, reference) for run in runs for reference in run.references}
         found = [self._again(mine.get(sha256), role) for sha256, role in recipe.references]
         cards = [_card(held, f"reference {n}") for n, held in enumerate(found, start=1) if held]
         if missing := found.count(None):
-            gr.Info(f"References that are not among your runs any more: {missing}. Add them again.", title="Restored")
+            said.append(f"References that are not among your runs any more: {missing}. Add them again.")
         numbers = iter(range(1, len(found) + 1))
         moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
         recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
-        return self._filled(form, composed, recipe, cards)
+        return self._filled(form, composed, recipe, cards, note=" ".join(said))
 
     def _again(self, mine: tuple[str, Reference] | None, role: str | None) -> Reference | None:
         """A reference of the visitor's own run as a card, whose address goes with that run."""
@@ -251,9 +250,15 @@ class InputHandlers:
         return self._filled(Form.read(flat), composed, Recipe(next(iter(REGISTRY)), "", {}, None, 1, None, ()), [])
 
     def _filled(
-        self, form: Form, composed: str, recipe: Recipe, cards: list[Card], fields: Sequence[str] | None = None
+        self,
+        form: Form,
+        composed: str,
+        recipe: Recipe,
+        cards: list[Card],
+        fields: Sequence[str] | None = None,
+        note: str = "",
     ) -> list[Update]:
-        """The form set anew, in the order of `Form.flat`."""
+        """The form set anew, in the order of `Form.flat`; `note` is what is to be said of it."""
         preset = self._presets.get(recipe.preset or "")
         variant = REGISTRY[recipe.variant_id]
         defaults = _defaults(preset, form)
@@ -286,7 +291,7 @@ class InputHandlers:
             variant.id,
             Kept.of(form, composed) if own else gr.skip(),
             gr.update(visible=True) if own else gr.skip(),
-            gr.update(visible=False),
+            gr.update(value=note, visible=bool(note)),
             instead,
             held(recipe.seed, variant),
         ]
