@@ -12,6 +12,9 @@ SHORTEST = 0.05
 DENSEST, DUE = 0.2, 0.44  # while the end is due, so that it is seen within half of that, mostly
 LONGEST = 3.0
 
+UNKNOWN = 0.25  # between looks while nothing is known of a variant's time, so that its first picture is seen at once
+UNKNOWN_FOR, THINNING = 10.0, 0.2  # seconds of that; then each pause is by a share of the time since then longer
+
 REMEMBERED = 20  # how many of the last durations count: the service changes its speed
 GUESSED_SPREAD = 0.15  # of the duration, where fewer than three were seen
 NARROWEST, WIDEST = 0.03, 0.17  # of the median
@@ -47,8 +50,7 @@ def next_look(elapsed: float, expectation: Expectation | None, crowd: float = 1.
     out, the early ones most: those that fall on the likeliest moment stay.
     """
     if expectation is None:
-        # With nothing known, a look costs the same share of whatever the wait turns out to be.
-        return min((0.5 + 0.08 * elapsed) * crowd, LONGEST)
+        return _unknown(elapsed, crowd)
     due = min(min(max(0.45 * expectation.spread, DENSEST), DUE) * crowd, LONGEST)
     centre = expectation.median + BREATH
     early = centre - HEADSTART * expectation.spread // due * due - elapsed
@@ -60,3 +62,13 @@ def next_look(elapsed: float, expectation: Expectation | None, crowd: float = 1.
     # To the next of the moments that lie evenly around the centre, whatever time the last look itself took.
     left = (centre - elapsed) % due
     return left if left >= SHORTEST else left + due
+
+
+def _unknown(elapsed: float, crowd: float) -> float:
+    every = UNKNOWN * crowd
+    late = elapsed - UNKNOWN_FOR
+    if late > 0:
+        return min(every + THINNING * late, LONGEST)
+    # To the next of evenly spaced moments, whatever time the last look itself took.
+    left = every - elapsed % every
+    return min(left if left >= SHORTEST else left + every, LONGEST)

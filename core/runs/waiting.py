@@ -16,6 +16,7 @@ from core.service.prediction import Prediction
 
 CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
 NAP = 0.5  # seconds at most before thinking again about when to look
+LONGEST_WAY = 0.5  # seconds that a look is taken to need for its way, however slow the last one was
 
 # Seconds after which a task that has not begun is taken to be in line, where nothing is known of its time.
 OVERDUE = 10.0
@@ -54,11 +55,14 @@ class Waiter:
 
     async def _ended(self, live: LivePrediction, *, at_once: bool) -> Prediction | None:
         in_line_at: datetime | None = None  # when it was last seen there: the task takes its time from then on
+        trip = timedelta(0)  # that the last look took, there and back
         if not at_once:
-            await self._pause(live, in_line_at)
+            await self._pause(live, in_line_at, trip)
         while True:
             try:
+                asked_at = self._runtime.clock()
                 prediction = await live.unless_stopped(self._poll(live))
+                trip = self._runtime.clock() - asked_at
             except _Gone as gone:
                 await self._journal.after(live.run, self._gone(live, gone.error))
                 return None
@@ -70,11 +74,12 @@ class Waiter:
                 in_line = prediction.in_line and (in_line_at is not None or self._overdue(live))
                 in_line_at = self._runtime.clock() if in_line else in_line_at
                 live.tell(IN_LINE if in_line else "")
-            await self._pause(live, in_line_at)
+            await self._pause(live, in_line_at, trip)
 
-    async def _pause(self, live: LivePrediction, in_line_at: datetime | None) -> None:
+    async def _pause(self, live: LivePrediction, in_line_at: datetime | None, trip: timedelta) -> None:
         """Until the next look. Other tasks of the variant may end meanwhile, and tell when this one will."""
-        elapsed, slept = self._elapsed(live.entry, in_line_at), 0.0
+        on_its_way = min(max(trip.total_seconds() / 2, 0.0), LONGEST_WAY)  # a look is due there, not here
+        elapsed, slept = self._elapsed(live.entry, in_line_at) + on_its_way, 0.0
         while True:
             live.run.expectation = self._times.expectation(live.run.facts)
             left = next_look(elapsed, live.run.expectation, max(1.0, self._waiting / CLOSELY)) - slept
