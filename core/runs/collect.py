@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 from core.catalog.variants import PICTURES
@@ -13,7 +12,7 @@ from core.ledger.record import Entry
 from core.ledger.run import Facts, Output, Trouble
 from core.pictures.output import Picture
 from core.runs import files, outcomes
-from core.runs.billing import billed
+from core.runs.billing import Reserved, billed
 from core.runs.journal import Journal, log_foreign
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
@@ -43,7 +42,9 @@ class Collector:
             entry = replace(entry, charge=entry.reserved or None)
         saving = asyncio.create_task(self._journal.after(live.run, entry, prediction.answer))
         # Nothing was reserved for a recovered one, which was paid for before: there is nothing to ask.
-        asking = asyncio.create_task(billed(live.account, {prediction.id: entry.reserved} if entry.charge else {}))
+        asking = asyncio.create_task(
+            self._billed(saving, live, {prediction.id: entry.reserved} if entry.charge else {})
+        )
         try:
             entry = await self._bring(live, entry, prediction)
             live.run.put(entry)  # the pictures are to be seen while the rest is written down
@@ -109,7 +110,12 @@ class Collector:
         await asyncio.to_thread(files.write, path, picture.data)
         return Output(number, path, picture.width, picture.height, entry.seed, entry.id)
 
-    async def _with_bill(self, entry: Entry, asking: asyncio.Task[dict[str, Decimal]]) -> Entry:
+    async def _billed(self, saving: asyncio.Task[None], live: LivePrediction, reserved: Reserved) -> Reserved:
+        # By then the download is under way: the connection that the last look has left open is for the picture.
+        await asyncio.wait({saving})
+        return await billed(live.account, reserved)
+
+    async def _with_bill(self, entry: Entry, asking: asyncio.Task[Reserved]) -> Entry:
         """With what was billed, if that is told by now: a run does not wait for it."""
         await asyncio.wait({asking}, timeout=self._runtime.timeouts.bill)
         amount = asking.result().get(str(entry.id)) if asking.done() else None

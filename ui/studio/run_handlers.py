@@ -213,7 +213,7 @@ class RunHandlers:
                 return
             if shown != {**seen, "seconds": shown.get("seconds")}:
                 yield (shown := seen)
-            if not state.finished:
+            if not state.finished and (state.outputs or state.state != "downloading"):  # a picture does not wait
                 await asyncio.sleep(SETTLING)
 
     async def _start(self, visitor: str, own: str | None, payer: str, form: Form) -> Run:
