@@ -85,7 +85,7 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     lifespan = _lifespan(backend, loops, presence, own=signals is not None)
     proxied = settings.hosted and not settings.allowed_hosts
     names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
-    uploads = Middleware(Uploads, room_for=backend.storage.room_for)
+    uploads = Middleware(Uploads, room_for=backend.storage.room_for, taken=backend.arrived)
     door = Middleware(Door, ours=routes, names=names, presence=presence)
     listen = {"server_name": settings.server_name, "share": settings.share}
     _, url, shared = page.launch(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from core.access.attempts import Attempts
 from core.access.budget import Budget
 from core.access.keys import Keys
-from core.errors import SettingsError
+from core.errors import KontextError, SettingsError
 from core.ledger.ledger import Ledger
 from core.pictures.decoder import Decoder
 from core.pictures.prepared import PreparedPictures
@@ -25,6 +26,7 @@ from core.pictures.reference import FOLDER, MAX_BYTES, Reference
 from core.pictures.served import ServedFiles
 from core.prompts.presets import Preset, load_presets
 from core.runs.background import Background
+from core.runs.keep_alive import KeepAlive
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
@@ -67,6 +69,7 @@ class Backend:
         budget = Budget(settings.daily_budget, settings.visitor_budget)
         self._attempts = Attempts()
         self._runtime = runtime or Runtime()
+        self._keep_alive = KeepAlive(self._runtime.sleep)
         self.runs = Runs(
             self.ledger,
             settings.data_dir,
@@ -76,12 +79,14 @@ class Backend:
             served=self.served,
             attempt=self._attempts.attempt,
             make_room=self._make_room,
+            stay_connected=self._keep_alive.extend,
             runtime=self._runtime,
         )
         self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
         self._rate_limiter = RateLimiter()
         self.account = self._own_account()
         self._counting = Background("counting what the ledger lost")
+        self._preparing = Background("preparing what was uploaded")
         # Where the environment names a proxy, each client finds it by itself.
         self._pool = None if getproxies() else Pool(settings.base_url)
         self.keys = Keys(lambda key: self._client(key, self._pool))
@@ -118,6 +123,21 @@ class Backend:
         async with self.storage.room_for(MAX_BYTES):
             return await self._web.fetch(address)
 
+    def arrived(self, sources: Sequence[Path]) -> None:
+        """Files were uploaded here: what is asked for in a moment is prepared already, and a connection is open.
+
+        Never on a hosted app, where nothing is opened before a budget was asked.
+        """
+        if self.settings.hosted or not self.runs.accepting:
+            return
+        self._keep_alive.extend(self.account)
+        for source in sources:
+            self._preparing.begin(self._prepared_ahead(source))
+
+    async def _prepared_ahead(self, source: Path) -> None:
+        with suppress(KontextError):  # whoever asks for it is told
+            await self.prepare(source, 1)
+
     async def _make_room(self) -> None:
         await self.storage.before_run()
 
@@ -151,6 +171,8 @@ class Backend:
 
     async def aclose(self) -> None:
         """Stop watching; runs that wait are resumed at the next start."""
+        await self._keep_alive.aclose()
+        await self._preparing.aclose()
         await self._counting.aclose()
         await self.runs.aclose()
         await self.account.client.aclose()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,7 +14,7 @@ from gradio.data_classes import FileData
 
 from core.backend import Backend
 from core.catalog.estimate import estimate
-from core.catalog.inputs import check, find_problems, find_variant, seed_drawer
+from core.catalog.inputs import Inputs, check, find_problems, find_variant, seed_drawer
 from core.catalog.variants import PICTURES
 from core.errors import InputError, KontextError, Problem
 from core.ledger.run import Run
@@ -107,7 +109,7 @@ class Api:
         inputs = check(variant_id, prompt, len(images), values, self._draw_seed)
         runs = self._backend.runs
         await runs.consider(API_VISITOR, self._backend.account, inputs)
-        references = await self._prepared(images)
+        references = await self._prepared(images, inputs)
         return await self._end_of(await runs.start(API_VISITOR, self._backend.account, inputs, references))
 
     async def _comparison(
@@ -116,7 +118,7 @@ class Api:
         plan = comparison.plan(prompt, len(images), variant_ids, values, self._draw_seed)
         runs, account = self._backend.runs, self._backend.account
         await runs.consider(API_VISITOR, account, *plan.inputs)
-        references = await self._prepared(images)
+        references = await self._prepared(images, *plan.inputs)
         comparison_id, started = await comparison.start(runs, API_VISITOR, account, plan, references)
         ended = await asyncio.gather(*map(self._end_of, started))
         answers = await asyncio.to_thread(lambda: [_cell(run, self._backend.served) for run in ended])
@@ -135,7 +137,7 @@ class Api:
             raise KontextError(UNFINISHED, "It continues when the app starts again.", charged="unknown")
         return run
 
-    async def _prepared(self, images: list[FileData]) -> list[Reference]:
+    async def _prepared(self, images: list[FileData], *inputs: Inputs) -> list[Reference]:
         paths = [_path(image) for image in images]
         sources = await asyncio.to_thread(lambda: [uploaded(path) for path in paths])
         lost = [number for number, source in enumerate(sources, start=1) if source is None]
@@ -145,11 +147,18 @@ class Api:
                 [Problem("images", f"Reference {numbers} isn't an uploaded file. Send it with handle_file.")]
             )
         preparing = [
-            self._backend.prepare(source, number)
+            self._sent_ahead(source, number, inputs)
             for number, source in enumerate(sources, start=1)
             if source is not None
         ]
         return list(await asyncio.gather(*preparing))
+
+    async def _sent_ahead(self, source: Path, number: int, asked: Sequence[Inputs]) -> Reference:
+        """Each goes to the service as soon as it is prepared: the run that follows finds it there, or on its way."""
+        reference = await self._backend.prepare(source, number)
+        for inputs in asked:
+            self._backend.runs.prefetch(self._backend.account, inputs, [reference])
+        return reference
 
 
 def _path(image: object) -> object:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,11 +19,21 @@ TOO_LARGE = f"This upload is larger than {UPLOAD_MB} MB, so it was not read. Sen
 
 
 class Uploads:
-    """Middleware: `room_for(bytes)` is asked before each upload and told what comes; both raise where none is."""
+    """Middleware: `room_for(bytes)` is asked before each upload and told what comes; both raise where none is.
 
-    def __init__(self, app: ASGIApp, *, room_for: Callable[[int], AbstractAsyncContextManager[Arrived]]) -> None:
+    `taken` hears where the files of each upload lie.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        room_for: Callable[[int], AbstractAsyncContextManager[Arrived]],
+        taken: Callable[[Sequence[Path]], None] = lambda _: None,
+    ) -> None:
         self._app = app
         self._room_for = room_for
+        self._taken = taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != UPLOAD:
@@ -37,11 +49,14 @@ class Uploads:
             await self._let_in(int(length), scope, receive, send)
 
     async def _let_in(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = Answer(send)
         try:
             async with self._room_for(size) as arrived:
-                await self._app(scope, _counted(receive, arrived), send)
+                await self._app(scope, _counted(receive, arrived), answer)
         except KontextError as error:
             await refusal(507, str(error))(scope, receive, send)
+        else:
+            self._taken(answer.files)
 
 
 def _counted(receive: Receive, arrived: Arrived) -> Receive:
@@ -53,3 +68,23 @@ def _counted(receive: Receive, arrived: Arrived) -> Receive:
         return message
 
     return next_message
+
+
+class Answer:
+    """Gradio's answer to an upload, on its way to whoever sent it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        self._body += message.get("body", b"")
+        await self._send(message)
+
+    @property
+    def files(self) -> list[Path]:
+        """Where what was uploaded lies now; none where it was refused."""
+        with suppress(ValueError):
+            told = json.loads(self._body)
+            return [Path(path) for path in told if isinstance(path, str)] if isinstance(told, list) else []
+        return []

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from core.pictures import disk
 from core.pictures.decoder import Decoder
@@ -15,22 +16,29 @@ REMEMBERED = 2000  # pictures; a few hundred bytes each
 
 
 class PreparedPictures:
-    """The same bytes once more cost one hash, and nothing is opened for them."""
+    """The same bytes once more cost one hash, and nothing is opened for them; nor twice for two who ask at once."""
 
     def __init__(self, decoder: Decoder, folder: Path) -> None:
         self._decoder = decoder
         self._folder = folder
         self._known: OrderedDict[str, Reference] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def prepare(self, source: Path, number: int) -> Reference:
         """The prepared picture of a file, in the folder. Raises as `Decoder.prepare` does."""
         original = await asyncio.to_thread(_hash, source)
-        known = self._known.get(original or "")
+        if original is None:
+            return await self._decoder.prepare(source, number, self._folder)
+        turn = self._turns.setdefault(original, asyncio.Lock())
+        async with turn:
+            return await self._once(original, source, number)
+
+    async def _once(self, original: str, source: Path, number: int) -> Reference:
+        known = self._known.get(original)
         if known is not None and await asyncio.to_thread(disk.touch, known.path):
             return known
         made = await self._decoder.prepare(source, number, self._folder)
-        if original:
-            self._remember(original, made)
+        self._remember(original, made)
         return made
 
     def _remember(self, original: str, made: Reference) -> None:

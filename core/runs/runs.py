@@ -72,7 +72,8 @@ class Runs:
 
     `at_once`: the most predictions that one account has at the service at once. `hosted`: on the host's key nothing is
     sent at a price that the service has not confirmed. `attempt`: around what may be a guess; it raises a KontextError
-    where too many were wrong. `make_room` sees to the disk before a run is written down.
+    where too many were wrong. `make_room` sees to the disk before a run is written down. `stay_connected` hears of each
+    account that is likely to be used in a moment.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class Runs:
         served: ServedFiles | None = None,
         attempt: Callable[[], AbstractContextManager[object]] = nullcontext,
         make_room: Callable[[], Awaitable[None]] | None = None,
+        stay_connected: Callable[[Account], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
         self._served = served or ServedFiles(folder)
         self._budget = budget
         self._make_room = make_room
+        self._stay_connected = stay_connected
         self._runtime = runtime or Runtime()
         self.readers = Readers()
         self._live: dict[str, LiveRun] = {}
@@ -132,6 +135,7 @@ class Runs:
             BudgetError, LedgerError: as for one.
         """
         assert all(len(one.references) == one.inputs.reference_count for one in asked)
+        self._stay_connected(account)
         ids = [uuid.uuid4().hex for _ in asked]
         return await self._exclusive(partial(self._start, ids, visitor, account, asked), *ids)
 
@@ -139,6 +143,7 @@ class Runs:
         """Raise what the start of these would raise for their cost just now, before anything is done for them."""
         records = self._priced(visitor, account, inputs)
         await asyncio.to_thread(self._ledger.consider, records, partial(self._check, records))
+        self._stay_connected(account)
 
     def cost(self, account: Account, *inputs: Inputs) -> Decimal:
         """USD that would be reserved for these: at the account's own price where that is known, else at the list's."""
@@ -157,6 +162,7 @@ class Runs:
         """
         if account.kind != "sandbox" and self.accepting:
             self._flow.prefetch(account, inputs, references)
+            self._stay_connected(account)
 
     async def watch(self, visitor: str, run_id: str) -> AsyncGenerator[Run, None]:
         """The run as it stands at once, then each change; ends after the finished one.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random as randomness
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
@@ -116,6 +118,7 @@ class Client:
         self._rate_limiter = rate_limiter
         self._open = opener
         self._longest = longest
+        self._used = -math.inf
         self._redactor = Redactor(self._key)
         self._parse = partial(parse, redactor=self._redactor)
         allowed = hosts.Hosts(self._base_url)
@@ -207,6 +210,15 @@ class Client:
         """The account's credit in USD."""
         return await self._repeat(self._request, _Call("GET", "balance", answers.balance, exact=True))
 
+    @property
+    def idle_for(self) -> float:
+        """Seconds since the last answer of the API, by which its connection is still open or not."""
+        return time.monotonic() - self._used
+
+    async def touch(self) -> None:
+        """Use an open connection to the API, so that it stays open, or open one. Asked once, and only that."""
+        await self._request(_Call("GET", "balance", answers.balance, exact=True, low_priority=True))
+
     async def billed(self, prediction_ids: Sequence[str]) -> dict[str, Decimal]:
         """What was billed in USD for each prediction; one whose order is not done yet, or not there, is not in it."""
         found: list[answers.Bill | None] = []
@@ -255,7 +267,9 @@ class Client:
             files=call.files,
             timeout=call.timeout,
         )
-        return await self._exchange(request, LARGEST_ANSWER)
+        answer = await self._exchange(request, LARGEST_ANSWER)
+        self._used = time.monotonic()
+        return answer
 
     async def _exchange(
         self, request: httpx.Request, most: int, *, redirects: bool = False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import gradio as gr
@@ -10,6 +13,7 @@ from blocking import HOME
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
+from serving import AT_ONCE, Served, serving
 
 from core.backend import Backend
 from core.settings import read
@@ -37,3 +41,85 @@ async def test_a_refusal_costs_no_decoding(tmp_path: Path, monkeypatch: pytest.M
         assert not backend.references.exists()
     finally:
         await backend.aclose()
+
+
+UPLOAD = "/api/v3/media/uploads"
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+def opened(tmp_path: Path, served: Served, **given: str) -> Backend:
+    """An app with a key, for that service."""
+    given = {"WAVESPEED_API_KEY": "wsk_host", "WAVESPEED_BASE_URL": served.url, **given}
+    settings = read({**given, "KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path)
+    return Backend(settings, HOME / "presets", runtime=AT_ONCE)
+
+
+def arrived(tmp_path: Path, name: str, data: bytes) -> FileData:
+    return FileData(path=save_bytes_to_cache(data, name, str(tmp_path / "served")))
+
+
+def drawn(colour: str) -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (96, 64), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+async def test_each_goes_up_as_soon_as_it_is_prepared(
+    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No upload waits for another picture: one is at the service although the other can never be prepared."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    backend = opened(tmp_path, served)
+    pictures = [arrived(tmp_path, "a.png", drawn("teal")), arrived(tmp_path, "b.png", b"no picture")]
+    try:
+        with pytest.raises(gr.Error, match="Reference 2"):
+            await Api(backend).generate("Make it red", pictures, "pro")
+        for _ in range(3000):
+            if UPLOAD in served.asked:
+                break
+            await asyncio.sleep(0.01)
+    finally:
+        await backend.aclose()
+    assert (UPLOAD in served.asked, served.submits) == (True, [])
+
+
+async def test_the_same_again_is_neither_opened_nor_uploaded(
+    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that came before, as a file of another name, cost no decoding and no upload."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    backend = opened(tmp_path, served)
+    try:
+        first = await Api(backend).generate("Make it red", [arrived(tmp_path, "a.png", drawn("teal"))], "pro")
+        backend.decoder.close()  # from here on nothing can be opened
+        again = [arrived(tmp_path, "b.png", drawn("teal"))]
+        second = await Api(backend).generate("Make it red [sandbox:failed]", again, "pro")
+    finally:
+        await backend.aclose()
+    assert (first["status"], second["status"]) == ("completed", "failed")
+    assert (served.asked.count(UPLOAD), len(served.submits)) == (1, 2)
+
+
+@pytest.mark.parametrize(("hosted", "prepared"), [("off", True), ("on", False)])
+async def test_what_arrives_is_prepared(
+    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch, hosted: str, prepared: bool
+) -> None:
+    """On one's own computer a picture is prepared as it arrives, once, and goes nowhere; on a hosted app it is left."""
+    backend = opened(tmp_path, served, KONTEXT_HOSTED=hosted)
+    picture = Path(arrived(tmp_path, "a.png", drawn("teal")).path)
+    try:
+        backend.arrived([picture])
+        if prepared:
+            await backend.prepare(picture, 1)  # waits for that very one
+        backend.decoder.close()
+        if prepared:
+            assert (await backend.prepare(picture, 1)).path.parent == backend.references
+        assert backend.references.exists() == prepared
+    finally:
+        await backend.aclose()
+    assert UPLOAD not in served.asked

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -40,6 +41,28 @@ app = Starlette(
     routes=[Route(UPLOAD, read, methods=["POST"]), Route("/other", read, methods=["POST"])],
     middleware=[Middleware(Uploads, room_for=room_for)],
 )
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard"),
+    [
+        (JSONResponse(["/served/a.jpg", "/served/b.png"]), [[Path("/served/a.jpg"), Path("/served/b.png")]]),
+        (JSONResponse({"detail": "No."}, 400), [[]]),
+        (PlainTextResponse("[", 500), [[]]),
+    ],
+)
+def test_what_arrived_is_told(answer: Response, heard: list[list[Path]]) -> None:
+    """Whoever waits for uploads hears where they lie, as Gradio answers it; that answer goes on unchanged."""
+    told: list[Sequence[Path]] = []
+
+    async def take(request: Request) -> Response:
+        await request.body()
+        return answer
+
+    route = Route(UPLOAD, take, methods=["POST"])
+    uploads = Middleware(Uploads, room_for=room_for, taken=told.append)
+    given = TestClient(Starlette(routes=[route], middleware=[uploads])).post(UPLOAD, content=b"x")
+    assert (given.content, given.status_code, told) == (answer.body, answer.status_code, heard)
 
 
 def in_pieces() -> Iterator[bytes]:
