@@ -154,9 +154,12 @@ class Api:
         return list(await asyncio.gather(*preparing))
 
     async def _sent_ahead(self, source: Path, number: int, asked: Sequence[Inputs]) -> Reference:
-        """Each goes to the service as soon as it is prepared: the run that follows finds it there, or on its way."""
+        """Each goes to the service as soon as it is prepared: the run that follows finds it there, or on its way.
+
+        Not on a hosted copy: whoever sends four good pictures and a broken one would fill the host's storage for free.
+        """
         reference = await self._backend.prepare(source, number)
-        for inputs in asked:
+        for inputs in () if self._backend.settings.hosted else asked:
             self._backend.runs.prefetch(self._backend.account, inputs, [reference])
         return reference
 

@@ -94,6 +94,7 @@ def test_a_held_seed_is_seen_and_let_go(visit: Visit) -> None:
     chip.click()
     expect(chip).to_be_hidden()
     visit.generate()
+    expect(visit.result.get_by_role("navigation", name="Recent").get_by_role("button")).to_have_count(2)
     visit.expect_pictures(1)
     first, second = visit.studio.sent("A cat with a seed")
     assert first["seed"] != second["seed"]

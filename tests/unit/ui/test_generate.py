@@ -13,6 +13,7 @@ from blocking import HOME
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
+from running import calm
 from serving import AT_ONCE, Served, serving
 
 from core.backend import Backend
@@ -86,6 +87,22 @@ async def test_each_goes_up_as_soon_as_it_is_prepared(
     finally:
         await backend.aclose()
     assert (UPLOAD in served.asked, served.submits) == (True, [])
+
+
+async def test_on_a_hosted_copy_nothing_goes_up_before_it_is_reserved(
+    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A good picture beside a broken one is refused, and leaves nothing in the host's storage."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    backend = opened(tmp_path, served, KONTEXT_HOSTED="on")
+    pictures = [arrived(tmp_path, "a.png", drawn("teal")), arrived(tmp_path, "b.png", b"no picture")]
+    try:
+        with pytest.raises(gr.Error, match="Reference 2"):
+            await Api(backend).generate("Make it red", pictures, "pro")
+        await calm()
+        assert UPLOAD not in [path for path, _ in served.heard]
+    finally:
+        await backend.aclose()
 
 
 async def test_the_same_again_is_neither_opened_nor_uploaded(
