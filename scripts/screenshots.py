@@ -63,10 +63,11 @@ def finish_a_run(page: Page, url: str, pictures: int) -> None:
     page.wait_for_timeout(300)  # its controls have just been made, and are filled from the page once more
     page.get_by_role("textbox", name="Seed").fill(SEED)  # the same pictures every time
     parameters.click()
-    page.locator("#pictures").get_by_text(str(pictures), exact=True).click()
+    page.locator("#pictures").get_by_role("radio", name=str(pictures)).check(force=True)
     page.get_by_role("button", name="Generate").click()
     expect(page.locator(".receipt")).to_be_visible(timeout=60_000)
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    expect(page.locator("#said")).to_be_empty(timeout=10_000)  # what was said has gone by itself
+    page.wait_for_function("[...document.images].every((image) => image.complete || image.loading === 'lazy')")
 
 
 def take(browser: Browser, url: str, shot: Shot) -> None:
