@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ def serve(base_url: str, folder: Path) -> None:
         "events": events,
         "names": [component.elem_id for component in press.inputs],
         "values": [getattr(component, "value", None) for component in press.inputs],
+        "after": [getattr(component, "value", None) for component in page.fns[events["after"]].inputs],
         "card": card(folder),
     }
     attend(about, lambda: {"peak": peak(), "processor": time.process_time()}, over.set)
@@ -140,10 +141,11 @@ class Crowd:
         await self._http.aclose()
 
 
-def use(port: int, visitor: str, event: int, over: threading.Event, taken: list[float]) -> None:
+def use(about: Mapping[str, Any], visitor: str, over: threading.Event, taken: list[float]) -> None:
     """Somebody else: a plain event now and then, in a thread. Appends seconds."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-    body = json.dumps({"data": [visitor, None, None], "fn_index": event, "session_hash": visitor})
+    connection = http.client.HTTPConnection("127.0.0.1", about["port"], timeout=TIMEOUT)
+    data = [visitor, *about["after"][1:]]  # the visitor comes first
+    body = json.dumps({"data": data, "fn_index": about["events"]["after"], "session_hash": visitor})
     while not over.wait(EVERY):
         began = time.perf_counter()
         connection.request("POST", "/gradio_api/run/predict", body, {"Content-Type": "application/json"})
@@ -161,8 +163,7 @@ async def measure(app: Child, folder: Path, over: float) -> Result:
     await asyncio.gather(*(crowd.arrive(OPENING * number / RUNS, visitor) for number, visitor in enumerate(visitors)))
     for seconds, taken in ((3.0, idle), (None, events)):
         stop = threading.Event()
-        arguments = (app.about["port"], uuid.uuid4().hex, app.about["events"]["after"], stop, taken)
-        using = threading.Thread(target=use, args=arguments)
+        using = threading.Thread(target=use, args=(app.about, uuid.uuid4().hex, stop, taken))
         using.start()
         if seconds is None:
             presses = (crowd.press(over * number / RUNS, visitor) for number, visitor in enumerate(visitors))
