@@ -105,8 +105,8 @@ function made(run) {
 }
 
 function drawStrip() {
-  const runs = [...strip.values()].filter((entry) => entry.id !== lastRun?.id || strip.size > 1).reverse();
   if (strip.size < 2) return null;
+  const runs = [...strip.values()].reverse();
   return h("nav", { class: "strip", "aria-label": "Recent" }, h("h3", {}, "Recent"),
     h("div", {}, runs.map((entry) => h("button", {
       type: "button", "aria-label": entry.said, title: entry.said, "aria-current": entry.id === lastRun?.id ? "true" : null, onclick: () => openRun(entry.id),
