@@ -140,7 +140,7 @@ class Ledger:
         sa.event.listen(self._engine, "begin", _on_begin)
         with _in_our_words():
             folder.mkdir(parents=True, exist_ok=True)
-        with self._write() as connection:
+        with self.writing() as connection:
             found = migrate(connection)
         if 0 < found < OVERWRITING:
             self._rewrite()
@@ -164,7 +164,7 @@ class Ledger:
         the two.
         """
         self._insist_on_room()
-        with self._write() as connection:
+        with self.writing() as connection:
             _ask(connection, records[0].facts, check)
             for record in records:
                 self._insert(connection, record)
@@ -172,18 +172,18 @@ class Ledger:
     def consider(self, records: Sequence[Record], check: Check) -> None:
         """Raise what `reserve` would raise just now; nothing is written, and nothing is promised."""
         self._insist_on_room()
-        with self._read() as connection:
+        with self.reading() as connection:
             _ask(connection, records[0].facts, check)
 
     def add(self, record: Record) -> None:
         """Write a run that costs nothing new."""
-        with self._write() as connection:
+        with self.writing() as connection:
             self._insert(connection, record)
 
     def add_strangers(self, records: Sequence[Record]) -> int:
         """Write runs of one prediction each, but for those whose prediction any entry has; says how many were new."""
         asked = predictions.c.prediction_id.in_([entry.id for record in records for entry in record.entries])
-        with self._write() as connection:
+        with self.writing() as connection:
             known = set(connection.execute(sa.select(predictions.c.prediction_id).where(asked)).scalars())
             new = [record for record in records if known.isdisjoint(entry.id for entry in record.entries)]
             for record in new:
@@ -192,7 +192,7 @@ class Ledger:
 
     def save(self, run_id: str, *entries: Entry, answer: Mapping[str, Any] | None = None) -> None:
         """Write entries as they stand now; `answer` is the service's record of the first one as it came."""
-        with self._write() as connection:
+        with self.writing() as connection:
             for number, entry in enumerate(entries):
                 self._put(connection, run_id, entry, answer if number == 0 else None)
 
@@ -203,14 +203,14 @@ class Ledger:
 
     def bill(self, amounts: Mapping[str, Decimal]) -> None:
         """Write what was billed for predictions, deleted runs' too: their money counts."""
-        with self._write() as connection:
+        with self.writing() as connection:
             for prediction_id, amount in amounts.items():
                 which = (predictions.c.prediction_id == prediction_id) & _UNBILLED
                 connection.execute(predictions.update().where(which).values(charge=amount, source="billing"))
 
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
-        with self._write() as connection:
+        with self.writing() as connection:
             taken = sa.select(runs.c.id).select_from(_WITH_RUN).where(_OURS, predictions.c.prediction_id == entry.id)
             if connection.execute(taken).first() is not None:
                 return False
@@ -219,7 +219,7 @@ class Ledger:
 
     def end(self, record: Record) -> None:
         """Write how the run stands as a whole, and every entry again, in case an earlier writing of one failed."""
-        with self._write() as connection:
+        with self.writing() as connection:
             for entry in record.entries:
                 self._put(connection, record.facts.id, entry, None)
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
@@ -228,7 +228,7 @@ class Ledger:
     def label(self, visitor: str, run_id: str, label: Label) -> None:
         """Put that on a run of the visitor's, in the place of what was on it."""
         which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor)
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(runs.update().where(which).values(rows.label_row(label)))
 
     def delete(self, run_id: str, now: datetime) -> list[Reference]:
@@ -251,15 +251,15 @@ class Ledger:
         bare: dict[str, Any] = {"payload": {}, "error": "", "outputs": [], "troubles": [], "answer": None}
         never_sent = predictions.c.prediction_id.is_(None) & (predictions.c.status == RESERVED)
         mine = predictions.c.run_id == run_id
-        with self._write() as connection:
+        with self.writing() as connection:
             given = connection.execute(sa.select(runs.c.refs).where(runs.c.id == run_id)).scalar() or []
             connection.execute(predictions.update().where(mine & never_sent).values(charge=Decimal(0)))
             connection.execute(runs.update().where(runs.c.id == run_id).values(deleted_at=now, **emptied))
             connection.execute(predictions.update().where(mine).values(bare))
         hashes = {row["sha256"] for row in given}
-        with self._read() as connection:  # it goes over all runs, and no writer is to wait for that
+        with self.reading() as connection:  # it goes over all runs, and no writer is to wait for that
             kept = self._references(connection, hashes)
-        with self._write() as connection:
+        with self.writing() as connection:
             gone = uploads.c.sha256.in_(hashes - {reference.sha256 for reference in kept})
             connection.execute(uploads.delete().where(gone))
         self._empty_log()
@@ -299,12 +299,12 @@ class Ledger:
         which = _KEPT & (runs.c.account_kind == "sandbox") & runs.c.state.in_(FINISHED)
         columns = (runs.c.id, runs.c.visitor, runs.c.created_at, runs.c.favourite)
         query = sa.select(*columns).where(which).order_by(runs.c.favourite, runs.c.created_at)
-        with self._read() as connection:
+        with self.reading() as connection:
             return [Ended(*row) for row in connection.execute(query)]
 
     def deleted(self) -> set[str]:
         """The ids of runs that were taken out of the history."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return set(connection.execute(sa.select(runs.c.id).where(~_KEPT)).scalars())
 
     def holder(self, prediction_id: str) -> tuple[str, str | None] | None:
@@ -315,7 +315,7 @@ class Ledger:
             .where(_OURS, predictions.c.prediction_id == prediction_id)
             .order_by(runs.c.created_at.desc())
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else (row.visitor, None if row.deleted_at else row.id)
 
@@ -324,13 +324,13 @@ class Ledger:
         asked = predictions.c.prediction_id.in_(list(prediction_ids))
         own = asked & _OURS & (predictions.c.reserved > Decimal(0))
         query = sa.select(predictions.c.prediction_id).select_from(_WITH_RUN).where(own)
-        with self._read() as connection:
+        with self.reading() as connection:
             return set(connection.execute(query).scalars())
 
     def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost: of one account, or of all that are charged for."""
         account = runs.c.account_kind != "sandbox" if account_id is None else runs.c.account_id == account_id
-        with self._read() as connection:
+        with self.reading() as connection:
             return _sum(connection, account & (runs.c.visitor == visitor) & (runs.c.created_at >= since))
 
     def unbilled(self, account_id: str, since: datetime, most: int) -> dict[str, Decimal]:
@@ -343,7 +343,7 @@ class Ledger:
             .order_by(runs.c.created_at.desc())
             .limit(most)
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             return {row.prediction_id: row.reserved for row in connection.execute(query)}
 
     def durations(self, variant_id: str, *, sandbox: bool, count: int = 20) -> list[float]:
@@ -356,7 +356,7 @@ class Ledger:
             .order_by(runs.c.created_at.desc())
             .limit(count)
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             return list(connection.execute(query).scalars())[::-1]
 
     # uploads
@@ -366,17 +366,17 @@ class Ledger:
         query = sa.select(uploads.c.url).where(
             uploads.c.account_id == account_id, uploads.c.sha256 == sha256, uploads.c.uploaded_at >= since
         )
-        with self._read() as connection:
+        with self.reading() as connection:
             return connection.execute(query).scalar()
 
     def remember_upload(self, account_id: str, sha256: str, url: str, now: datetime) -> None:
         row = {"account_id": account_id, "sha256": sha256, "url": url, "uploaded_at": now}
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(insert(uploads).values(row).on_conflict_do_update(set_=row))
 
     def forget_uploads(self, account_id: str, urls: Sequence[str]) -> None:
         gone = uploads.delete().where(uploads.c.account_id == account_id, uploads.c.url.in_(urls))
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(gone)
 
     # inside
@@ -396,7 +396,7 @@ class Ledger:
         """Newest first. Answers stay behind: they are for whoever looks into the file."""
         chosen = sa.select(runs).where(which).order_by(*_NEWEST_FIRST)
         parts = sa.select(*_ANSWERS_APART).select_from(_WITH_RUN).where(which).order_by("number", "attempt")
-        with self._read() as connection:
+        with self.reading() as connection:
             entries: dict[str, list[Mapping[Any, Any]]] = {}
             for row in connection.execute(parts).mappings():
                 entries.setdefault(row["run_id"], []).append(row)
@@ -455,14 +455,16 @@ class Ledger:
             self._writing.release()
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that nobody else writes in: on the disk when it is left, or undone if an error leaves it."""
         with _in_our_words(), self._turn(), self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
                 yield connection
 
     @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """What stands there at one moment."""
         with _in_our_words(), self._engine.connect() as connection:
             yield connection
 

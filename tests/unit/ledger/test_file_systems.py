@@ -121,7 +121,7 @@ def test_threads_share_the_one_connection(tmp_path: Path) -> None:
 def test_a_line_that_stands_still_is_said(tmp_path: Path) -> None:
     """Somebody who keeps the one connection makes the others wait, not for ever, and they say so in our words."""
     ledger, threads = Ledger(tmp_path, timeout=0.01, mounted=bucket(tmp_path)), ThreadPoolExecutor(1)
-    with closing(ledger), threads, ledger._read(), pytest.raises(LedgerError, match="locked"):
+    with closing(ledger), threads, ledger.reading(), pytest.raises(LedgerError, match="locked"):
         threads.submit(ledger.list_for, "ann").result()
 
 
