@@ -95,14 +95,14 @@ class ReferenceRejected(KontextError):
 
 
 class BudgetError(KontextError):
-    """A cap refuses the run. Money in USD; `left` is None where the run can't be priced."""
+    """A cap refuses the run. Money in USD; `left` is None where no amount would be let pass."""
 
     def __init__(
         self,
         happened: str,
         advice: str,
         *,
-        cap: Literal["daily", "visitor", "unpriced"],
+        cap: Literal["daily", "visitor", "invitation", "unpriced"],
         limit: Decimal | None = None,
         left: Decimal | None = None,
         renews: datetime | None = None,

@@ -7,23 +7,30 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from core.access.invitations import NOT_VALID
 from core.catalog.estimate import dollars
 from core.errors import BudgetError
-from core.ledger.ledger import midnight
+from core.ledger.invitations import Invitation
+from core.ledger.moments import midnight
+from core.ledger.run import Facts
+from core.ledger.spending import Spending
 from core.settings import Settings
 
-_OWN_KEY = "Come back then, or bring your own WaveSpeedAI key."
+_OWN_KEY = "bring your own WaveSpeedAI key."
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Two caps in USD for a UTC day, None: no cap. `daily` holds for all visitors together, `visitor` for each."""
+    """Two caps in USD for a UTC day, None: no cap. `daily` holds for everybody together, `visitor` for each who has no
+    invitation; an invitation has its own. `invited`: whether the host's key is for invitations alone.
+    """
 
     daily: Decimal | None = None
     visitor: Decimal | None = None
+    invited: bool = False
 
-    def check(self, amount: Decimal, *, spent: Decimal, spent_by_visitor: Decimal, now: datetime) -> None:
-        """Let a run pass that costs `amount`, when that much was spent or reserved since midnight UTC.
+    def check(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
+        """Let a press of these `facts` pass that costs `amount`, over what was spent or reserved before.
 
         Raises:
             BudgetError: which cap refuses it, what is left of it, when it renews.
@@ -32,9 +39,25 @@ class Budget:
             raise BudgetError(
                 "The price of this isn't known, so it was not sent.", "Choose another variant.", cap="unpriced"
             )
-        if self.visitor is not None and spent_by_visitor + amount > self.visitor:
-            raise _refusal("visitor", self.visitor, spent_by_visitor, amount, now)
-        if self.daily is not None and spent + amount > self.daily:
+        if facts.invitation is not None:
+            _check_invitation(spending.invitation(facts.invitation), amount, facts.created_at, spending)
+        elif self.invited:
+            raise BudgetError(
+                "Real pictures need an invitation here.", f"Ask the host for one, or {_OWN_KEY}", cap="invitation"
+            )
+        else:
+            self._check_visitor(amount, facts, spending)
+        self._check_everybody(amount, facts.created_at, spending)
+
+    def _check_visitor(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
+        now = facts.created_at
+        if self.visitor is not None:
+            spent = spending.by_visitor(facts.visitor, midnight(now))
+            if spent + amount > self.visitor:
+                raise _refusal("visitor", self.visitor, spent, amount, now)
+
+    def _check_everybody(self, amount: Decimal, now: datetime, spending: Spending) -> None:
+        if self.daily is not None and (spent := spending.total(midnight(now))) + amount > self.daily:
             raise _refusal("daily", self.daily, spent, amount, now)
 
 
@@ -48,16 +71,43 @@ def terms(settings: Settings) -> str:
     return f"{whom} Your key pays " + (f"at most, per day (UTC): {most}." if most else "for every run, without a cap.")
 
 
+def _check_invitation(invitation: Invitation | None, amount: Decimal, now: datetime, spending: Spending) -> None:
+    if invitation is None or not invitation.opens(now):
+        raise BudgetError(NOT_VALID, "Ask the host for a new one.", cap="invitation")
+    if invitation.paused:
+        raise BudgetError("This invitation is paused.", "Ask the host, or try again later.", cap="invitation")
+    spent = spending.by_invitation(invitation.id, invitation.since(now))
+    if spent + amount > invitation.allowance:
+        raise _over(invitation, spent, amount, now)
+
+
+def _over(invitation: Invitation, spent: Decimal, amount: Decimal, now: datetime) -> BudgetError:
+    left, renews = max(invitation.allowance - spent, Decimal(0)), invitation.renews_at(now)
+    happened = (
+        f"This would cost {dollars(amount)}, and {dollars(left)} is left of the {dollars(invitation.allowance)} of "
+        "this invitation."
+    )
+    when = f"It renews {_on(renews)}." if renews else "It doesn't renew: ask the host for more."
+    advice = f"{when}{_cheaper(left)} You can also {_OWN_KEY}"
+    return BudgetError(happened, advice, cap="invitation", limit=invitation.allowance, left=left, renews=renews)
+
+
 def _refusal(
     cap: Literal["daily", "visitor"], limit: Decimal, spent: Decimal, amount: Decimal, now: datetime
 ) -> BudgetError:
-    left = max(limit - spent, Decimal(0))
-    renews = midnight(now) + timedelta(days=1)
+    left, renews = max(limit - spent, Decimal(0)), midnight(now) + timedelta(days=1)
     whose = "one visitor" if cap == "visitor" else "all visitors together"
     happened = (
         f"This would cost {dollars(amount)}, and {dollars(left)} is left of the {dollars(limit)} a day that {whose} "
         "can spend here."
     )
-    cheaper = " Choose a cheaper variant or fewer pictures, or wait." if left else ""
-    advice = f"It renews at midnight UTC, on {renews.day} {renews:%B}.{cheaper} {_OWN_KEY}"
+    advice = f"It renews {_on(renews)}.{_cheaper(left)} Come back then, or {_OWN_KEY}"
     return BudgetError(happened, advice, cap=cap, limit=limit, left=left, renews=renews)
+
+
+def _cheaper(left: Decimal) -> str:
+    return " Choose a cheaper variant or fewer pictures, or wait." if left else ""
+
+
+def _on(renews: datetime) -> str:
+    return f"at midnight UTC, on {renews.day} {renews:%B}"

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -32,16 +32,15 @@ from core.ledger import file_systems, rows
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
 from core.ledger.schema import OVERWRITING, NewerLedger, migrate, predictions, runs, uploads
+from core.ledger.spending import WITH_RUN, Spending, spent
 from core.pictures.reference import Reference
 
 log = logging.getLogger(__name__)
 
-Check = Callable[[Decimal, Decimal], None]  # (spent by all, spent by the visitor) since midnight; raises to refuse
+Check = Callable[[Spending], None]  # raises to refuse
 
 FILE = "ledger.db"
 
-_COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
-_WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
 _OURS = runs.c.visitor != STRANGER
 _UNBILLED = (
     predictions.c.prediction_id.is_not(None)
@@ -109,11 +108,6 @@ class Ended(NamedTuple):
     visitor: str
     created_at: datetime
     favourite: bool
-
-
-def midnight(now: datetime) -> datetime:
-    """The start of the UTC day that `now` is in."""
-    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
 
 
 class Ledger:
@@ -211,7 +205,7 @@ class Ledger:
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
         with self.writing() as connection:
-            taken = sa.select(runs.c.id).select_from(_WITH_RUN).where(_OURS, predictions.c.prediction_id == entry.id)
+            taken = sa.select(runs.c.id).select_from(WITH_RUN).where(_OURS, predictions.c.prediction_id == entry.id)
             if connection.execute(taken).first() is not None:
                 return False
             self._put(connection, run_id, entry, None)
@@ -311,7 +305,7 @@ class Ledger:
         """Whose prediction it is: the visitor, and the run (None: deleted). None where nobody here has it."""
         query = (
             sa.select(runs.c.visitor, runs.c.id, runs.c.deleted_at)
-            .select_from(_WITH_RUN)
+            .select_from(WITH_RUN)
             .where(_OURS, predictions.c.prediction_id == prediction_id)
             .order_by(runs.c.created_at.desc())
         )
@@ -323,7 +317,7 @@ class Ledger:
         """Those of the ids that an entry has by a submit of its own; one that was recovered has reserved nothing."""
         asked = predictions.c.prediction_id.in_(list(prediction_ids))
         own = asked & _OURS & (predictions.c.reserved > Decimal(0))
-        query = sa.select(predictions.c.prediction_id).select_from(_WITH_RUN).where(own)
+        query = sa.select(predictions.c.prediction_id).select_from(WITH_RUN).where(own)
         with self.reading() as connection:
             return set(connection.execute(query).scalars())
 
@@ -331,14 +325,14 @@ class Ledger:
         """USD that the visitor's runs since then cost: of one account, or of all that are charged for."""
         account = runs.c.account_kind != "sandbox" if account_id is None else runs.c.account_id == account_id
         with self.reading() as connection:
-            return _sum(connection, account & (runs.c.visitor == visitor) & (runs.c.created_at >= since))
+            return spent(connection, account & (runs.c.visitor == visitor) & (runs.c.created_at >= since))
 
     def unbilled(self, account_id: str, since: datetime, most: int) -> dict[str, Decimal]:
         """Reserved USD of charged predictions since then of which the service has not told the bill, newest first."""
         asked = (runs.c.account_id == account_id) & (runs.c.created_at >= since) & _UNBILLED
         query = (
             sa.select(predictions.c.prediction_id, predictions.c.reserved)
-            .select_from(_WITH_RUN)
+            .select_from(WITH_RUN)
             .where(asked)
             .order_by(runs.c.created_at.desc())
             .limit(most)
@@ -351,7 +345,7 @@ class Ledger:
         kind = runs.c.account_kind == "sandbox" if sandbox else runs.c.account_kind != "sandbox"
         query = (
             sa.select(predictions.c.model_seconds)
-            .select_from(_WITH_RUN)
+            .select_from(WITH_RUN)
             .where(kind, runs.c.variant_id == variant_id, predictions.c.model_seconds.is_not(None))
             .order_by(runs.c.created_at.desc())
             .limit(count)
@@ -395,7 +389,7 @@ class Ledger:
     def _records(self, which: sa.ColumnElement[bool]) -> list[Record]:
         """Newest first. Answers stay behind: they are for whoever looks into the file."""
         chosen = sa.select(runs).where(which).order_by(*_NEWEST_FIRST)
-        parts = sa.select(*_ANSWERS_APART).select_from(_WITH_RUN).where(which).order_by("number", "attempt")
+        parts = sa.select(*_ANSWERS_APART).select_from(WITH_RUN).where(which).order_by("number", "attempt")
         with self.reading() as connection:
             entries: dict[str, list[Mapping[Any, Any]]] = {}
             for row in connection.execute(parts).mappings():
@@ -530,15 +524,4 @@ def _forget_stranger(connection: sa.Connection, prediction_id: str) -> None:
 
 def _ask(connection: sa.Connection, facts: Facts, check: Check) -> None:
     if facts.account_kind == "host":
-        since = midnight(facts.created_at)
-        check(_spent(connection, since), _spent(connection, since, facts.visitor))
-
-
-def _spent(connection: sa.Connection, since: datetime, visitor: str | None = None) -> Decimal:
-    which = (runs.c.account_kind == "host") & (runs.c.created_at >= since)
-    return _sum(connection, which if visitor is None else which & (runs.c.visitor == visitor))
-
-
-def _sum(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Decimal:
-    total = sa.type_coerce(sa.func.sum(_COST), predictions.c.charge.type)
-    return connection.execute(sa.select(total).select_from(_WITH_RUN).where(which)).scalar() or Decimal(0)
+        check(Spending(connection))

@@ -186,6 +186,7 @@ def new_record(
         references=references,
         estimate=total,
         cell=cell,
+        invitation=account.invitation,
     )
     # Where the references lie is not known yet.
     entries = tuple(

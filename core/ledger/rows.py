@@ -14,7 +14,7 @@ from core.pictures.reference import Reference
 # Columns that are fields of the same name.
 _FACTS = (
     *("id", "visitor", "account_id", "account_kind", "created_at", "variant_id", "preset", "prompt", "seed"),
-    *("pictures", "estimate"),
+    *("pictures", "estimate", "invitation"),
 )
 _ENTRY = (
     *("number", "attempt", "model_id", "payload", "status", "error", "submitting_at", "submitted_at", "settled_at"),

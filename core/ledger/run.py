@@ -92,7 +92,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Facts:
-    """What stands from the press on and never changes. `cell` is None where the run is no part of a comparison."""
+    """What stands from the press on and never changes.
+
+    `cell` is None where the run is no part of a comparison; `invitation` is the id of the one that it was made under.
+    """
 
     id: str
     visitor: str
@@ -108,6 +111,7 @@ class Facts:
     references: tuple[Reference, ...]
     estimate: Decimal
     cell: Cell | None = field(default=None, kw_only=True)
+    invitation: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

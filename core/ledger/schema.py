@@ -72,6 +72,7 @@ runs = sa.Table(
     sa.Column("favourite", sa.Boolean),
     sa.Column("comparison_id", sa.Text),
     sa.Column("cell", sa.JSON(none_as_null=True)),  # the rest of the place in that comparison
+    sa.Column("invitation", sa.Text),
 )
 
 predictions = sa.Table(
@@ -104,6 +105,20 @@ uploads = sa.Table(
     sa.Column("sha256", sa.Text, primary_key=True),
     sa.Column("url", sa.Text),
     sa.Column("uploaded_at", Moment),
+)
+
+invitations = sa.Table(
+    "invitations",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("code_hash", sa.Text, unique=True),  # SHA-256; the code itself is nowhere
+    sa.Column("name", sa.Text),
+    sa.Column("allowance", Money),
+    sa.Column("renews", sa.Text),
+    sa.Column("created_at", Moment),
+    sa.Column("expires_at", Moment),
+    sa.Column("paused", sa.Boolean),
+    sa.Column("ended_at", Moment),
 )
 
 # Step n brings version n to version n + 1; a new ledger goes through all of them, so there is one way to the tables
@@ -157,6 +172,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN comparison_id TEXT",
         "ALTER TABLE runs ADD COLUMN cell TEXT",
         "CREATE INDEX runs_of_comparison ON runs (comparison_id) WHERE comparison_id IS NOT NULL",
+    ),
+    (
+        """CREATE TABLE invitations (
+            id TEXT PRIMARY KEY, code_hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, allowance INTEGER NOT NULL,
+            renews TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, paused INTEGER NOT NULL, ended_at TEXT
+        )""",
+        "ALTER TABLE runs ADD COLUMN invitation TEXT",
+        "CREATE INDEX runs_of_invitation ON runs (invitation, created_at) WHERE invitation IS NOT NULL",
     ),
 )
 

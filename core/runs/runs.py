@@ -19,6 +19,7 @@ from core.errors import KontextError
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
 from core.ledger.run import Cell, Facts, Label, Run
+from core.ledger.spending import Spending
 from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
@@ -62,9 +63,9 @@ class Asked:
 
 
 class Budget(Protocol):
-    """Lets a run pass that costs `amount` USD when that much was spent since midnight UTC, or raises BudgetError."""
+    """Lets a press of these facts pass that costs `amount` USD, over what was spent before, or raises BudgetError."""
 
-    def check(self, amount: Decimal, *, spent: Decimal, spent_by_visitor: Decimal, now: datetime) -> None: ...
+    def check(self, amount: Decimal, facts: Facts, spending: Spending) -> None: ...
 
 
 class Runs:
@@ -420,9 +421,8 @@ class Runs:
         for run_id in ids:
             files.remove(self._folder, run_id)
 
-    def _check(self, records: Sequence[Record], spent: Decimal, spent_by_visitor: Decimal) -> None:
-        now = records[0].facts.created_at
-        self._budget.check(_reserved(records), spent=spent, spent_by_visitor=spent_by_visitor, now=now)
+    def _check(self, records: Sequence[Record], spending: Spending) -> None:
+        self._budget.check(_reserved(records), records[0].facts, spending)
 
     async def _reopen(self, record: Record, account: Account) -> Run:
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)

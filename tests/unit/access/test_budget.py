@@ -12,16 +12,36 @@ from hypothesis import strategies as st
 
 from core.access.budget import Budget, terms
 from core.errors import BudgetError
-from core.ledger.ledger import midnight
+from core.ledger.moments import midnight
+from core.ledger.run import Facts
+from core.ledger.spending import Spending
 from core.settings import read
 
 NOON = datetime(2026, 12, 31, 12, tzinfo=UTC)
 CENTS = st.decimals(0, 5, places=3)
 
 
+FACTS = Facts("r", "ann", "host", "host", NOON, "pro", None, "an owl", {}, 7, 1, (), Decimal("0.04"))
+
+
+class Known(Spending):
+    """Sums that are handed in."""
+
+    def __init__(self, total: str, by_visitor: str) -> None:
+        self.sums = Decimal(total), Decimal(by_visitor)
+
+    def total(self, since: datetime) -> Decimal:
+        assert since == midnight(NOON)
+        return self.sums[0]
+
+    def by_visitor(self, visitor: str, since: datetime) -> Decimal:
+        assert (visitor, since) == ("ann", midnight(NOON))
+        return self.sums[1]
+
+
 def refusal(budget: Budget, amount: str, spent: str, by_visitor: str) -> BudgetError | None:
     try:
-        budget.check(Decimal(amount), spent=Decimal(spent), spent_by_visitor=Decimal(by_visitor), now=NOON)
+        budget.check(Decimal(amount), FACTS, Known(spent, by_visitor))
     except BudgetError as error:
         return error
     return None

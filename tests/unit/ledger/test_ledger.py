@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from hypothesis import strategies as st
 from core.access.budget import Budget
 from core.errors import BudgetError, LedgerError
 from core.ledger.ledger import Ledger
+from core.ledger.moments import midnight
 from core.ledger.record import Entry, Record
 from core.ledger.run import Cell, Facts, Label, Output, Trouble
-from core.ledger.schema import VERSION, predictions, runs, uploads
+from core.ledger.schema import VERSION, invitations, predictions, runs, uploads
+from core.ledger.spending import Spending
 from core.pictures.reference import Reference
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -83,7 +86,7 @@ def record(id: str = "r", *, visitor: str = "ann", cost: str = "0.04", at: datet
     return Record(Facts(id, visitor=visitor, created_at=at, estimate=Decimal(cost), **(known | facts)), (entry,))
 
 
-def passes(spent: Decimal, by_visitor: Decimal) -> None:
+def passes(_spending: Spending) -> None:
     """No cap."""
 
 
@@ -175,11 +178,9 @@ def test_reservations_can_t_pass_the_cap_together(ledger: Ledger) -> None:
     budget = Budget(daily=Decimal("0.20"))
 
     def reserve(number: int) -> bool:
-        def check(spent: Decimal, by_visitor: Decimal) -> None:
-            budget.check(Decimal("0.04"), spent=spent, spent_by_visitor=by_visitor, now=NOON)
-
+        new = record(str(number), visitor=str(number))
         try:
-            ledger.reserve([record(str(number), visitor=str(number))], check)
+            ledger.reserve([new], partial(budget.check, Decimal("0.04"), new.facts))
         except BudgetError:
             return False
         return True
@@ -192,7 +193,7 @@ def test_reservations_can_t_pass_the_cap_together(ledger: Ledger) -> None:
 def test_a_refused_reservation_leaves_nothing(ledger: Ledger) -> None:
     """What the check refuses is not written, not even in part."""
 
-    def refuse(spent: Decimal, by_visitor: Decimal) -> None:
+    def refuse(_spending: Spending) -> None:
         raise BudgetError("no", "", cap="daily")
 
     with pytest.raises(BudgetError):
@@ -202,7 +203,7 @@ def test_a_refused_reservation_leaves_nothing(ledger: Ledger) -> None:
 
 def test_what_counts_today(ledger: Ledger) -> None:
     """Counted is what the host's key was charged or reserved since midnight UTC; what was released is not."""
-    seen: list[tuple[Decimal, Decimal]] = []
+    seen: list[tuple[Decimal, ...]] = []
     ledger.add(record("yesterday", at=NOON - timedelta(hours=12, microseconds=1)))
     ledger.add(record("own", account_id="own-1", account_kind="own"))
     ledger.add(record("sandbox", account_id="sandbox", account_kind="sandbox"))
@@ -212,8 +213,14 @@ def test_what_counts_today(ledger: Ledger) -> None:
     ledger.add(replace(settled, entries=(replace(settled.entries[0], charge=Decimal("0.025")),)))
     released = record("released", cost="0.04")
     ledger.add(replace(released, entries=(replace(released.entries[0], charge=Decimal(0)),)))
-    ledger.reserve([record("new")], lambda spent, by_visitor: seen.append((spent, by_visitor)))
-    assert seen == [(Decimal("0.135"), Decimal("0.055"))]
+    ledger.add(record("invited", cost="0.01", invitation="i"))
+    today = midnight(NOON)
+
+    def look(spending: Spending) -> None:
+        seen.append((spending.total(today), spending.by_visitor("ann", today), spending.by_invitation("i", today)))
+
+    ledger.reserve([record("new")], look)
+    assert seen == [(Decimal("0.145"), Decimal("0.055"), Decimal("0.01"))]
 
 
 def test_a_prediction_is_claimed_once(ledger: Ledger) -> None:
@@ -376,7 +383,7 @@ def shape(folder: Path) -> tuple[int, dict[str, list[Any]]]:
         return version, {t.name: file.execute(f"PRAGMA table_info({t.name})").fetchall() for t in TABLES}
 
 
-TABLES = (runs, predictions, uploads)
+TABLES = (runs, predictions, uploads, invitations)
 
 
 def test_tables_and_file_agree(ledger: Ledger) -> None:

@@ -1,0 +1,248 @@
+"""Invitations: what is kept of a code, who may spend how much when, and that nothing slips past it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.access.__main__ import main
+from core.access.attempts import FREE, Attempts
+from core.access.budget import Budget
+from core.access.invitations import NOT_VALID, Invitations, Standing, is_code
+from core.errors import BudgetError, KontextError
+from core.ledger.invitations import Renewal
+from core.ledger.ledger import Ledger
+from core.ledger.record import Entry, Record
+from core.ledger.run import Facts
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
+
+
+class House:
+    """A ledger with invitations, at a time that the test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOON
+        self.attempts = Attempts(lambda: self.now.timestamp())
+        self.ledger = Ledger(folder)
+        self.invitations = Invitations(self.ledger, clock=lambda: self.now, attempt=self.attempts.attempt)
+        self.numbers = count()
+
+    def press(self, amount: str, code: str = "", visitor: str = "ann", budget: Budget = Budget()) -> None:  # noqa: B008 - frozen
+        """Reserve that; raises what refuses it."""
+        invitation = self.invitations.find(code).invitation.id if code else None
+        usd = Decimal(amount)
+        facts = Facts(
+            *(str(next(self.numbers)), visitor, "host", "host", self.now, "pro", None, "an owl", {}, 7, 1, (), usd),
+            invitation=invitation,
+        )
+        record = Record(facts, (Entry(1, "m", {}, usd),))
+        self.ledger.reserve([record], partial(budget.check, usd, facts))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.ledger.close()
+
+
+def found(house: House, code: str) -> Standing:
+    return house.invitations.find(code)
+
+
+def refused(attempt: Callable[[], object]) -> BudgetError:
+    with pytest.raises(BudgetError) as caught:
+        attempt()
+    return caught.value
+
+
+def test_a_code_is_nowhere(house: House, tmp_path: Path) -> None:
+    """160 random bits in base32, and not in the ledger's bytes."""
+    codes = {house.invitations.invite(f"Guest {n}", Decimal(2), "never") for n in range(20)}
+    assert len(codes) == 20 and all(map(is_code, codes))
+    house.ledger.close()
+    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"Guest 7" in stored and not any(code.encode() in stored or code[3:].encode() in stored for code in codes)
+
+
+def test_it_is_spent_by_all_its_holder_s_browsers_and_programs(house: House) -> None:
+    """The sum is the invitation's, whoever the visitor is; a stranger's cap is another one."""
+    code = house.invitations.invite("Anna", Decimal("0.10"), "never")
+    budget = Budget(visitor=Decimal("0.04"))
+    house.press("0.04", code, "phone", budget)
+    house.press("0.04", code.upper() + " ", "laptop", budget)
+    error = refused(lambda: house.press("0.04", code, "program", budget))
+    assert (error.cap, error.left, error.limit, error.renews) == ("invitation", Decimal("0.02"), Decimal("0.10"), None)
+    for words in ("$0.04", "$0.02 is left of the $0.10", "doesn't renew", "Nothing was charged."):
+        assert words in str(error)
+    assert found(house, code).words == "$0.02 of $0.10 left"
+    house.press("0.04", "", "phone", budget)  # without it, the same browser is a stranger with its own cap
+    assert found(house, code).left == Decimal("0.02")
+
+
+@pytest.mark.parametrize(
+    ("renews", "just_before", "at"),
+    [
+        ("daily", datetime(2026, 11, 25, 23, 59, 59, tzinfo=UTC), datetime(2026, 11, 26, tzinfo=UTC)),
+        ("weekly", datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC)),
+        ("monthly", datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)),
+        ("never", datetime(2031, 11, 25, tzinfo=UTC), None),
+    ],
+)
+def test_it_renews_at_midnight_utc(house: House, renews: Renewal, just_before: datetime, at: datetime | None) -> None:
+    """What was spent before that moment no longer counts, and the refusal named the moment."""
+    code = house.invitations.invite("Anna", Decimal("0.05"), renews)
+    house.press("0.04", code)
+    house.now = just_before
+    assert refused(lambda: house.press("0.04", code)).renews == at
+    if at:
+        house.now = at
+        assert found(house, code).left == Decimal("0.05")
+        house.press("0.04", code)
+
+
+def test_the_whole_copy_s_cap_stands_above(house: House) -> None:
+    """An invitation with plenty left is refused where everybody together has spent the day's cap."""
+    code = house.invitations.invite("Anna", Decimal(5), "never")
+    house.press("0.08", "", "stranger")
+    assert refused(lambda: house.press("0.04", code, budget=Budget(daily=Decimal("0.10")))).cap == "daily"
+
+
+def test_invited_means_no_strangers(house: House) -> None:
+    """Where the key is for invitations alone, a stranger is refused and a holder is not."""
+    code, budget = house.invitations.invite("Anna", Decimal(5), "never"), Budget(invited=True)
+    assert "need an invitation" in str(refused(lambda: house.press("0.04", budget=budget)))
+    house.press("0.04", code, budget=budget)
+
+
+def test_what_the_host_does_holds_at_once(house: House) -> None:
+    """Paused says so; ended, expired and unknown are told in the same words; a new code ends the old one alone."""
+    code = house.invitations.invite("Anna", Decimal(5), "never")
+    house.invitations.pause("Anna", paused=True)
+    assert "paused" in str(refused(lambda: house.press("0.04", code)))
+    house.invitations.pause("Anna", paused=False)
+    house.press("0.04", code)
+    new = house.invitations.renew_code("Anna")
+    assert found(house, new).spent == Decimal("0.04")
+    short = house.invitations.invite("Ben", Decimal(5), "daily", NOON + timedelta(hours=1))
+    standing = found(house, short)
+    assert standing.invitation.renews_at(NOON) is None  # it ends before
+    house.invitations.end("Anna")
+    house.now += timedelta(hours=1)
+    told = set()
+    for wrong in (code, new, short, "kx_" + "a" * 32, "", "nonsense", None, 7):
+        with pytest.raises(KontextError) as caught:
+            house.invitations.find(wrong)
+        told.add(str(caught.value))
+    assert len(told) == 1 and NOT_VALID in told.pop()
+
+
+def test_what_ended_between_the_look_and_the_press_spends_nothing(house: House) -> None:
+    """The reservation looks again, inside its own transaction."""
+    code = house.invitations.invite("Anna", Decimal(5), "never")
+    looked = house.invitations.find(code)
+    house.invitations.end("Anna")
+    usd = Decimal("0.04")
+    facts = Facts("1", "ann", "host", "host", NOON, "pro", None, "", {}, 7, 1, (), usd, invitation=looked.invitation.id)
+    with pytest.raises(BudgetError, match="isn't valid"):
+        house.ledger.reserve([Record(facts, (Entry(1, "m", {}, usd),))], partial(Budget().check, usd, facts))
+    assert house.ledger.list_for("ann") == []
+
+
+def test_guesses_are_slowed_and_holders_are_not(house: House) -> None:
+    """After a few wrong codes from anywhere each must wait; whoever has a right one notices nothing."""
+    code = house.invitations.invite("Anna", Decimal(5), "never")
+    told = []
+    for n in range(200):
+        with pytest.raises(KontextError) as caught:
+            house.invitations.find(f"kx_{n:032}")
+        told.append(caught.value.happened)
+        assert found(house, code).left == Decimal(5)
+    assert told[:FREE] == [NOT_VALID] * FREE and "Too many failed attempts." in told
+
+
+@pytest.mark.parametrize(
+    ("name", "usd", "expires"),
+    [
+        ("", "2", None),
+        ("x" * 81, "2", None),
+        ("a\nb", "2", None),
+        ("Anna", "0", None),
+        ("Anna", "-1", None),
+        ("Anna", "NaN", None),
+        ("Anna", "10001", None),
+        ("Anna", "2", NOON),
+        ("Taken", "2", None),
+    ],
+)
+def test_what_can_t_be_an_invitation_is_refused(house: House, name: str, usd: str, expires: datetime | None) -> None:
+    """Names, amounts and ends have ranges, and an open one's name is taken."""
+    house.invitations.invite("Taken", Decimal(1), "never")
+    with pytest.raises(KontextError):
+        house.invitations.invite(name, Decimal(usd), "never", expires)
+    assert [standing.invitation.name for standing in house.invitations.every()] == ["Taken"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    presses=st.lists(
+        st.tuples(st.sampled_from(("", "Anna", "Ben")), st.sampled_from(("ann", "bob")), st.integers(1, 9)), max_size=40
+    ),
+    workers=st.integers(1, 4),
+)
+def test_no_interleaving_passes_a_cap(
+    tmp_path_factory: pytest.TempPathFactory, presses: list[tuple[str, str, int]], workers: int
+) -> None:
+    """Two invitations, strangers and the cap of all, pressed in any order and at once: each sum stays within its cap,
+    and with one hand alone only what does not fit is refused."""
+    house = House(tmp_path_factory.mktemp("house"))
+    codes = {name: house.invitations.invite(name, Decimal("0.20"), "daily") for name in ("Anna", "Ben")} | {"": ""}
+    budget = Budget(Decimal("0.50"), Decimal("0.10"))
+
+    def press(asked: tuple[str, str, int]) -> tuple[str, int]:
+        name, visitor, cents = asked
+        with suppress(BudgetError):
+            house.press(f"0.{cents:02}", codes[name], visitor, budget)
+            return (name or visitor), cents
+        return "", 0
+
+    with closing(house.ledger), ThreadPoolExecutor(workers) as pool:
+        passed = list(pool.map(press, presses))
+    caps = {"Anna": 20, "Ben": 20, "ann": 10, "bob": 10}
+    sums = {who: sum(cents for whose, cents in passed if whose == who) for who in caps}
+    assert all(sums[who] <= cap for who, cap in caps.items()) and sum(sums.values()) <= 50
+    with closing(sqlite3.connect(house.ledger.home / "ledger.db")) as file:
+        (written,) = file.execute("SELECT coalesce(sum(reserved), 0) FROM predictions").fetchone()
+    assert written == sum(sums.values()) * 10_000
+
+
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Invite, list, pause, a new code, end: in the ledger that the app would open."""
+    environment = {"KONTEXT_DATA_DIR": str(tmp_path)}
+
+    def said(*arguments: str) -> str:
+        main(arguments, environment)
+        return capsys.readouterr().out
+
+    invited = said("invite", "--name", "Anna", "--usd", "2", "--renew", "weekly", "--expires", "14d")
+    code, once = invited.splitlines()
+    assert is_code(code) and f"/#invite={code}" in once
+    assert "Anna: open, $2.00 of $2.00 left ($0.00 used, renews weekly, until 20" in said("list")
+    assert "Anna: paused" in said("pause", "Anna")
+    assert "Anna: open" in said("resume", "Anna")
+    assert is_code(said("new-code", "Anna").splitlines()[0])
+    assert "Anna: ended" in said("end", "Anna")
+    with pytest.raises(KontextError, match="no invitation named 'Anna'"):
+        said("end", "Anna")
