@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.ledger.record import Entry, Record
 from core.ledger.run import Cell, Facts, Label, Output, Trouble
 from core.pictures.reference import Reference
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 # Columns that are fields of the same name.
 _FACTS = (
@@ -27,7 +30,7 @@ def run_row(record: Record, home: Path) -> dict[str, Any]:
     return {
         **{name: getattr(facts, name) for name in _FACTS},
         "parameters": dict(facts.values),
-        "refs": [_with_relative_path(reference, home) for reference in facts.references],
+        "refs": [with_relative_path(reference, home) for reference in facts.references],
         **label_row(record.label),
         **_cell_row(facts.cell),
         **ending_row(record),
@@ -52,7 +55,7 @@ def entry_row(run_id: str, entry: Entry, home: Path) -> dict[str, Any]:
         **{name: getattr(entry, name) for name in _ENTRY},
         "payload": dict(entry.payload),
         "prediction_id": entry.id,
-        "outputs": [_with_relative_path(output, home) for output in entry.outputs],
+        "outputs": [with_relative_path(output, home) for output in entry.outputs],
         "troubles": [asdict(trouble) for trouble in entry.troubles],
     }
 
@@ -99,7 +102,8 @@ def reference(given: Mapping[str, Any], home: Path) -> Reference:
     return Reference(**{**_with_path(fields, home), "card": home / card if card else None})
 
 
-def _with_relative_path(thing: Reference | Output, home: Path) -> dict[str, Any]:
+def with_relative_path(thing: DataclassInstance, home: Path) -> dict[str, Any]:
+    """Its fields, with every path as it is below `home`."""
     row = asdict(thing)
     paths = {name: _relative(value, home) for name, value in row.items() if isinstance(value, Path)}
     return {**row, **paths}

@@ -65,12 +65,12 @@ class Trouble:
         return " ".join(filter(None, (self.happened, CHARGED_SENTENCES[self.charged], self.advice)))
 
 
-Axis = Literal["variants", "seeds", "prompts", "leave_one_out"]
+Axis = Literal["variants", "seeds", "prompts", "leave_one_out", "trial"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A run's place in a comparison, in the column of its variant.
+    """A run's place in a comparison, or in the trial of that id, in the column of its variant.
 
     `row` counts from 0 along the axis; of "variants" there is one alone. `left_out` is the reference, from 1, that the
     run goes without.

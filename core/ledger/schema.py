@@ -121,6 +121,72 @@ invitations = sa.Table(
     sa.Column("ended_at", Moment),
 )
 
+trials = sa.Table(
+    "trials",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("visitor", sa.Text),
+    sa.Column("account_id", sa.Text),
+    sa.Column("account_kind", sa.Text),
+    sa.Column("invitation", sa.Text),
+    sa.Column("created_at", Moment),
+    sa.Column("state", sa.Text),
+    sa.Column("spec", sa.JSON),
+    sa.Column("sealed", sa.Text),  # the very text that the seal is the hash of
+    sa.Column("seal", sa.Text),
+    sa.Column("sealed_at", Moment),
+    sa.Column("opened_at", Moment),
+    sa.Column("closes_at", Moment),
+    sa.Column("closed_at", Moment),
+    sa.Column("looked_at", Moment),
+    sa.Column("withdrawn", sa.JSON),
+    sa.Column("code_hash", sa.Text, unique=True),
+)
+
+trial_pictures = sa.Table(
+    "trial_pictures",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("trial_id", sa.Text),
+    sa.Column("case_number", sa.Integer),
+    sa.Column("variant_id", sa.Text),
+    sa.Column("number", sa.Integer),
+    sa.Column("path", sa.Text),
+    sa.Column("sha256", sa.Text),
+    sa.Column("run_id", sa.Text),
+)
+
+judges = sa.Table(
+    "judges",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("trial_id", sa.Text),
+    sa.Column("number", sa.Integer),
+    sa.Column("name", sa.Text),
+    sa.Column("named", sa.Boolean),
+    sa.Column("token_hash", sa.Text, unique=True),
+    sa.Column("joined_at", Moment),
+)
+
+ballots = sa.Table(
+    "ballots",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("trial_id", sa.Text),
+    sa.Column("judge_id", sa.Text),
+    sa.Column("position", sa.Integer),
+    sa.Column("case_number", sa.Integer),
+    sa.Column("take", sa.Integer),
+    sa.Column("places", sa.JSON),
+    sa.Column("again", sa.Boolean),
+    # The vote; all null until there is one.
+    sa.Column("voted_at", Moment),
+    sa.Column("best", sa.Text),
+    sa.Column("worst", sa.Text),
+    sa.Column("usable", sa.JSON(none_as_null=True)),
+    sa.Column("remark", sa.Text),
+)
+
 # Step n brings version n to version n + 1; a new ledger goes through all of them, so there is one way to the tables
 # above. A step that has shipped is never changed.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -180,6 +246,32 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "ALTER TABLE runs ADD COLUMN invitation TEXT",
         "CREATE INDEX runs_of_invitation ON runs (invitation, created_at) WHERE invitation IS NOT NULL",
+    ),
+    (
+        """CREATE TABLE trials (
+            id TEXT PRIMARY KEY, visitor TEXT NOT NULL, account_id TEXT NOT NULL, account_kind TEXT NOT NULL,
+            invitation TEXT, created_at TEXT NOT NULL, state TEXT NOT NULL, spec TEXT NOT NULL, sealed TEXT, seal TEXT,
+            sealed_at TEXT, opened_at TEXT, closes_at TEXT, closed_at TEXT, looked_at TEXT, withdrawn TEXT NOT NULL,
+            code_hash TEXT UNIQUE
+        )""",
+        "CREATE INDEX trials_of_visitor ON trials (visitor, created_at)",
+        """CREATE TABLE trial_pictures (
+            id TEXT PRIMARY KEY, trial_id TEXT NOT NULL REFERENCES trials (id), case_number INTEGER NOT NULL,
+            variant_id TEXT, number INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, run_id TEXT
+        )""",
+        "CREATE INDEX pictures_of_trial ON trial_pictures (trial_id, case_number)",
+        """CREATE TABLE judges (
+            id TEXT PRIMARY KEY, trial_id TEXT NOT NULL REFERENCES trials (id), number INTEGER NOT NULL,
+            name TEXT NOT NULL, named INTEGER NOT NULL, token_hash TEXT NOT NULL UNIQUE, joined_at TEXT NOT NULL,
+            UNIQUE (trial_id, number)
+        )""",
+        """CREATE TABLE ballots (
+            id TEXT PRIMARY KEY, trial_id TEXT NOT NULL REFERENCES trials (id),
+            judge_id TEXT NOT NULL REFERENCES judges (id), position INTEGER NOT NULL, case_number INTEGER NOT NULL,
+            take INTEGER NOT NULL, places TEXT NOT NULL, again INTEGER NOT NULL, voted_at TEXT, best TEXT, worst TEXT,
+            usable TEXT, remark TEXT, UNIQUE (judge_id, position)
+        )""",
+        "CREATE INDEX ballots_of_trial ON ballots (trial_id)",
     ),
 )
 

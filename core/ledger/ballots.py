@@ -1,0 +1,171 @@
+"""Judges and their ballots, as the ledger keeps them: a ballot is a row from the start, and a vote fills it in.
+
+Everything here happens on a connection of `Ledger.reading` or `Ledger.writing`. Whether a trial takes votes is asked of
+`trials.is_open`, on the connection that then writes one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.ledger.schema import ballots
+from core.ledger.schema import judges as judges_table
+
+MOST_JUDGES = 50  # of a trial
+NAME_CHARACTERS = 40
+REMARK_CHARACTERS = 300
+
+_NO_VOTE: Mapping[str, Any] = dict.fromkeys(("voted_at", "best", "worst", "usable", "remark"))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who votes; `number` counts from 1 within the trial. `named`: the name may stand in the report."""
+
+    id: str
+    trial_id: str
+    number: int
+    name: str
+    named: bool
+    joined_at: datetime
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a judge said of a ballot, in ids of variants; `best` and `worst` both None: no difference."""
+
+    best: str | None = None
+    worst: str | None = None
+    usable: frozenset[str] = frozenset()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One case as one judge is shown it: `take` is which pictures of it, `places` the variants from the first place on.
+
+    A `repeat` only tells whether a judge agrees with themselves. `choice` is None until there is a vote.
+    """
+
+    id: str
+    position: int
+    case: int
+    take: int
+    places: tuple[str, ...]
+    repeat: bool = False
+    choice: Choice | None = None
+    voted_at: datetime | None = None
+
+
+def judges(connection: sa.Connection, trial_id: str) -> list[Judge]:
+    """Those of a trial, in the order in which they came."""
+    query = sa.select(judges_table).where(judges_table.c.trial_id == trial_id).order_by(judges_table.c.number)
+    return [_judge(row) for row in connection.execute(query).mappings()]
+
+
+def join(
+    connection: sa.Connection,
+    trial_id: str,
+    token_hash: str,
+    name: str,
+    named: bool,
+    now: datetime,
+    plan: Callable[[int], Sequence[Ballot]],
+) -> Judge | None:
+    """Write down one more judge, with the ballots that `plan` makes of the judge's number; None: there are enough."""
+    numbers = sa.select(sa.func.coalesce(sa.func.max(judges_table.c.number), 0) + 1)
+    number = connection.execute(numbers.where(judges_table.c.trial_id == trial_id)).scalar_one()
+    if number > MOST_JUDGES:
+        return None
+    judge = Judge(uuid.uuid4().hex, trial_id, number, name, named, now)
+    connection.execute(judges_table.insert().values(vars(judge) | {"token_hash": token_hash}))
+    for ballot in plan(number):
+        connection.execute(ballots.insert().values(_row(ballot, judge)))
+    return judge
+
+
+def by_token(connection: sa.Connection, token_hash: str) -> Judge | None:
+    """Whose token that is the hash of."""
+    query = sa.select(judges_table).where(judges_table.c.token_hash == token_hash)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _judge(row)
+
+
+def of_judge(connection: sa.Connection, judge_id: str) -> list[Ballot]:
+    """The judge's ballots in their order, with the votes."""
+    query = sa.select(ballots).where(ballots.c.judge_id == judge_id).order_by(ballots.c.position)
+    return [_ballot(row) for row in connection.execute(query).mappings()]
+
+
+def vote(connection: sa.Connection, judge_id: str, ballot_id: str, choice: Choice, now: datetime) -> bool:
+    """Write a vote; where there is one already it stands, and nothing happens. False: the judge has no such ballot."""
+    mine = (ballots.c.id == ballot_id) & (ballots.c.judge_id == judge_id)
+    said = {"best": choice.best, "worst": choice.worst, "usable": sorted(choice.usable), "remark": choice.remark}
+    change = ballots.update().where(mine & ballots.c.voted_at.is_(None)).values(said | {"voted_at": now})
+    if connection.execute(change).rowcount:
+        return True
+    return connection.execute(sa.select(ballots.c.id).where(mine)).first() is not None
+
+
+def undo(connection: sa.Connection, judge_id: str) -> Ballot | None:
+    """Take back the judge's latest vote: the ballot that is open again, None where there was no vote."""
+    voted = [ballot for ballot in of_judge(connection, judge_id) if ballot.choice]
+    if not voted:
+        return None
+    latest = max(voted, key=lambda ballot: (ballot.voted_at, ballot.position))
+    connection.execute(ballots.update().where(ballots.c.id == latest.id).values(_NO_VOTE))
+    return latest
+
+
+def voted(connection: sa.Connection, trial_id: str) -> list[tuple[Judge, Ballot]]:
+    """Every ballot of a trial that has a vote, judge by judge."""
+    query = sa.select(ballots).where(ballots.c.trial_id == trial_id, ballots.c.voted_at.is_not(None))
+    known = {judge.id: judge for judge in judges(connection, trial_id)}
+    found = connection.execute(query).mappings()
+    told = [(known[row["judge_id"]], _ballot(row)) for row in found]
+    return sorted(told, key=lambda one: (one[0].number, one[1].position))
+
+
+def counts(connection: sa.Connection, trial_id: str) -> dict[str, tuple[int, int]]:
+    """How many votes and how many ballots each judge has, by the judge's id."""
+    query = sa.select(ballots.c.judge_id, sa.func.count(ballots.c.voted_at), sa.func.count())
+    told = connection.execute(query.where(ballots.c.trial_id == trial_id).group_by(ballots.c.judge_id))
+    return {judge_id: (votes, total) for judge_id, votes, total in told}
+
+
+def _judge(row: Mapping[Any, Any]) -> Judge:
+    return Judge(**{name: value for name, value in row.items() if name != "token_hash"})
+
+
+def _row(ballot: Ballot, judge: Judge) -> dict[str, Any]:
+    return {
+        "id": ballot.id,
+        "trial_id": judge.trial_id,
+        "judge_id": judge.id,
+        "position": ballot.position,
+        "case_number": ballot.case,
+        "take": ballot.take,
+        "places": list(ballot.places),
+        "again": ballot.repeat,
+        **_NO_VOTE,
+    }
+
+
+def _ballot(row: Mapping[Any, Any]) -> Ballot:
+    choice = Choice(row["best"], row["worst"], frozenset(row["usable"] or ()), row["remark"] or "")
+    return Ballot(
+        id=row["id"],
+        position=row["position"],
+        case=row["case_number"],
+        take=row["take"],
+        places=tuple(row["places"]),
+        repeat=row["again"],
+        choice=choice if row["voted_at"] else None,
+        voted_at=row["voted_at"],
+    )
