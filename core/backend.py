@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from core.access.attempts import Attempts
 from core.access.budget import Budget
+from core.access.invitations import Invitations, Standing, is_code
 from core.access.keys import Keys
 from core.errors import KontextError, SettingsError
 from core.ledger.ledger import Ledger
@@ -39,6 +41,9 @@ from core.storage import AT_HOME, HOSTED, TEMPORARY, Storage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+CLOSED = "This app is open by invitation only."
+BY_INVITATION = "Open the link that you were given, or paste your invitation under “Your key”."
 
 _SANDBOX_HOST = "http://sandbox.invalid"  # answered inside the process; never resolved
 
@@ -66,9 +71,10 @@ class Backend:
         # The sandbox draws in threads of its own: the ledger never waits for a picture.
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
         self.ledger = Ledger(settings.data_dir, mounted=mounted)
-        budget = Budget(settings.daily_budget, settings.visitor_budget)
+        budget = Budget(settings.daily_budget, settings.visitor_budget, invited=settings.access != "open")
         self._attempts = Attempts()
         self._runtime = runtime or Runtime()
+        self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=self._attempts.attempt)
         self._keep_alive = KeepAlive(self._runtime.sleep)
         self.runs = Runs(
             self.ledger,
@@ -84,20 +90,25 @@ class Backend:
         )
         self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
         self._rate_limiter = RateLimiter()
-        self.account = self._own_account()
+        self.practice = self._practice_account()
+        self.host = Account("host", "host", self._client(settings.api_key)) if settings.api_key else None
+        # Whose account whoever brings nothing uses.
+        self.account = self.host if self.host and settings.access == "open" else self.practice
         self._counting = Background("counting what the ledger lost")
         self._preparing = Background("preparing what was uploaded")
         # Where the environment names a proxy, each client finds it by itself.
         self._pool = None if getproxies() else Pool(settings.base_url)
         self.keys = Keys(lambda key: self._client(key, self._pool))
 
-    def _own_account(self) -> Account:
-        if self.settings.api_key:
-            return Account("host", "host", self._client(self.settings.api_key))
+    def _practice_account(self) -> Account:
         transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds, self._drawing))
         sleep, opener = self._runtime.sleep, self.decoder.open
         client = Client("sandbox", _SANDBOX_HOST, transport=transport, sleep=sleep, opener=opener)
         return Account("sandbox", "sandbox", client)
+
+    @property
+    def _accounts(self) -> list[Account]:
+        return [self.practice, *filter(None, [self.host])]
 
     def _client(self, key: str, transport: httpx.AsyncBaseTransport | None = None) -> Client:
         limiter, base_url, sleep = self._rate_limiter, self.settings.base_url, self._runtime.sleep
@@ -146,12 +157,36 @@ class Backend:
 
         Raises:
             ServiceError: the service does not take the key, or can't be reached.
-            KontextError: too many have been tried that it did not take.
+            KontextError: too many have been tried that it did not take, or this app is by invitation only.
         """
+        if self.settings.access == "closed":
+            raise KontextError(CLOSED, BY_INVITATION)
         with self._attempts.attempt():
             handle, account, balance = await self.keys.bring(key)
         await self.runs.resume_all(account)
         return handle, account, balance
+
+    async def account_for(self, brought: object) -> Account:
+        """What pays for whoever brings that: an invitation's code, the handle of a key, or nothing.
+
+        Raises:
+            KontextError: the invitation isn't valid, or nothing can be had here without one.
+        """
+        if is_code(brought):
+            return (await self.invited(brought))[0]
+        account = self.keys.account(brought)
+        if account is None and self.settings.access == "closed":
+            raise KontextError(CLOSED, BY_INVITATION)
+        return account or self.account
+
+    async def invited(self, code: object) -> tuple[Account, Standing]:
+        """The account that an invitation's holder uses, and what is left of it.
+
+        Raises:
+            KontextError: the invitation isn't valid, or too many wrong ones were tried.
+        """
+        standing = await self.runs.readers(self.invitations.find, code)
+        return replace(self.host or self.practice, invitation=standing.invitation.id), standing
 
     async def sweep(self) -> None:
         """Let go of what nobody has used for a while."""
@@ -161,8 +196,9 @@ class Backend:
     async def open(self) -> None:
         """Resume what an earlier process left unfinished."""
         await asyncio.to_thread(self.runs.clear_deleted)
-        await self.runs.resume_all(self.account)
-        self._counting.begin(self.runs.count_strangers(self.account))  # nobody waits for it
+        for account in self._accounts:
+            await self.runs.resume_all(account)
+            self._counting.begin(self.runs.count_strangers(account))  # nobody waits for it
 
     async def drain(self) -> None:
         """Take no new runs, wait for answers to what was sent, and let go whoever watches; all else still works."""
@@ -175,7 +211,8 @@ class Backend:
         await self._preparing.aclose()
         await self._counting.aclose()
         await self.runs.aclose()
-        await self.account.client.aclose()
+        for account in self._accounts:
+            await account.client.aclose()
         await self.keys.aclose()
         if self._pool is not None:
             await self._pool.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from core.errors import SettingsError
@@ -19,6 +20,8 @@ HOSTED_VISITOR_BUDGET = Decimal("0.20")
 LOOPBACK = "127.0.0.1"
 # A new account has room for 2, a larger one for 300 (D); below that, each refusal for want of room teaches the limit.
 AT_ONCE = 256
+
+Access = Literal["open", "invited", "closed"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,12 @@ VARIABLES = (
         f"none; {HOSTED_VISITOR_BUDGET} hosted",
         "the most that one visitor can spend of it",
     ),
+    Variable(
+        "KONTEXT_ACCESS",
+        "open",
+        "whom that key pays for: open (everybody), invited (invitations; practice for the rest), closed (invitations; "
+        "nothing for the rest)",
+    ),
     Variable("KONTEXT_AT_ONCE", str(AT_ONCE), "predictions a key can have at the service at once; the rest wait"),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
@@ -71,7 +80,8 @@ VARIABLES = (
 class Settings:
     """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr.
 
-    `hosted`: strangers can come in, so nobody is trusted. `allowed_hosts` in small letters.
+    `hosted`: strangers can come in, so nobody is trusted. `access`: whom the key pays for. `allowed_hosts` in small
+    letters.
     """
 
     api_key: str | None = field(repr=False)
@@ -86,6 +96,7 @@ class Settings:
     server_name: str = LOOPBACK
     share: bool = False
     allowed_hosts: frozenset[str] = frozenset()
+    access: Access = "open"
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -112,7 +123,16 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         server_name=server_name,
         share=share,
         allowed_hosts=_names(given, "KONTEXT_ALLOWED_HOSTS"),
+        access=_access(given),
     )
+
+
+def _access(given: Mapping[str, str]) -> Access:
+    asked = given.get("KONTEXT_ACCESS", "open").lower()
+    for access in get_args(Access):
+        if asked == access:
+            return cast(Access, access)
+    raise SettingsError("KONTEXT_ACCESS", f"must be one of {', '.join(get_args(Access))}.")
 
 
 def _at_a_desktop(given: Mapping[str, str], platform: str) -> bool:

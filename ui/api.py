@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -20,13 +20,20 @@ from core.errors import InputError, KontextError, Problem
 from core.ledger.run import Run
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles
+from core.service.account import Account
 from core.trials import comparison
 from ui.files import file_data, uploaded
 
-# Programs have no page to keep an id in: together they are one visitor, under one visitor's cap.
+# Programs have no page to keep an id in: those without an invitation are one visitor together, under one visitor's cap.
 API_VISITOR = "api"
 UNFINISHED = "The app is closing, and this run isn't finished."
-NO_INVITATIONS = "This app has no invitations. Leave the invitation empty."
+
+
+class Payer(NamedTuple):
+    """As whom a program comes, and what pays for it."""
+
+    visitor: str
+    account: Account
 
 
 class Api:
@@ -37,7 +44,12 @@ class Api:
         self._draw_seed = seed_drawer(random.SystemRandom())
 
     async def generate(
-        self, prompt: str, images: list[FileData], variant_id: str, parameters: dict[str, Any] | None = None
+        self,
+        prompt: str,
+        images: list[FileData],
+        variant_id: str,
+        parameters: dict[str, Any] | None = None,
+        invitation: str = "",
     ) -> dict[str, Any]:
         """Make one run and wait for its pictures.
 
@@ -46,15 +58,16 @@ class Api:
             images: The references, in order.
             variant_id: "pro", "max", "dev" or "ultra-fast".
             parameters: Any other parameter of that variant; num_images for every variant.
+            invitation: Such as "kx_…", if you have one: the run is then paid from it.
 
         Returns:
             run_id, status (completed, partial, failed), predictions ({id, status, seed, error}), outputs (files),
             estimate_usd, charge_usd, seconds.
         """
         try:
-            run = await self._run(
-                prompt, images if isinstance(images, list) else [], variant_id, _parameters(parameters)
-            )
+            given = images if isinstance(images, list) else []
+            payer = await self._payer(invitation)
+            run = await self._run(payer, prompt, given, variant_id, _parameters(parameters))
         except KontextError as error:
             raise gr.Error(str(error), print_exception=False) from None
         return await asyncio.to_thread(_answer, run, self._backend.served)
@@ -75,17 +88,16 @@ class Api:
             variant_ids: Such as ["pro", "max"]. One that can't take part is left out, and a note says why.
             parameters: As for generate, for each variant that has them. In addition one of seeds (2 to 4), prompts
                 (2 to 4 wordings, which take the prompt's place) and leave_one_out (true: one reference less at a time).
-            invitation: Empty.
+            invitation: As for generate.
 
         Returns:
             comparison_id, estimate_usd, charge_usd, notes (sentences), cells ({variant_id, seed, prompt, left_out (the
             number of a reference, or null), run (as generate gives it back)}).
         """
         try:
-            if invitation != "":
-                raise InputError([Problem("invitation", NO_INVITATIONS)])
             given = images if isinstance(images, list) else []
-            return await self._comparison(prompt, given, variant_ids, _parameters(parameters))
+            payer = await self._payer(invitation)
+            return await self._comparison(payer, prompt, given, variant_ids, _parameters(parameters))
         except KontextError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
@@ -104,23 +116,31 @@ class Api:
             raise gr.Error(str(error), print_exception=False) from None
         return float(estimate(variant, int(values.get(PICTURES.name) or 1)))
 
-    async def _run(self, prompt: str, images: list[FileData], variant_id: str, values: dict[str, Any]) -> Run:
+    async def _payer(self, invitation: object) -> Payer:
+        if invitation in ("", None):
+            return Payer(API_VISITOR, await self._backend.account_for(""))
+        account, _ = await self._backend.invited(invitation)
+        return Payer(f"{API_VISITOR}-{account.invitation}", account)
+
+    async def _run(
+        self, payer: Payer, prompt: str, images: list[FileData], variant_id: str, values: dict[str, Any]
+    ) -> Run:
         # All asked before any picture is opened: what will be refused costs nobody anything.
         inputs = check(variant_id, prompt, len(images), values, self._draw_seed)
         runs = self._backend.runs
-        await runs.consider(API_VISITOR, self._backend.account, inputs)
-        references = await self._prepared(images, inputs)
-        return await self._end_of(await runs.start(API_VISITOR, self._backend.account, inputs, references))
+        await runs.consider(*payer, inputs)
+        references = await self._prepared(payer, images, inputs)
+        return await self._end_of(payer, await runs.start(*payer, inputs, references))
 
     async def _comparison(
-        self, prompt: str, images: list[FileData], variant_ids: list[str], values: dict[str, Any]
+        self, payer: Payer, prompt: str, images: list[FileData], variant_ids: list[str], values: dict[str, Any]
     ) -> dict[str, Any]:
         plan = comparison.plan(prompt, len(images), variant_ids, values, self._draw_seed)
-        runs, account = self._backend.runs, self._backend.account
-        await runs.consider(API_VISITOR, account, *plan.inputs)
-        references = await self._prepared(images, *plan.inputs)
-        comparison_id, started = await comparison.start(runs, API_VISITOR, account, plan, references)
-        ended = await asyncio.gather(*map(self._end_of, started))
+        runs = self._backend.runs
+        await runs.consider(*payer, *plan.inputs)
+        references = await self._prepared(payer, images, *plan.inputs)
+        comparison_id, started = await comparison.start(runs, *payer, plan, references)
+        ended = await asyncio.gather(*(self._end_of(payer, run) for run in started))
         answers = await asyncio.to_thread(lambda: [_cell(run, self._backend.served) for run in ended])
         return {
             "comparison_id": comparison_id,
@@ -130,14 +150,14 @@ class Api:
             "cells": answers,
         }
 
-    async def _end_of(self, run: Run) -> Run:
-        async for state in self._backend.runs.watch(API_VISITOR, run.id):
+    async def _end_of(self, payer: Payer, run: Run) -> Run:
+        async for state in self._backend.runs.watch(payer.visitor, run.id):
             run = state
         if not run.finished:
             raise KontextError(UNFINISHED, "It continues when the app starts again.", charged="unknown")
         return run
 
-    async def _prepared(self, images: list[FileData], *inputs: Inputs) -> list[Reference]:
+    async def _prepared(self, payer: Payer, images: list[FileData], *inputs: Inputs) -> list[Reference]:
         paths = [_path(image) for image in images]
         sources = await asyncio.to_thread(lambda: [uploaded(path) for path in paths])
         lost = [number for number, source in enumerate(sources, start=1) if source is None]
@@ -147,20 +167,20 @@ class Api:
                 [Problem("images", f"Reference {numbers} isn't an uploaded file. Send it with handle_file.")]
             )
         preparing = [
-            self._sent_ahead(source, number, inputs)
+            self._sent_ahead(payer, source, number, inputs)
             for number, source in enumerate(sources, start=1)
             if source is not None
         ]
         return list(await asyncio.gather(*preparing))
 
-    async def _sent_ahead(self, source: Path, number: int, asked: Sequence[Inputs]) -> Reference:
+    async def _sent_ahead(self, payer: Payer, source: Path, number: int, asked: Sequence[Inputs]) -> Reference:
         """Each goes to the service as soon as it is prepared: the run that follows finds it there, or on its way.
 
         Not on a hosted copy: whoever sends four good pictures and a broken one would fill the host's storage for free.
         """
         reference = await self._backend.prepare(source, number)
         for inputs in () if self._backend.settings.hosted else asked:
-            self._backend.runs.prefetch(self._backend.account, inputs, [reference])
+            self._backend.runs.prefetch(payer.account, inputs, [reference])
         return reference
 
 

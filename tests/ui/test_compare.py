@@ -77,8 +77,8 @@ def test_a_cell_that_fails_takes_no_other_with_it(client: Client) -> None:
         (ALL, [{"seeds": [1]}], {}, "seeds must be a list of 2 to 4"),
         (ALL, [{"seeds": [1, 2], "leave_one_out": True}], {}, "Only one of"),
         (ALL, [{"colour": "red"}], {}, "None of these variants has 'colour'"),
-        (ALL, [{}, "kx_1234"], {}, "Leave the invitation empty"),
-        (ALL, [{}, None], {}, "Leave the invitation empty"),
+        (ALL, [{}, "kx_1234"], {}, "This invitation isn't valid"),
+        (ALL, [{}, 7], {}, "This invitation isn't valid"),
         (ALL, [], {"images": [handle_file(__file__)] * 2}, "Reference"),
     ],
 )

@@ -40,6 +40,7 @@ def test_an_empty_environment_is_a_free_and_local_app() -> None:
         server_name="127.0.0.1",
         share=False,
         allowed_hosts=frozenset(),
+        access="open",
     )
 
 
@@ -280,6 +281,7 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_ALLOWED_HOSTS",
         "KONTEXT_DAILY_BUDGET_USD",
         "KONTEXT_VISITOR_BUDGET_USD",
+        "KONTEXT_ACCESS",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "KONTEXT_OPEN",

@@ -1,0 +1,132 @@
+"""Programs that come with an invitation, and copies that nobody may use without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from blocking import HOME
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+from serving import AT_ONCE, Served, serving
+
+from core.backend import Backend
+from core.errors import KontextError
+from core.settings import read
+from ui.api import Api
+
+pytestmark = pytest.mark.anyio
+
+Open = Callable[..., Backend]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+async def opened(tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Opens a hosted copy with a key, for that service."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    backends = []
+
+    def open(**given: str) -> Backend:
+        environment = {
+            "WAVESPEED_API_KEY": "wsk_host",
+            "WAVESPEED_BASE_URL": served.url,
+            "KONTEXT_HOSTED": "on",
+            "KONTEXT_DATA_DIR": str(tmp_path / "data"),
+        }
+        backends.append(Backend(read(environment | given, tmp_path), HOME / "presets", runtime=AT_ONCE))
+        return backends[-1]
+
+    yield open
+    for backend in backends:
+        await backend.aclose()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> FileData:
+    Image.new("RGB", (96, 64), "teal").save(tmp_path / "picture.png")
+    data = (tmp_path / "picture.png").read_bytes()
+    return FileData(path=save_bytes_to_cache(data, "picture.png", str(tmp_path / "served")))
+
+
+@contextmanager
+def new_tasks(served: Served) -> Iterator[list[Any]]:
+    """What was submitted inside."""
+    before, new = len(served.submits), []
+    yield new
+    new += served.submits[before:]
+
+
+async def test_a_hundred_calls_at_once_spend_what_was_given(opened: Open, served: Served, picture: FileData) -> None:
+    """Of $0.20, a hundred programs at once make exactly five Pro pictures; the rest are told what is left."""
+    backend = opened()
+    code = backend.invitations.invite("Anna", Decimal("0.20"), "daily")
+    with new_tasks(served) as tasks:
+        calls = (Api(backend).generate(f"An owl {n}", [picture], "pro", None, code) for n in range(100))
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    made = [answer for answer in answers if isinstance(answer, dict)]
+    refused = [str(answer) for answer in answers if isinstance(answer, gr.Error)]
+    assert (len(made), len(refused), len(tasks)) == (5, 95, 5)
+    assert all("$0.00 is left of the $0.20 of this invitation. " in words for words in refused)
+    assert all("It renews at midnight UTC" in words for words in refused)
+    assert sum(answer["charge_usd"] for answer in made) == pytest.approx(0.20)
+    assert backend.invitations.find(code).spent == Decimal("0.20")
+
+
+async def test_invited_is_practice_for_the_rest(opened: Open, served: Served, picture: FileData) -> None:
+    """Without an invitation everything works and no task is made at the service; with one the host's key pays."""
+    backend = opened(KONTEXT_ACCESS="invited", KONTEXT_SANDBOX_SECONDS="0")
+    code = backend.invitations.invite("Anna", Decimal(2), "never")
+    with new_tasks(served) as tasks:
+        practice = await Api(backend).generate("Make it red", [picture], "pro")
+    with new_tasks(served) as paid:
+        real = await Api(backend).generate("Make it red", [picture], "pro", {}, code)
+    assert (practice["status"], tasks) == ("completed", [])
+    assert (real["status"], len(paid)) == ("completed", 1)
+
+
+@pytest.mark.parametrize("invitation", ["", None, "kx_" + "a" * 32, "wsk_host", 7, ["kx_"]])
+async def test_closed_is_nothing_without_one(opened: Open, served: Served, picture: FileData, invitation: Any) -> None:
+    """No run, no comparison, not even in practice, and a key of one's own does not help."""
+    backend = opened(KONTEXT_ACCESS="closed")
+    code = backend.invitations.invite("Anna", Decimal(2), "never")
+    with new_tasks(served) as tasks:
+        for attempt in (
+            Api(backend).generate("Make it red", [picture], "pro", {}, invitation),
+            Api(backend).compare("Make it red", [picture], ["pro", "max"], {}, invitation),
+        ):
+            with pytest.raises(gr.Error, match=r"invitation (only|isn't valid).*Nothing was charged"):
+                await attempt
+        with pytest.raises(KontextError, match="invitation only"):
+            await backend.bring("wsk_own")
+    assert tasks == []
+    answer = await Api(backend).compare("Make it red", [picture], ["pro", "max"], {}, code)
+    assert answer["charge_usd"] == pytest.approx(0.12)
+
+
+async def test_one_that_ends_in_mid_run_lets_the_run_end(opened: Open, served: Served, picture: FileData) -> None:
+    """What was reserved is made and kept; the next press is refused."""
+    backend = opened()
+    code = backend.invitations.invite("Anna", Decimal(2), "never")
+    run = asyncio.create_task(Api(backend).generate("An owl", [picture], "pro", None, code))
+    before = len(served.submits)
+    for _ in range(3000):
+        if len(served.submits) > before:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(backend.invitations.end, "Anna")
+    assert (await run)["status"] == "completed"
+    with pytest.raises(gr.Error, match="isn't valid"):
+        await Api(backend).generate("An owl", [picture], "pro", None, code)
