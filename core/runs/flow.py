@@ -229,8 +229,8 @@ class Flow:
 
     async def _finish(self, run: LiveRun) -> None:
         run.at("downloading")
-        record = run.record
-        record = replace(record, state=ending(record), finished_at=self._runtime.clock())
+        record = replace(run.record, state=ending(run.record), finished_at=self._runtime.clock())
+        troubles = record.troubles
         try:
             await asyncio.to_thread(self._ledger.end, record)
             self._claims.release(*(entry.id for entry in record.entries))
@@ -238,8 +238,9 @@ class Flow:
             run.unwritten = True
             if record.state != "failed":  # else its troubles have said so already
                 trouble = Trouble(NOT_KEPT, _charged(record.entries), f"{fault.happened} {fault.advice}")
-                record = replace(record, troubles=(*record.troubles, trouble))
-        run.rewrite(record)
+                troubles = (*troubles, trouble)
+        # Its end alone: meanwhile it may have got a name, or its bill.
+        run.rewrite(replace(run.record, state=record.state, finished_at=record.finished_at, troubles=troubles))
 
 
 def _charged(entries: Sequence[Entry]) -> Charged:

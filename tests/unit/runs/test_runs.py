@@ -8,6 +8,8 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -41,7 +43,7 @@ from core.catalog.estimate import estimate
 from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, KontextError, LedgerError
-from core.ledger.run import Run
+from core.ledger.run import Label, Run
 from core.runs import files
 from core.runs.concurrency import ConcurrencyLimit
 from core.runs.runs import Asked
@@ -140,6 +142,30 @@ async def test_finished_runs_are_read_back(house: House) -> None:
     await house.runs.delete("ann", newer.id)
     assert await house.runs.newest("ann") == await house.runs.get("ann", run.id)
     assert await house.runs.newest("bob") is None
+
+
+async def turns() -> None:
+    """Whatever can go on without waiting has gone on."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def test_a_name_that_is_given_as_a_run_ends_stays(house: House) -> None:
+    """Written between the bill and the end, it is in the ledger and in the last thing that is shown."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))  # so that what is written has one order
+    told, name = Held(), Label("Blue owl", favourite=True)
+    house.wire.always["billing"] = told
+    run = await house.until(await house.press(), lambda run: bool(run.outputs) and not run.predictions[0].open)
+    with closing(sqlite3.connect(house.folder / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the bill waits to be written, the name behind it, and the end behind both
+        told.go.set()
+        await turns()
+        naming = asyncio.create_task(house.runs.label("ann", run.id, name))
+        await turns()
+    ended = await house.end_of(run)
+    await naming
+    (kept,) = await house.runs.list_for("ann")
+    assert kept.label == ended.label == name
 
 
 async def test_a_run_outlives_whoever_started_it(house: House) -> None:
