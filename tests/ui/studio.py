@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import gradio as gr
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Response, Route, expect
 from starlette.responses import Response as Answer
 from starlette.types import Receive, Scope, Send
 
@@ -143,6 +143,10 @@ class HandSandbox:
         self._thread.join()
 
 
+def _has_draft(route: Route) -> bool:
+    return '\\"cards\\"' in (route.request.post_data or "")
+
+
 class Visit:
     """One visitor: a browser profile of their own and the app's page in it.
 
@@ -196,6 +200,20 @@ class Visit:
         # The total comes once the server knows the visitor: from here on presses are heard.
         expect(self.page.get_by_text("this session")).to_be_visible()
         return self
+
+    @contextmanager
+    def draft_held(self) -> Iterator[None]:
+        """Opens the page anew; inside, the draft is still on its way to the server, and a picture may be prepared."""
+        waiting: list[Route] = []
+        theirs = "**/gradio_api/run/**"
+        self.page.route(theirs, lambda route: (waiting.append if _has_draft(route) else Route.continue_)(route))
+        self.page.reload()
+        expect(self.page.get_by_text("this session")).to_be_visible()
+        with self.page.expect_response("**/component_server/"):
+            yield
+        for route in waiting:
+            route.continue_()
+        self.page.unroute(theirs)
 
     # references
 

@@ -126,23 +126,27 @@ def test_a_long_history_comes_in_pages(visit: Visit) -> None:
 
 
 def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Path) -> None:
-    """Dropped onto an empty page it restores what made it, references included; onto cards it asks first."""
+    """Onto cards, those of a draft that is still to come too, it asks first; onto an empty page it restores what made
+    it, references included.
+    """
     make(visit, "A file that remembers image 1 and image 2")
     with visit.page.expect_download() as waiting:
         visit.result.get_by_role("link", name="Download").click()
     file = tmp_path / waiting.value.suggested_filename
     waiting.value.save_as(file)
 
-    visit.page.reload()
-    visit.open()
+    with visit.draft_held():
+        visit.drop(file)
+        expect(visit.references).to_contain_text("Preparing")
+    expect(visit.cards).to_have_count(3)
+    expect(visit.references).to_contain_text("This picture has its settings inside.")
+
+    visit.page.get_by_role("button", name="Start over").click()
+    expect(visit.cards).to_have_count(0)
     visit.drop(file)
     expect(visit.cards).to_have_count(2)
     expect(visit.prompt).to_have_value("A file that remembers image 1 and image 2")
     expect(visit.open_parameters().get_by_label("Seed")).to_have_value("4711")
-
-    visit.drop(file)
-    expect(visit.cards).to_have_count(3)
-    expect(visit.references).to_contain_text("This picture has its settings inside.")
 
 
 def test_a_picture_is_recovered_by_its_id(visit: Visit) -> None:

@@ -22,9 +22,13 @@ document.addEventListener("keydown", (event) => {
   document.getElementById("generate").click();
 });
 
-// The form's values, kept in this browser. Not before the last draft is back: an empty page would take its place.
+// Until the last draft is back, an empty page would take its place, and it the place of whatever came meanwhile.
+let drafting = false;
+window.kontext.draftBack = new Promise((done) => { window.kontext.brought = () => { drafting = true; done(); }; });
+
+// The form's values, kept in this browser.
 window.kontext.keep = (key, names, flat) => {
-  if (!window.kontext.drafting) return;
+  if (!drafting) return;
   const draft = { fields: [], parameters: {} };
   const own = ["cards", "preset", "prompt", "variant", "pictures", "shape", "width", "height"];
   names.forEach((name, at) => {

@@ -110,4 +110,4 @@ def keep(boxes: int) -> str:
 
 
 BRING = f"(nothing, ...flat) => [localStorage.getItem({json.dumps(KEPT)}) || '', ...flat]"
-BROUGHT = "() => { window.kontext.drafting = true; }"
+BROUGHT = "() => window.kontext.brought()"

@@ -87,6 +87,7 @@ async function add(sources) {
   // One after another into the list, in the order they were dropped, however fast each upload is.
   for (const [at, pending] of prepared.entries()) {
     const answer = await pending;
+    await window.kontext.draftBack;
     waiting = waiting.filter((arrival) => arrival !== arrivals[at]);
     URL.revokeObjectURL(arrivals[at].preview);
     if (answer.recipe && cards().length === 0) {
