@@ -83,11 +83,12 @@ class Api:
         """Make one run for each cell of a comparison, all or none, and wait for their pictures.
 
         Args:
-            prompt: The picture you want.
+            prompt: The picture you want. Ignored where prompts are given; a note says so if it isn't the first of them.
             images: The references, in order.
             variant_ids: Such as ["pro", "max"]. One that can't take part is left out, and a note says why.
-            parameters: As for generate, for each variant that has them. In addition one of seeds (2 to 4), prompts
-                (2 to 4 wordings, which take the prompt's place) and leave_one_out (true: one reference less at a time).
+            parameters: As for generate, for each variant that has them. In addition one of seeds (2 to 4, no
+                closer than num_images), prompts (2 to 4 wordings, in place of the prompt) and leave_one_out (true: one
+                reference less at a time).
             invitation: As for generate.
 
         Returns:

@@ -33,20 +33,30 @@ def sum_in_words(variant: Variant, pictures: int) -> str:
 
 
 def javascript() -> str:
-    """The source of `sumInWords(variantId, pictures)` and `pricePerPicture(variantId)`.
+    """The source of `sumInWords(variantId, pictures)`, `pricePerPicture(variantId)` and, over terms of [variantId,
+    pictures], of `termsInWords(terms)` and `millsOf(terms)`.
 
     In whole mills, since floats can't hold 0.025 × 3.
     """
     mills = {row.id: int(row.price / MILL) for row in REGISTRY.values()}
-    return (
-        f"const pricePerPicture = (variantId) => ({json.dumps(mills)})[variantId] / 1000;\n"
-        "function sumInWords(variantId, pictures) {\n"
-        f"  const mills = {json.dumps(mills)}[variantId];\n"
-        "  const dollars = (amount) => {\n"
-        "    const text = Math.floor(amount / 1000) + '.' + String(amount % 1000).padStart(3, '0');\n"
-        "    return '$' + (text.endsWith('0') ? text.slice(0, -1) : text);\n"
-        "  };\n"
-        "  const total = dollars(mills * pictures);\n"
-        "  return pictures === 1 ? total : `${pictures} × ${dollars(mills)} = ${total}`;\n"
-        "}\n"
-    )
+    names = {row.id: row.name for row in REGISTRY.values()}
+    return f"const variantMills = {json.dumps(mills)}, variantNames = {json.dumps(names)};\n{_JAVASCRIPT}"
+
+
+_JAVASCRIPT = """
+const pricePerPicture = (variantId) => variantMills[variantId] / 1000;
+const inDollars = (mills) => {
+  const text = Math.floor(mills / 1000) + '.' + String(mills % 1000).padStart(3, '0');
+  return '$' + (text.endsWith('0') ? text.slice(0, -1) : text);
+};
+const millsOf = (terms) => terms.reduce((sum, [variantId, pictures]) => sum + variantMills[variantId] * pictures, 0);
+const times = (pictures) => (pictures === 1 ? '' : `${pictures} × `);
+function sumInWords(variantId, pictures) {
+  const total = inDollars(variantMills[variantId] * pictures);
+  return pictures === 1 ? total : `${times(pictures)}${inDollars(variantMills[variantId])} = ${total}`;
+}
+function termsInWords(terms) {
+  const parts = terms.map(([id, pictures]) => `${times(pictures)}${variantNames[id]} ${inDollars(variantMills[id])}`);
+  return `${parts.join(' + ')} = ${inDollars(millsOf(terms))}`;
+}
+"""

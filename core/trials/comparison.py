@@ -9,7 +9,7 @@ from typing import Any
 
 from core.catalog.inputs import Inputs, check, find_variant
 from core.catalog.limits import MOST_PROBLEMS
-from core.catalog.variants import PICTURES, REFERENCE_LIMIT, REGISTRY, SEED, Variant
+from core.catalog.variants import ASPECT_RATIO, PICTURES, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Variant
 from core.errors import InputError, KontextError, Problem
 from core.ledger.run import Axis, Cell, Run
 from core.pictures.reference import Reference
@@ -22,6 +22,10 @@ MOST_CELLS = 24
 FEWEST, MOST = 2, 4  # of seeds, and of wordings
 AXES: tuple[Axis, ...] = ("seeds", "prompts", "leave_one_out")  # beside the variants; at most one of them
 
+_SHAPES = {ASPECT_RATIO.name, SIZE.name}  # one of which each variant has
+_TOO_CLOSE = (
+    "Seeds {0} and {1} are too close: {2} pictures of each would be partly the same. Leave {2} or more between them."
+)
 NO_CELL = "This picture is not part of a comparison."
 STILL_GOING = "This picture is still being made."
 
@@ -63,7 +67,8 @@ def plan(
     """Check everything that was asked for.
 
     `values` may hold any parameter that one of the variants has, and one second axis: `seeds` or `prompts` (2 to 4 that
-    differ; wordings take the prompt's place), or `leave_one_out`. A variant that can't take part is left out; a
+    differ; with wordings `prompt` is ignored, and a note says so where it differs from the first), or `leave_one_out`.
+    Seeds must lie so far apart that no picture is made twice. A variant that can't take part is left out; a
     parameter that a variant lacks is not sent to it. The seed is the same for all variants that have one.
 
     Raises:
@@ -76,16 +81,34 @@ def plan(
     variants = _variants(variant_ids, problems)
     shared = {name: value for name, value in values.items() if name not in AXES}
     problems += _unknown(variants, shared)
-    reasons = {variant.id: reason for variant in variants if (reason := _reason(variant, axis, reference_count))}
-    taking_part = [variant for variant in variants if variant.id not in reasons]
+    out = {variant.id: why for variant in variants if (why := _reason(variant, axis, reference_count))}
+    reasons = [f"{REGISTRY[id].name} is left out: {why}" for id, why in out.items()]
+    taking_part = [variant for variant in variants if variant.id not in out]
     rows = _rows(axis, values, prompt, reference_count, draw_seed)
     # Where nobody can take part the rest is still looked at, so that all problems are told at once.
     cells = list(_cells(taking_part or variants, rows, reference_count, shared, draw_seed, problems))
     if variants and not problems:
-        problems += _count(cells if taking_part else [], reasons.values())
+        problems += _count(cells if taking_part else [], reasons)
+        problems += _too_close(cells) if axis == "seeds" else []
     if problems:
         raise InputError(list(dict.fromkeys(problems))[:MOST_PROBLEMS])
-    return Plan(axis, tuple(cells), (*reasons.values(), *_lacking(taking_part, shared)))
+    return Plan(axis, tuple(cells), (*reasons, *_lacking(taking_part, shared), *_not_used(prompt, axis, values)))
+
+
+def choices() -> dict[Axis, list[dict[str, Any]]]:
+    """What a page needs to count as its controls change, by axis and number of references: the `rows` (0: as many as
+    are given), `problem` where that can't be compared, and `out`, which says for a variant why it can't take part.
+    """
+    return {axis: [_choice(axis, count) for count in range(REFERENCE_LIMIT + 1)] for axis in ("variants", *AXES)}
+
+
+def _choice(axis: Axis, reference_count: int) -> dict[str, Any]:
+    out = {variant.id: _reason(variant, axis, reference_count) for variant in REGISTRY.values()}
+    return {
+        "rows": len(_rows(axis, {axis: ()}, "", reference_count, lambda: 0)),
+        "problem": _axis_problem(axis, True, reference_count) if axis == "leave_one_out" else "",
+        "out": {id: why for id, why in out.items() if why},
+    }
 
 
 async def start(
@@ -164,11 +187,12 @@ def _axis_problem(axis: Axis, value: Any, reference_count: int) -> str:
         if value is not True:
             return "leave_one_out must be true or false."
         enough = 1 < reference_count <= REFERENCE_LIMIT
-        return "" if enough else f"leave_one_out needs 2 to {REFERENCE_LIMIT} references."
+        return "" if enough else f"Leaving one out needs 2 to {REFERENCE_LIMIT} references."
     if not isinstance(value, list | tuple) or not FEWEST <= len(value) <= MOST:
         return f"{axis} must be a list of {FEWEST} to {MOST}."
     told = [one.strip() if isinstance(one, str) else one for one in value if one != SEED.default]
-    return f"All {axis} must differ." if any(one in told[:n] for n, one in enumerate(told)) else ""
+    called = "wordings" if axis == "prompts" else axis
+    return f"All {called} must differ." if any(one in told[:n] for n, one in enumerate(told)) else ""
 
 
 def _unknown(variants: Sequence[Variant], values: Mapping[str, Any]) -> list[Problem]:
@@ -187,22 +211,27 @@ def _has(variant: Variant, name: str) -> bool:
 def _reason(variant: Variant, axis: Axis, reference_count: int) -> str:
     """Why a variant can't take part; "" where it can."""
     if reference_count > variant.reference_limit:
-        return (
-            f"{variant.name} is left out: it takes at most {variant.reference_limit} references; "
-            f"there are {reference_count}."
-        )
+        return f"it takes at most {variant.reference_limit} references; there are {reference_count}."
     if axis == "seeds" and not _has(variant, SEED.name):
-        return f"{variant.name} is left out: it has no seed."
+        return "it has no seed."
     return ""
 
 
 def _lacking(variants: Sequence[Variant], values: Mapping[str, Any]) -> Iterator[str]:
     """For the seed and each other parameter that was asked for, which variants do without."""
     rows = {row.name: row for variant in REGISTRY.values() for row in variant.parameters}
+    if values.keys() >= _SHAPES:  # the same said for either kind of variant
+        rows = {name: row for name, row in rows.items() if name not in _SHAPES}
     for name in dict.fromkeys([SEED.name, *values]):
         names = [variant.name for variant in variants if not _has(variant, name)]
         if names and name in rows:
             yield f"{listed(names)} {'has' if len(names) == 1 else 'have'} no {rows[name].label.lower()}."
+
+
+def _not_used(prompt: Any, axis: Axis, values: Mapping[str, Any]) -> list[str]:
+    """Wordings take the prompt's place: that is said where it would have made another picture."""
+    ignored = axis == "prompts" and isinstance(prompt, str) and prompt.strip() not in ("", values["prompts"][0].strip())
+    return ["The wordings are used in place of the prompt."] if ignored else []
 
 
 # the cells
@@ -259,9 +288,20 @@ def _cells(
                 problems += error.problems
 
 
+def _too_close(cells: Sequence[PlannedCell]) -> list[Problem]:
+    """Seeds that would make a picture twice: where each picture is a prediction, those that follow are taken too."""
+    taken: dict[tuple[Variant, int | None], int | None] = {}
+    for inputs in (cell.inputs for cell in cells):
+        for seed in inputs.seeds:
+            other = taken.setdefault((inputs.variant, seed), inputs.seed)
+            if other != inputs.seed:
+                return [Problem("seeds", _TOO_CLOSE.format(other, inputs.seed, inputs.pictures))]
+    return []
+
+
 def _count(cells: Sequence[PlannedCell], reasons: Iterable[str]) -> list[Problem]:
     if len(cells) > MOST_CELLS:
-        return [Problem("axis", f"At most {MOST_CELLS} pictures are compared; these would be {len(cells)}.")]
+        return [Problem("axis", f"At most {MOST_CELLS} runs are compared at once; these would be {len(cells)}.")]
     if len(cells) < FEWEST:
         why = " ".join((*reasons, "Choose another variant, or compare seeds or prompts."))
         return [Problem("variant_ids", f"There is nothing to compare. {why}")]

@@ -8,6 +8,21 @@ window.kontext.left = (variant) => {
   line.textContent = line.textContent.replace(/about .*/, `about ${more.toLocaleString("en")} more ${more === 1 ? "picture" : "pictures"}`);
 };
 
+// What Generate makes, what that costs, and who pays: [the line beside it, its own words]. `notes` are by who pays.
+window.kontext.price = (notes, variant, pictures, payer, compare, cards) => {
+  const references = (cards || []).length, free = payer === "sandbox", note = notes[payer];
+  window.kontext.left(variant);
+  window.kontext.comparing({ variant, references });
+  const terms = compare?.on ? window.kontext.terms(compare, references, Number(pictures)) : [[variant, Number(pictures)]];
+  const made = terms.reduce((sum, [, count]) => sum + count, 0);
+  window.kontext.spends(free || !compare?.on ? 0 : millsOf(terms));
+  const words = compare?.on ? `Generate ${made} pictures` : "Generate";
+  const button = { __type__: "update", value: made ? words : "Generate" };
+  if (!made) return ["<div class='sum'></div><small>Choose one more variant, or something else to compare.</small>", button];
+  const sum = compare?.on ? termsInWords(terms) : sumInWords(...terms[0]);
+  return [`<div class="sum${compare?.on ? " terms" : ""}">${free ? "Free now" : sum}</div><small>${free ? `${sum} ${note}` : note}</small>`, button];
+};
+
 // A button inside a text opens what it speaks of.
 document.addEventListener("click", ({ target }) => {
   const opens = target.closest?.("[data-opens]")?.dataset.opens;
@@ -28,9 +43,10 @@ window.kontext.draftBack = new Promise((done) => { window.kontext.brought = () =
 
 // The form's values, kept in this browser.
 window.kontext.keep = (key, names, flat) => {
+  window.kontext.changed();
   if (!drafting) return;
   const draft = { fields: [], parameters: {} };
-  const own = ["cards", "preset", "prompt", "variant", "pictures", "shape", "width", "height"];
+  const own = ["cards", "preset", "compare", "prompt", "variant", "pictures", "shape", "width", "height"];
   names.forEach((name, at) => {
     if (name === "cards") draft.cards = (flat[at] || []).map((card) => ({ path: card.image.path, name: card.name, role: card.role || null }));
     else if (name === "fields") draft.fields.push(flat[at] || "");

@@ -45,28 +45,52 @@ document.addEventListener("blur", ({ target }) => {
   target.dispatchEvent(new Event("input", { bubbles: true }));
 }, true);
 
-// Everything the same as at the last press would make, and charge, the same once more: the second press asks, once.
+// What is asked before a press counts, once. Everything the same as at the last press would make, and charge, the same
+// once more. And a larger sum is confirmed by the button itself.
 (() => {
+  const LARGE = 500; // mills: above it the button asks
   let last = null; // the inputs of the last press
   let asked = null; // the inputs that were asked about
+  let mills = 0; // what a press spends
   const values = () => [...document.querySelectorAll("#inputs :is(input, textarea, select, .cards img)")]
     .map((node) => (node.matches("[type=radio], [type=checkbox]") ? node.checked : node.value ?? node.src)).join("\n");
   const say = (words) => { document.querySelector("#ask p").textContent = words; };
+
+  // Gradio writes the button's words; what stands over them is taken away without its knowing.
+  const generate = () => document.getElementById("generate");
+  const over = () => document.querySelector("#generate .spend");
+  const confirm = () => {
+    const words = `Spend ${inDollars(mills)}`;
+    generate().append(window.kontext.h("span", { class: "spend" }, words));
+    generate().setAttribute("aria-label", words);
+  };
+  const uncover = () => {
+    over()?.remove();
+    generate()?.removeAttribute("aria-label");
+  };
+
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.("#generate")) return;
     const now = values();
-    if (now === last && now !== asked) {
+    const repeats = now === last && now !== asked, large = mills > LARGE && !over();
+    if (repeats || large) {
       asked = now;
       event.stopImmediatePropagation();
       const held = document.querySelector("#seed :is(input, textarea)")?.value;
-      say(held ? "Same settings, same seed: this makes the same picture. Press again to do it anyway."
+      if (large) confirm();
+      if (repeats) say(held ? "Same settings, same seed: this makes the same picture. Press again to do it anyway."
         : "Same settings as your last run. Press again to make another.");
       return;
     }
     last = now;
+    uncover();
     say("");
   }, true);
-  for (const change of ["input", "change"]) document.addEventListener(change, (event) => { if (event.target.closest?.("#inputs")) say(""); });
+  const forget = () => { say(""); uncover(); };
+  for (const change of ["input", "change"]) document.addEventListener(change, (event) => { if (event.target.closest?.("#inputs")) forget(); });
+  // Cards, presets and what a press of a button fills in change without a word of the browser's.
+  window.kontext.changed = () => { if (over() && values() !== asked) uncover(); };
+  window.kontext.spends = (sum) => { mills = sum; window.kontext.changed(); };
   // A press that was refused made nothing, so the next one has nothing to ask.
   window.kontext.refused = () => { last = asked = null; };
 })();

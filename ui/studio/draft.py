@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -19,6 +19,7 @@ from core.pictures.recipe import Recipe
 from core.pictures.reference import Reference
 from core.prompts.presets import ROLES
 from ui.files import file_data
+from ui.studio import compare
 from ui.studio.form import AUTO, OWN, Form, plain_parameters
 from ui.studio.references import Card
 
@@ -48,6 +49,7 @@ class Draft(BaseModel):
     width: float | None
     height: float | None
     parameters: dict[str, bool | int | float | str | None]
+    compare: Any = None
 
     def held(self, reference: Callable[[str], Reference | None]) -> list[Card]:
         """Its cards, as far as their pictures are still here. Blocking."""
@@ -72,6 +74,7 @@ class Draft(BaseModel):
             width=self.width,
             height=self.height,
             parameters={name: self.parameters.get(name) for name in plain_parameters()},
+            compare=compare.read(self.compare),
         )
 
 
@@ -104,7 +107,18 @@ def recipe_of(form: Form) -> Recipe:
 
 def keep(boxes: int) -> str:
     """Script: the form's values in Gradio's order -> kept in the browser, once the last draft is back."""
-    names = ["cards", "preset", *["fields"] * boxes, "prompt", "variant", "pictures", "shape", "width", "height"]
+    names = [
+        "cards",
+        "preset",
+        "compare",
+        *["fields"] * boxes,
+        "prompt",
+        "variant",
+        "pictures",
+        "shape",
+        "width",
+        "height",
+    ]
     names += list(plain_parameters())
     return f"(...flat) => window.kontext.keep({json.dumps(KEPT)}, {json.dumps(names)}, flat)"
 

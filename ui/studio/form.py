@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from core.catalog.inputs import find_page_problems, size_for
-from core.catalog.variants import ASPECT_RATIO, PICTURES, PROMPT, REGISTRY, SIZE, Parameter, Variant
+from core.catalog.variants import ASPECT_RATIO, PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
 from core.errors import InputError
 from core.prompts.presets import ROLES
+from ui.studio.compare import Compare
 from ui.studio.references import Card
 
 AUTO, OWN = "auto", "own"  # the shape picker beside the ratios: left to the model; width and height by hand
@@ -45,6 +46,7 @@ class Form:
     width: float | None
     height: float | None
     parameters: Mapping[str, Any]
+    compare: Compare = field(default=Compare(), kw_only=True)
 
     @classmethod
     def read(cls, flat: Sequence[Any]) -> Form:
@@ -56,12 +58,13 @@ class Form:
             gr.Error: no page of ours sends this.
         """
         names = list(plain_parameters())
-        cards, preset, *rest = flat
+        cards, preset, compare, *rest = flat
         plain = len(rest) - len(names)
         fields = rest[: plain - _SINGLE]
         prompt, variant_id, pictures, shape, width, height = rest[plain - _SINGLE : plain]
         named = dict(zip(names, rest[plain:], strict=True))
-        form = cls(cards, preset, fields, prompt or "", variant_id, pictures, shape, width, height, named)
+        single = prompt or "", variant_id, pictures, shape, width, height
+        form = cls(cards, preset, fields, *single, named, compare=compare)
         if problems := find_page_problems(form.prompt, fields, [card.name for card in cards], form.roles, ROLES):
             raise gr.Error(str(InputError(problems)), title="Too much", print_exception=False)
         return form
@@ -69,7 +72,7 @@ class Form:
     def flat(self) -> list[Any]:
         """The same in Gradio's order; the page calls it on a form of components."""
         single = [self.prompt, self.variant_id, self.pictures, self.shape, self.width, self.height]
-        return [self.cards, self.preset, *self.fields, *single, *self.parameters.values()]
+        return [self.cards, self.preset, self.compare, *self.fields, *single, *self.parameters.values()]
 
     @property
     def roles(self) -> list[str | None]:
@@ -79,6 +82,27 @@ class Form:
         """The parameters of this variant as the checks take them; a control that is not shown has no say."""
         shown = {name: value for name, value in self.parameters.items() if variant.parameter(name)}
         return {**shown, **self._shape(variant), PICTURES.name: self.pictures}
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Those that are chosen: one, or as many as are compared."""
+        return [REGISTRY[id] for id in self.compare.variants] if self.compare.on else [REGISTRY[self.variant_id]]
+
+    def compared(self) -> dict[str, Any]:
+        """The values of a comparison: what was changed, of any variant in it, and the second axis.
+
+        What nobody touched is not among them: each variant has a default of its own.
+        """
+        values = {name: value for variant in self.variants for name, value in self.values(variant).items()}
+        values = {name: value for name, value in values.items() if not self._untouched(name, value)}
+        axis = self.compare.values(self.prompt)
+        if "seeds" in axis:
+            values.pop(SEED.name, None)
+        return values | axis
+
+    def _untouched(self, name: str, value: Any) -> bool:
+        row = REGISTRY[self.variant_id].parameter(name) or plain_parameters().get(name)
+        return value is None or (row is not None and value == row.default)
 
     def _shape(self, variant: Variant) -> dict[str, Any]:
         if self.shape == AUTO:

@@ -14,20 +14,21 @@ import gradio as gr
 from core.backend import Backend
 from core.catalog.inputs import check, parse_size, size_for
 from core.catalog.limits import NAME_CHARACTERS, PATH_CHARACTERS
-from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Variant
+from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Parameter, Variant
 from core.errors import InputError, KontextError, Problem, ReferenceRejected
 from core.ledger.run import Output, Run
 from core.pictures.fit import fit
 from core.pictures.recipe import Recipe, extract, to_json
 from core.pictures.reference import MAX_BYTES, Reference
-from core.prompts.compose import compose, idle_fields, numbered, suggest_roles
+from core.prompts.compose import compose, idle_fields, listed, numbered, suggest_roles
 from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber
 from core.service.snippets import snippets
 from ui.files import file_data, uploaded
+from ui.studio.compare import Compare
 from ui.studio.draft import read, recipe_of
 from ui.studio.examples import Example
-from ui.studio.form import AUTO, OWN, Form
+from ui.studio.form import AUTO, OWN, Form, plain_parameters
 from ui.studio.references import Card
 from ui.studio.words import (
     Kept,
@@ -36,6 +37,7 @@ from ui.studio.words import (
     composed_in,
     fields_of,
     followed,
+    followed_wordings,
     has_own_words,
     order_of,
     reworded,
@@ -139,7 +141,11 @@ class InputHandlers:
         words, follows = followed(form, preset, composed, before)
         # Words that stay are not written back: the person may be typing, or choosing a preset, meanwhile.
         written = gr.skip() if words == form.prompt else words
-        return [written, gr.skip() if follows == composed else follows, order_of(form), *_idle(preset, form)]
+        composed_now = gr.skip() if follows == composed else follows
+        wordings = followed_wordings(form, before)
+        kept = wordings == form.compare.wordings
+        compare = gr.skip() if kept else form.compare.model_copy(update={"wordings": wordings})
+        return [written, composed_now, order_of(form), *_idle(preset, form), compare]
 
     def rebuild(self, composed: str, *flat: Any) -> list[Update]:
         """The preset's prompt once more, from roles and fields as they are; what was edited can be had back."""
@@ -163,8 +169,10 @@ class InputHandlers:
     def hint(self, composed: str, *flat: Any) -> tuple[str, Update]:
         """The linter's remarks as a list, "" where there are none; and whether a preset's words were edited."""
         form = Form.read(flat)
-        variant = REGISTRY[form.variant_id]
-        found = lint(form.prompt, form.roles, variant.noun, variant.reference_limit, variant.name)
+        noun, widest = REGISTRY[form.variant_id].noun, _widest(form.variants)
+        prompts = [form.prompt, *(form.compare.wordings if form.compare.on and form.compare.axis == "prompts" else ())]
+        told = [lint(prompt, form.roles, noun, widest.reference_limit, widest.name) for prompt in prompts]
+        found = dict.fromkeys(hint for hints in told for hint in hints)
         edited = form.preset in self._presets and bool(composed) and form.prompt != composed
         hints = f"<ul>{''.join(f'<li>{escape(hint.message)}</li>' for hint in found)}</ul>" if found else ""
         return hints, gr.update(visible=edited)
@@ -194,6 +202,16 @@ class InputHandlers:
                 _unless_it_is(value, _shown(name, _carried(name, value, old), new))
                 for name, value in form.parameters.items()
             ],
+        ]
+
+    def choose_compared(self, *flat: Any) -> list[Update]:
+        """What is compared changed, or no longer is: show what any of the variants has, and who lacks it."""
+        form = Form.read(flat)
+        widest = _widest(form.variants)
+        return [
+            gr.update(limit=widest.reference_limit, variant=widest.name),
+            gr.update(choices=shapes(*form.variants)),
+            *[_offered(name, form) for name in form.parameters],
         ]
 
     # The whole form at once; each answers for the form and for what `AFTER` counts ---------------------------
@@ -241,13 +259,16 @@ class InputHandlers:
         if draft is None:
             return nothing_filled(flat)
         cards = await asyncio.to_thread(draft.held, self._served.reference)
-        form = draft.form(cards, len(Form.read(flat).fields))
+        now = Form.read(flat)
+        form = draft.form(cards, len(now.fields))
         recipe, _ = fit(recipe_of(form), self._presets, next(iter(REGISTRY)))
-        return self._filled(Form.read(flat), "", replace(recipe, prompt=draft.prompt), cards, form.fields)
+        recipe = replace(recipe, prompt=draft.prompt)
+        return self._filled(now, "", recipe, cards, form.fields, compare=form.compare)
 
     def start_over(self, composed: str, *flat: Any) -> list[Update]:
         """Everything as on the first visit; own words can be had back."""
-        return self._filled(Form.read(flat), composed, Recipe(next(iter(REGISTRY)), "", {}, None, 1, None, ()), [])
+        blank = Recipe(next(iter(REGISTRY)), "", {}, None, 1, None, ())
+        return self._filled(Form.read(flat), composed, blank, [], compare=Compare())
 
     def _filled(
         self,
@@ -257,8 +278,11 @@ class InputHandlers:
         cards: list[Card],
         fields: Sequence[str] | None = None,
         note: str = "",
+        compare: Compare | None = None,
     ) -> list[Update]:
-        """The form set anew, in the order of `Form.flat`; `note` is what is to be said of it."""
+        """The form set anew, in the order of `Form.flat`; `note` is what is to be said of it. Nothing is compared any
+        more, unless `compare` says so: what a recipe brings is one run.
+        """
         preset = self._presets.get(recipe.preset or "")
         variant = REGISTRY[recipe.variant_id]
         defaults = _defaults(preset, form)
@@ -278,6 +302,7 @@ class InputHandlers:
                 variant=variant.name,
             ),
             preset.id if preset else None,
+            compare or form.compare.model_copy(update={"on": False}),
             *boxes,
             recipe.prompt,
             variant.id,
@@ -312,13 +337,15 @@ def nothing_filled(flat: Sequence[Any]) -> list[Update]:
     return [gr.skip()] * (len(flat) + AFTER)
 
 
-def shapes(variant: Variant) -> list[tuple[str, str]]:
-    """The choices of the shape picker for a variant, as (label, value)."""
-    sized = variant.parameter(SIZE.name) is not None
+def shapes(*variants: Variant) -> list[tuple[str, str]]:
+    """The choices of the shape picker for these variants, as (label, value)."""
+    sized = [variant for variant in variants if variant.parameter(SIZE.name)]
+    whose = f" · only {_names(sized)}" if 0 < len(sized) < len(variants) else ""
     labels = [
-        (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized else ratio, ratio) for ratio in ASPECT_RATIOS
+        (f"{ratio} · {size_for(ratio).replace('*', ' × ')}" if sized and not whose else ratio, ratio)
+        for ratio in ASPECT_RATIOS
     ]
-    return [("Auto", AUTO), *labels, *([("Custom size", OWN)] if sized else [])]
+    return [("Auto", AUTO), *labels, *([(f"Custom size{whose}", OWN)] if sized else [])]
 
 
 def recipe_in(file: Path) -> Recipe | None:
@@ -395,6 +422,28 @@ def _shown(name: str, value: Any, variant: Variant) -> Update:
     # An empty box says "a new seed each time" without a code word.
     default = None if name == SEED.name else row.default
     return gr.update(visible=True, value=default if value is None else value)
+
+
+def _offered(name: str, form: Form) -> Update:
+    """The parameter where any of the form's variants has it; with who has it, where not all have."""
+    having = [variant for variant in form.variants if variant.parameter(name)]
+    by_axis = name == SEED.name and form.compare.on and form.compare.axis == "seeds"
+    whose = f" Only {_names(having)}." if having and len(having) < len(form.variants) else ""
+    return gr.update(visible=bool(having) and not by_axis, info=explained(plain_parameters()[name]) + whose)
+
+
+def explained(row: Parameter) -> str:
+    """What stands under a parameter's label."""
+    return f"{row.help} ({row.name})"
+
+
+def _names(variants: Sequence[Variant]) -> str:
+    return listed([variant.name for variant in variants])
+
+
+def _widest(variants: Sequence[Variant]) -> Variant:
+    """The one that takes the most references; while none is chosen, of all."""
+    return max(variants or REGISTRY.values(), key=lambda variant: variant.reference_limit)
 
 
 def held(seed: Any, variant: Variant) -> Update:

@@ -15,14 +15,16 @@ from core.catalog.estimate import dollars, javascript
 from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
 from core.service.account import AccountKind
+from core.trials import comparison
 from ui.api import Api
 from ui.studio.code import CodeView
+from ui.studio.compare import CompareView
 from ui.studio.controls import SeedBox, ShapePicker
 from ui.studio.draft import BRING, BROUGHT, keep
 from ui.studio.examples import Example, ExamplesView
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.history import HistoryView
-from ui.studio.input_handlers import InputHandlers, shapes
+from ui.studio.input_handlers import InputHandlers, explained, shapes
 from ui.studio.payer import KEYS, Payer, payers
 from ui.studio.presets import PresetPicker
 from ui.studio.references import ReferenceGallery
@@ -42,7 +44,7 @@ LONG: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 
 
 def head() -> str:
-    """The page's style, its helpers, and the estimate generated from the registry.
+    """The page's style, its helpers, and what they count with, generated from the registry.
 
     The style comes this way because Gradio rewrites what it is given as css, and breaks rules inside @media.
     """
@@ -50,10 +52,11 @@ def head() -> str:
         "\n".join((ASSETS / name).read_text() for name in names)
         for names in (
             ("page.css", "inputs.css", "touch.css"),
-            ("page.js", "inputs.js", "access.js", "label.js", "lightbox.js"),
+            ("page.js", "inputs.js", "compare.js", "access.js", "label.js", "lightbox.js"),
         )
     )
-    return f"<style>{style}</style><script>{script}\n{javascript()}</script>"
+    counted = f"const comparisons = {json.dumps(comparison.choices())}, fewestCells = {comparison.FEWEST};"
+    return f"<style>{style}</style><script>{script}\n{javascript()}{counted}</script>"
 
 
 def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
@@ -75,6 +78,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         own_words: gr.State = gr.State(None)
         order: gr.State = gr.State([])
         before = gr.State(first.id)
+        compared: gr.State = gr.State("")  # the comparison that this page started last
         payer = gr.Textbox(backend.account.kind, visible=False)
         cue, brought = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
         own = gr.Textbox("", visible=False)  # the handle of a visitor's key, for this page alone
@@ -105,14 +109,15 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         flat = form.flat()
         gallery, preset, prompt = form.cards, form.preset, form.prompt
         instead, back, rebuild, chip = words
-        variant, pictures, shape = form.variant_id, form.pictures, form.shape
+        variant, pictures, shape, compare = form.variant_id, form.pictures, form.shape, form.compare
+        sum_of: list[Any] = [variant, pictures, payer, compare, gallery]
 
         # The estimate comes first: what a control sets off is sent in this order, and each waits for the one before.
         gr.on(
-            [variant.input, pictures.input, variant.change, pictures.change, payer.change],
+            [variant.input, pictures.input, *(control.change for control in sum_of)],
             None,
-            [variant, pictures, payer],
-            estimate,
+            sum_of,
+            [estimate, generate],
             js=_estimate(says),
             **PRIVATE,
         )
@@ -129,11 +134,13 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             [gallery.change, *(field.input for field in form.fields)],
             inputs.follow,
             [composed, order, *flat],
-            [prompt, composed, order, *form.fields, instead],
+            [prompt, composed, order, *form.fields, instead, compare],
             **QUICK,
         )
         # One event for all that hints depend on: of two, the answer to an older prompt could come last, and stay.
-        followed.then(lambda: uuid.uuid4().hex, None, cue, **QUICK)
+        chosen = compare.change(inputs.choose_compared, flat, [gallery, shape, *form.parameters.values()], **QUICK)
+        for heard in (followed, chosen):
+            heard.then(lambda: uuid.uuid4().hex, None, cue, **QUICK)
         gr.on([prompt.change, variant.change, cue.change], inputs.hint, [composed, *flat], [hints, rebuild], **QUICK)
         again_own = [gallery, preset, prompt, composed, back, order, own_words, *form.fields, instead]
         back.click(inputs.give_back, [own_words, *flat], again_own, **QUICK)
@@ -166,13 +173,13 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
         total = {"fn": runs.after, "inputs": [visitor, since, own, variant], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
-        page.load(None, [variant, pictures, payer], estimate, js=_estimate(says), **PRIVATE)
-        page.load(runs.cards, None, variant, **QUICK)
+        page.load(None, sum_of, [estimate, generate], js=_estimate(says), **PRIVATE)
+        page.load(runs.cards, None, [variant, compare], **QUICK)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.
         press = {**LONG, "trigger_mode": "multiple"}
-        run = generate.click(runs.generate, [visitor, own, payer, *flat], result, **press)
+        run = generate.click(runs.generate, [visitor, own, payer, *flat], [result, compared, compare], **press)
         again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, **LONG)
@@ -217,13 +224,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
 
 def _estimate(says: Mapping[AccountKind, Payer]) -> str:
-    """Script: the price of what is chosen, and who pays it."""
+    """Script: the price of what is chosen, who pays it, and what Generate makes."""
     notes = json.dumps({kind: payer.note for kind, payer in says.items()})
-    return f"""(variant, pictures, payer) => {{
-  const sum = sumInWords(variant, Number(pictures)), note = {notes}[payer], free = payer === 'sandbox';
-  window.kontext.left(variant);
-  return `<div class="sum">${{free ? 'Free now' : sum}}</div><small>${{free ? `${{sum}} ${{note}}` : note}}</small>`;
-}}"""
+    return f"(...controls) => window.kontext.price({notes}, ...controls)"
 
 
 def _paid(says: Mapping[AccountKind, Payer]) -> str:
@@ -246,6 +249,7 @@ _COUNT = f"""(prompt) => {{
   const over = count > most ? `, ${{(count - most).toLocaleString('en')}} too many` : '';
   const loud = over ? 'over' : count > 0.9 * most ? 'near' : '';
   const words = `${{count.toLocaleString('en')}} / ${{most.toLocaleString('en')}}${{over}}`;
+  window.kontext.comparing({{ prompt }});
   return count ? `<span class="${{loud}}" ${{loud ? 'role="status"' : ''}}>${{words}}</span>` : '';
 }}"""
 
@@ -309,7 +313,9 @@ def _inputs(
         back = gr.Button("Restore my text", size="sm", visible=False, elem_id="bring-back")
         rebuild = gr.Button("Rebuild the prompt", size="sm", visible=False, elem_id="rebuild")
     hints = gr.HTML("", elem_id="hints")
-    variant = gr.Radio(variant_cards(backend.runs.usual_seconds), value=first.id, label="Variant", elem_id="variant")
+    cards = variant_cards(backend.runs.usual_seconds)
+    compare = CompareView(cards, elem_id="compare")
+    variant = gr.Radio(cards, value=first.id, label="Variant", elem_id="variant")
     note = gr.Markdown("", visible=False, elem_id="variant-note")
     with gr.Accordion("Parameters", open=False, elem_id="parameters"):
         shape = ShapePicker(shapes(first), value=AUTO, label="Shape", info="Width to height.", elem_id="shape")
@@ -324,7 +330,8 @@ def _inputs(
         gr.HTML("<p role='status'></p>", elem_id="ask")
         chip = gr.Button("", size="sm", visible=False, elem_id="held")
     # Of components here and of values in the handlers, which is why the page takes it for anything.
-    form = Form(gallery, preset, fields, prompt, variant, pictures, shape, width, height, parameters)  # type: ignore[arg-type]
+    single = prompt, variant, pictures, shape, width, height
+    form = Form(gallery, preset, fields, *single, parameters, compare=compare)  # type: ignore[arg-type]
     words = Words(instead, back, rebuild, chip)
     return form, note, hints, words, own_size, estimate, generate
 
@@ -348,7 +355,7 @@ def _control(row: Parameter, first: Variant) -> Any:
     """The control of a parameter, from its row."""
     common: dict[str, Any] = {
         "label": row.label,
-        "info": f"{row.help} ({row.name})",
+        "info": explained(row),
         "visible": first.parameter(row.name) is not None,
         "elem_id": row.name,
     }

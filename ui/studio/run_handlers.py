@@ -23,7 +23,7 @@ from core.catalog.estimate import dollars
 from core.catalog.inputs import Inputs, check, seed_drawer
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY, Variant
-from core.errors import KontextError
+from core.errors import InputError, KontextError
 from core.ledger.ledger import Search
 from core.ledger.run import Label, Run
 from core.pictures.recipe import from_json
@@ -32,6 +32,7 @@ from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
 from core.service.account import Account, AccountKind
+from core.trials import comparison
 from ui.files import file_data
 from ui.studio.form import Form
 from ui.studio.history import history_of
@@ -121,18 +122,24 @@ class RunHandlers:
         self._backend.keys.forget(own)
         return ["", "", "Your key is removed.", gr.update(visible=False), self._backend.account.kind]
 
-    async def cards(self) -> Update:
-        """The variants' cards with the times that are known by now."""
-        return gr.update(choices=await self._runs.readers(variant_cards, self._runs.usual_seconds))
+    async def cards(self) -> list[Update]:
+        """The variants' cards with the times that are known by now, for the one choice and the other."""
+        cards = await self._runs.readers(variant_cards, self._runs.usual_seconds)
+        return [gr.update(choices=cards), gr.update(cards=cards)]
 
     # Runs ---------------------------------------------------------------------------------------
 
     async def generate(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, *flat: Any
-    ) -> AsyncIterator[Seen]:
-        """One press of Generate: what is wrong, or the run as it goes on."""
-        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, Form.read(flat))):
-            yield seen
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """One press of Generate: what is wrong, or the run as it goes on; with it the comparison, and its problems."""
+        form = Form.read(flat)
+        if form.compare.on:
+            async for shown in self._compared(request, visitor, own, payer, form):
+                yield shown
+            return
+        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, form)):
+            yield seen, gr.skip(), gr.skip()
 
     async def prefetch(self, own: str | None, payer: str, *flat: Any) -> None:
         """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
@@ -201,6 +208,20 @@ class RunHandlers:
             async for seen in self._watched(subscription, visitor, run.id):
                 yield seen
 
+    async def _compared(
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, form: Form
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """What the page shows, the comparison's id, and what becomes of the form's part that asked for it."""
+        with self._subscription(request) as subscription:
+            try:
+                comparison_id, runs = await self._compare(visitor, own, payer, form)
+            except KontextError as error:
+                yield view_of_refusal(error), gr.skip(), gr.update(problems=_by_field(error))
+                return
+            yield gr.skip(), comparison_id, gr.update(problems={})
+            async for seen in self._watched(subscription, visitor, runs[0].id):
+                yield seen, gr.skip(), gr.skip()
+
     def _subscription(self, request: gr.Request) -> AbstractContextManager[Subscription]:
         return self._subscriptions.begin(request.session_hash or uuid.uuid4().hex)
 
@@ -221,6 +242,14 @@ class RunHandlers:
         inputs, references = await self._asked(form)
         account = self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, form.preset)
+
+    async def _compare(self, visitor: str, own: str | None, payer: str, form: Form) -> tuple[str, list[Run]]:
+        _insist(visitor)
+        chosen = list(form.compare.variants)
+        plan = comparison.plan(form.prompt, len(form.cards), chosen, form.compared(), self._draw_seed)
+        references = await asyncio.to_thread(self._inputs.references, form.cards)
+        account = self._account(own, payer)
+        return await comparison.start(self._runs, visitor, account, plan, references, form.preset)
 
     async def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
         variant = REGISTRY.get(form.variant_id)
@@ -340,6 +369,12 @@ class RunHandlers:
             return nothing_filled(flat)
         runs = await self._runs.list_for(visitor) if _is_id(visitor) else []
         return await self._runs.readers(self._inputs.restored, recipe, runs, composed, *flat)
+
+
+def _by_field(error: KontextError) -> dict[str, str]:
+    """What is wrong with the inputs, by the name of the field that it is about."""
+    problems = error.problems if isinstance(error, InputError) else ()
+    return {problem.parameter: problem.message for problem in problems}
 
 
 def _offer(file: Path | None) -> Update:

@@ -66,6 +66,12 @@ def followed(form: Form, preset: Preset | None, composed: str, before: Order) ->
     return renumber(form.prompt, moves), composed
 
 
+def followed_wordings(form: Form, before: Order) -> tuple[str, ...]:
+    """The wordings behind the prompt, after cards changed: their numbers follow."""
+    moves = _moves([path for path, _ in before], [path for path, _ in order_of(form)])
+    return tuple(renumber(text, moves) for text in form.compare.wordings)
+
+
 def reworded(form: Form, preset: Preset | None, composed: str) -> tuple[str, str]:
     """The prompt and what of it is composed, as the form's variant speaks of references."""
     if preset and composed and form.prompt == composed:

@@ -58,7 +58,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     card = Card(image=(await inputs.prepare_reference({"path": uploaded_picture(tmp_path)}))["image"])
     flat = Form([card], None, [""], "Make it red", "pro", 1, AUTO, None, None, DEFAULTS).flat()
     payer = (VISITOR, None, "sandbox")
-    assert (await last(handlers.generate(request, *payer, *flat)))["pictures"]
+    assert (await last(handlers.generate(request, *payer, *flat)))[0]["pictures"]
     run = (await backend.runs.list_for(VISITOR))[0]
     event = gr.EventData(None, {"run": run.id, "number": 1, "prediction": run.predictions[0].id})
     assert (await last(handlers.arrive(request, VISITOR)))[3]["pictures"]

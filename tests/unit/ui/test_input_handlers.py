@@ -221,7 +221,7 @@ def test_a_field_whose_place_a_reference_takes_stands_back(handlers: InputHandle
     assert not got["boxes"][0]["visible"]
     assert got["instead"] == "<p><b>Setting</b> is taken from picture 3.</p>"
     whole = form(preset="dress-a-person", cards=cards[:2], prompt=got["prompt"], fields=["a beach", "", ""])
-    prompt, *_, box, _, _, instead = handlers.follow(got["composed"], [], *whole.flat())
+    prompt, *_, box, _, _, instead, _ = handlers.follow(got["composed"], [], *whole.flat())
     assert "a beach" in prompt
     assert (box, instead) == (gr.update(visible=True), "")
 

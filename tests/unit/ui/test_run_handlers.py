@@ -77,7 +77,7 @@ class Desk:
         return sorted({kind(path) for path, _ in self.service.heard} - {"billings/search"})
 
     async def generate(self, own: str | None, payer: str) -> dict[str, Any]:
-        return [view async for view in self.handlers.generate(gr.Request(), VISITOR, own, payer, *self.form())][-1]
+        return [view async for view, *_ in self.handlers.generate(gr.Request(), VISITOR, own, payer, *self.form())][-1]
 
 
 def kind(path: str) -> str:
@@ -181,7 +181,7 @@ def payer(desk: Desk) -> str:
 
 async def press(desk: Desk, visitor: str, *cards: Card, **form: Any) -> dict[str, Any]:
     pressed = desk.handlers.generate(gr.Request(), visitor, None, payer(desk), *desk.form(*cards, **form))
-    return [view async for view in pressed][-1]
+    return [view async for view, *_ in pressed][-1]
 
 
 def event(**data: Any) -> gr.EventData:
