@@ -188,6 +188,17 @@ class Backend:
         standing = await self.runs.readers(self.invitations.find, code)
         return replace(self.host or self.practice, invitation=standing.invitation.id), standing
 
+    async def standing(self, brought: object) -> tuple[Account, Decimal | Standing | None]:
+        """What pays for whoever brings that, and what it has left; None where that is not theirs, or not known now."""
+        if is_code(brought):
+            with suppress(KontextError):
+                return await self.invited(brought)
+        account, balance = self.keys.account(brought), None
+        if account is not None:
+            with suppress(KontextError):
+                balance = await account.client.balance()
+        return account or self.account, balance
+
     async def sweep(self) -> None:
         """Let go of what nobody has used for a while."""
         for account_id in await self.keys.sweep(self.runs.busy):

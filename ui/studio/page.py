@@ -14,7 +14,6 @@ from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
 from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
-from core.service.account import AccountKind
 from core.trials import comparison
 from ui.api import Api
 from ui.studio.code import CodeView
@@ -25,7 +24,7 @@ from ui.studio.examples import Example, ExamplesView
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.history import HistoryView
 from ui.studio.input_handlers import InputHandlers, explained, shapes
-from ui.studio.payer import KEYS, Payer, payers
+from ui.studio.payer import KEYS, Payer, PayerKind, payers
 from ui.studio.presets import PresetPicker
 from ui.studio.references import ReferenceGallery
 from ui.studio.result import ResultView
@@ -52,7 +51,7 @@ def head() -> str:
         "\n".join((ASSETS / name).read_text() for name in names)
         for names in (
             ("page.css", "inputs.css", "touch.css"),
-            ("page.js", "inputs.js", "compare.js", "access.js", "label.js", "lightbox.js"),
+            ("page.js", "inputs.js", "compare.js", "access.js", "label.js", "lightbox.js", "invitation.js"),
         )
     )
     counted = f"const comparisons = {json.dumps(comparison.choices())}, fewestCells = {comparison.FEWEST};"
@@ -81,6 +80,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         compared: gr.State = gr.State("")  # the comparison that this page started last
         payer = gr.Textbox(backend.account.kind, visible=False)
         cue, brought = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
+        brought_code = gr.Textbox("", visible=False)
         own = gr.Textbox("", visible=False)  # the handle of a visitor's key, for this page alone
 
         with gr.Row(elem_id="header"):
@@ -217,19 +217,29 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         # Settings. The key stays in the app's memory; the page has a handle for it.
         settings.click(None, None, panel, js=_TOGGLE, **PRIVATE)
+        paying = [own, key, key_words, forget, payer]
         for bring in (key.submit, use_key.click):
-            bring(runs.bring_key, [key, own], [own, key, key_words, forget, payer], **LONG).then(**total)
-        forget.click(runs.forget_key, own, [own, key, key_words, forget, payer], **LONG).then(**total)
+            tried = bring(runs.bring_key, [key, own], paying, **LONG)
+            tried.then(None, own, None, js="(own) => window.kontext.invitation.tried(own, '')", **PRIVATE)
+            tried.then(**total)
+        forgotten = forget.click(
+            runs.forget_key, own, paying, js="(own) => (window.kontext.invitation.forget(), own)", **LONG
+        )
+        forgotten.then(**total)
+        invited = {"js": "() => window.kontext.invitation.brought()", **LONG}
+        arrived = page.load(runs.arrive_invited, brought_code, paying, **invited)
+        arrived.then(None, [own, key_words], None, js="window.kontext.invitation.tried", **PRIVATE)
+        arrived.then(**total)
     return page
 
 
-def _estimate(says: Mapping[AccountKind, Payer]) -> str:
+def _estimate(says: Mapping[PayerKind, Payer]) -> str:
     """Script: the price of what is chosen, who pays it, and what Generate makes."""
     notes = json.dumps({kind: payer.note for kind, payer in says.items()})
     return f"(...controls) => window.kontext.price({notes}, ...controls)"
 
 
-def _paid(says: Mapping[AccountKind, Payer]) -> str:
+def _paid(says: Mapping[PayerKind, Payer]) -> str:
     """Script: what the page says of whoever pays now."""
     return f"(payer) => ({json.dumps({kind: [payer.glance, payer.panel] for kind, payer in says.items()})})[payer]"
 
@@ -269,7 +279,14 @@ def _settings(backend: Backend, now: Payer) -> tuple[gr.HTML, gr.Textbox, gr.But
         elem_id="settings-words",
     )
     with gr.Row():
-        key = gr.Textbox(label="Your WaveSpeedAI key", type="password", placeholder="wsk_…", scale=4, elem_id="key")
+        or_invitation = " or invitation" if backend.host else ""
+        key = gr.Textbox(
+            label=f"Your WaveSpeedAI key{or_invitation}",
+            type="password",
+            placeholder="wsk_… or kx_…" if backend.host else "wsk_…",
+            scale=4,
+            elem_id="key",
+        )
         use_key = gr.Button("Use this key", scale=0, min_width=140, size="md")
         forget = gr.Button("Remove key", scale=0, min_width=140, size="md", visible=False)
     words = gr.HTML("", elem_id="key-words")

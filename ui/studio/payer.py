@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import get_args
+from typing import Literal, get_args
 
 from core.catalog.estimate import dollars
 from core.catalog.variants import Variant
 from core.errors import CHARGED_SENTENCES, Charged
-from core.service.account import AccountKind
+from core.service.account import Account, AccountKind
 from core.settings import Settings
 
 KEYS = "https://wavespeed.ai/accesskey"  # where a person gets a key (S)
@@ -37,9 +37,18 @@ class Payer:
     note: str
 
 
-def payers(settings: Settings) -> dict[AccountKind, Payer]:
-    """For each kind of account that may pay."""
-    return {kind: _payer(kind, settings) for kind in get_args(AccountKind)}
+PayerKind = AccountKind | Literal["invited"]
+
+
+def payers(settings: Settings) -> dict[PayerKind, Payer]:
+    """For each kind of account that may pay, and for invitations."""
+    kinds: tuple[PayerKind, ...] = (*get_args(AccountKind), "invited")
+    return {kind: _payer(kind, settings) for kind in kinds}
+
+
+def payer_of(account: Account) -> PayerKind:
+    """The host's key under an invitation is another payer than the host's key for everybody."""
+    return "invited" if account.invitation and account.kind == "host" else account.kind
 
 
 def charged(said: Charged, kind: AccountKind) -> str:
@@ -54,7 +63,7 @@ def left(balance: Decimal, variant: Variant) -> str:
     return f"{dollars(balance)} left · about {more:,} more {pictures}"
 
 
-def _payer(kind: AccountKind, settings: Settings) -> Payer:
+def _payer(kind: PayerKind, settings: Settings) -> Payer:
     match kind:
         case "sandbox":
             return Payer("<b>Practice mode</b> · free", _GLANCE, f"<p>{_PRACTICE}</p><p>{_TRY}</p>", "with a key")
@@ -62,6 +71,9 @@ def _payer(kind: AccountKind, settings: Settings) -> Payer:
             return Payer(
                 "<b>Live</b> · billed to your key", "", "<p>Runs are paid from your own key.</p>", "from your own key"
             )
+        case "invited":
+            panel = "<p>Runs are paid from your invitation, in every browser that you open it in.</p>"
+            return Payer("<b>Live</b> · by invitation", "", panel, "from your invitation")
         case "host":
             mode = "<b>Live</b> · billed to this app's account"
             return Payer(mode, "", f"<p>Runs are paid by this app's account{_caps(settings)}.</p>", "paid by this app")

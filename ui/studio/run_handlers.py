@@ -18,6 +18,7 @@ from typing import Any
 
 import gradio as gr
 
+from core.access.invitations import PREFIX, Standing, is_code
 from core.backend import Backend
 from core.catalog.estimate import dollars
 from core.catalog.inputs import Inputs, check, seed_drawer
@@ -31,13 +32,13 @@ from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
-from core.service.account import Account, AccountKind
+from core.service.account import Account
 from core.trials import comparison
 from ui.files import file_data
 from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
-from ui.studio.payer import left, payers
+from ui.studio.payer import PayerKind, left, payer_of, payers
 from ui.studio.result import strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
@@ -78,38 +79,34 @@ class RunHandlers:
         return await self._total(visitor, since, own, variant_id)
 
     async def _total(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
-        account = self._backend.keys.account(own)
         known = _is_id(visitor) and since
-        used = account or self._backend.account
+        used, balance = await self._backend.standing(own)
         spent = await self._runs.spent(visitor, since, used.id) if known and since else None
-        return self.header(used.kind, spent, await _balance(account), REGISTRY.get(variant_id))
+        return self.header(payer_of(used), spent, balance, REGISTRY.get(variant_id))
 
     def header(
         self,
-        kind: AccountKind | None = None,
+        kind: PayerKind | None = None,
         spent: Decimal | None = None,
-        balance: Decimal | None = None,
+        balance: Decimal | Standing | None = None,
         variant: Variant | None = None,
     ) -> str:
         """The line at the top: what pays for runs, what this session has cost, and what a key has left, in USD."""
         kind = kind or self._backend.account.kind
         practice = " with a real key" if kind == "sandbox" else ""
         total = "" if spent is None else f"this session {dollars(spent)}{practice}"
-        had = (
-            f"<span class='balance' data-left='{balance}'>{left(balance, variant)}</span>"
-            if balance is not None and variant
-            else ""
-        )
         return (
             f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{self._payers[kind].mode}</span>"
-            f"{had}<span class='total'>{total}</span></div>"
+            f"{_left(balance, variant)}<span class='total'>{total}</span></div>"
         )
 
     async def bring_key(self, key: str | None, own: str | None) -> list[Update]:
-        """Try a visitor's own key; the page gets a handle for it, and the box is emptied either way."""
+        """Try a visitor's key or invitation; the page gets a handle for it, and the box is emptied either way."""
         if not (key or "").strip():
-            return [gr.skip(), "", "Paste your key first.", gr.skip(), gr.skip()]
+            return [gr.skip(), "", "Paste your key or your invitation first.", gr.skip(), gr.skip()]
         try:
+            if str(key).strip().startswith(PREFIX):
+                return await self._bring_invitation(str(key).strip(), own)
             handle, account, balance = await self._backend.bring(str(key))
         except KontextError as error:
             return [gr.skip(), "", escape(str(error)), gr.skip(), gr.skip()]
@@ -117,10 +114,21 @@ class RunHandlers:
         words = f"Your key works, with a balance of {dollars(balance)}. It is kept for this session only."
         return [handle, "", words, gr.update(visible=True), account.kind]
 
+    async def _bring_invitation(self, code: str, own: str | None) -> list[Update]:
+        account, standing = await self._backend.invited(code)
+        self._backend.keys.forget(own)
+        words = f"Your invitation “{standing.invitation.name}” works: {standing.words}. This browser keeps it."
+        return [code, "", escape(words), gr.update(visible=True), payer_of(account)]
+
+    async def arrive_invited(self, code: str | None) -> list[Update]:
+        """A page opens from an invitation's link, or in a browser that keeps one."""
+        return await self.bring_key(code, None) if code else [gr.skip()] * 5
+
     def forget_key(self, own: str | None) -> list[Update]:
         """Back to the host's account, or to the sandbox."""
         self._backend.keys.forget(own)
-        return ["", "", "Your key is removed.", gr.update(visible=False), self._backend.account.kind]
+        what = "invitation" if is_code(own) else "key"
+        return ["", "", f"Your {what} is removed.", gr.update(visible=False), self._backend.account.kind]
 
     async def cards(self) -> list[Update]:
         """The variants' cards with the times that are known by now, for the one choice and the other."""
@@ -150,7 +158,7 @@ class RunHandlers:
             return
         with suppress(KontextError, gr.Error, OSError):
             inputs, references = await self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
-            self._runs.prefetch(self._account(own, payer), inputs, references)
+            self._runs.prefetch(await self._account(own, payer), inputs, references)
 
     async def again(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
@@ -240,7 +248,7 @@ class RunHandlers:
     async def _start(self, visitor: str, own: str | None, payer: str, form: Form) -> Run:
         _insist(visitor)
         inputs, references = await self._asked(form)
-        account = self._account(own, payer)
+        account = await self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, form.preset)
 
     async def _compare(self, visitor: str, own: str | None, payer: str, form: Form) -> tuple[str, list[Run]]:
@@ -248,7 +256,7 @@ class RunHandlers:
         chosen = list(form.compare.variants)
         plan = comparison.plan(form.prompt, len(form.cards), chosen, form.compared(), self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references, form.cards)
-        account = self._account(own, payer)
+        account = await self._account(own, payer)
         return await comparison.start(self._runs, visitor, account, plan, references, form.preset)
 
     async def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
@@ -261,25 +269,25 @@ class RunHandlers:
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
-        account = self._account(own, payer)
+        account = await self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset)
 
     async def _resume(self, visitor: str, own: str | None, payer: str, run: Run) -> Run:
-        return await self._runs.resume(visitor, self._account(own, payer), run.id)
+        return await self._runs.resume(visitor, await self._account(own, payer), run.id)
 
     async def _recover(self, visitor: str, own: str | None, payer: str, prediction_id: str) -> Run:
         _insist(visitor)
-        return await self._runs.recover(visitor, self._account(own, payer), prediction_id)
+        return await self._runs.recover(visitor, await self._account(own, payer), prediction_id)
 
-    def _account(self, own: str | None, payer: str) -> Account:
+    async def _account(self, own: str | None, payer: str) -> Account:
+        account = await self._backend.account_for(own)
         # The page promised that the visitor's key pays: nobody else's may take its place in silence.
-        account = self._backend.keys.account(own)
-        if payer == "own" and account is None:
+        if payer == "own" and account.kind != "own":
             raise KontextError(
                 "Your own key is no longer here: it is removed after an hour without use, and when the app restarts.",
                 "Add it again under “Your key”, or reload the page to go on without it.",
             )
-        return account or self._backend.account
+        return account
 
     async def _run(self, visitor: str, event: gr.EventData) -> Run | None:
         return await self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
@@ -383,13 +391,12 @@ def _offer(file: Path | None) -> Update:
     return gr.update(offer=file_data(file))
 
 
-async def _balance(account: Account | None) -> Decimal | None:
-    """What a visitor's own key has left, in USD; None where it can't be told just now."""
-    if account is None:
-        return None
-    with suppress(KontextError):
-        return await account.client.balance()
-    return None
+def _left(balance: Decimal | Standing | None, variant: Variant | None) -> str:
+    if isinstance(balance, Standing):
+        return f"<span class='balance'>{balance.words}</span>"
+    if balance is None or variant is None:
+        return ""
+    return f"<span class='balance' data-left='{balance}'>{left(balance, variant)}</span>"
 
 
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
