@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from studio import HandSandbox, Studio, Visit, serving
+from studio import HandSandbox, Profile, Studio, Visit, serving
 
 HERE = Path(__file__).parent
 ARGUMENTS = (
@@ -62,8 +62,14 @@ def service() -> Iterator[HandSandbox]:
         yield service
 
 
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Profile:
+    """Where a visitor sits down who is alone, at a desk; it costs half of a browser of one's own."""
+    return Profile(browser)
+
+
 @pytest.fixture
-def visit(browser: Browser, studio: Studio) -> Iterator[Visit]:
+def visit(profile: Profile, studio: Studio) -> Iterator[Visit]:
     """A visitor's open page."""
-    with Visit(browser, studio).open() as visit:
+    with Visit(profile, studio).open() as visit:
         yield visit
