@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from lean import Lean
+from lean import BRIEF, Lean
 from server import Server
 
 
@@ -25,6 +25,14 @@ def server(service: Server) -> Server:
 @pytest.fixture
 async def lean(server: Server, tmp_path: Path) -> AsyncIterator[Lean]:
     lean = Lean(tmp_path / "data", server.url)
+    yield lean
+    await lean.aclose()
+
+
+@pytest.fixture
+async def brief(server: Server, tmp_path: Path) -> AsyncIterator[Lean]:
+    """The same where nobody goes on looking for long."""
+    lean = Lean(tmp_path / "data", server.url, timeouts=BRIEF)
     yield lean
     await lean.aclose()
 

@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -41,6 +41,7 @@ TIMEOUTS = Timeouts(
     bill=1,
     shutdown_grace=5,
 )
+BRIEF = replace(TIMEOUTS, search=timedelta(seconds=0.2), fetch=timedelta(seconds=0.2))  # where it is all in vain
 SMALL = {"size": "256*256"}
 VISITOR = "ann"
 
@@ -92,13 +93,14 @@ class Lean:
         get: float = 10,
         post: float = 10,
         budget: Budget | None = None,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         self.folder = folder
         self.ledger = Ledger(folder, timeout=0.3)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Hurried(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
-        runtime = Runtime(sleep=hurried, random=dice, timeouts=TIMEOUTS)
+        runtime = Runtime(sleep=hurried, random=dice, timeouts=timeouts)
         self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime)
 
     async def press(self, press: Press, visitor: str = VISITOR) -> Run:

@@ -48,17 +48,17 @@ async def test_bad_for_a_while(lean: Lean, server: Server, fault: Fault) -> None
 
 
 @pytest.mark.parametrize("fault", BAD.values(), ids=BAD)
-async def test_bad_for_ever(lean: Lean, server: Server, fault: Fault) -> None:
+async def test_bad_for_ever(brief: Lean, server: Server, fault: Fault) -> None:
     """Nothing half-written is ever shown or left under a picture's name; it was charged, and can be had later."""
     server.always["download"] = fault
-    run = await lean.run(Press())
+    run = await brief.run(Press())
     assert (run.state, run.outputs, run.resumable) == ("failed", (), True)
     assert [t.charged for t in run.troubles] == ["yes"]
-    assert not list(lean.folder.rglob("kontext-*"))
+    assert not list(brief.folder.rglob("kontext-*"))
     check_ends([run])
-    check_books([run], spent(lean.folder), server.books())
+    check_books([run], spent(brief.folder), server.books())
     server.clear()
-    run = await lean.end_of(await lean.runs.resume(run.visitor, lean.account, run.id))
+    run = await brief.end_of(await brief.runs.resume(run.visitor, brief.account, run.id))
     assert (run.state, len(server.created)) == ("completed", 1)
     check_ends([run])
 

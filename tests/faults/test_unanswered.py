@@ -33,15 +33,15 @@ async def test_created(lean: Lean, server: Server, press: Press, fault: Fault) -
 
 
 @pytest.mark.parametrize("fault", BEFORE.values(), ids=BEFORE)
-async def test_not_created(lean: Lean, server: Server, fault: Fault) -> None:
+async def test_not_created(brief: Lean, server: Server, fault: Fault) -> None:
     """No task was created: that is said, nothing is counted, and nothing is sent again."""
     server.next["submit"].append(fault)
-    run = await lean.run(PRO)
+    run = await brief.run(PRO)
     assert (run.state, run.outputs, server.seen["submit"]) == ("failed", (), 1)
     assert [t.charged for t in run.troubles] == ["no"]
     check_ends([run])
-    check_books([run], spent(lean.folder), server.books())
-    assert spent(lean.folder) == 0
+    check_books([run], spent(brief.folder), server.books())
+    assert spent(brief.folder) == 0
 
 
 @pytest.mark.parametrize(("fault", "state"), [(silence, "failed"), (after(silence), "completed")])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from studio import HandSandbox, Profile, Studio, Visit, serving
+from studio import HOST_KEY, HandSandbox, Profile, Studio, Visit, serving
 
 HERE = Path(__file__).parent
 ARGUMENTS = (
@@ -60,6 +60,14 @@ def service() -> Iterator[HandSandbox]:
     """A sandbox behind a port, as the real service is; its time can be held still."""
     with HandSandbox() as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def live(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The app with a host's key, pointed at a service behind a port."""
+    data = tmp_path_factory.mktemp("live")
+    with serving(data, WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=service.url) as studio:
+        yield studio
 
 
 @pytest.fixture(scope="session")

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
-from studio import CAT, PORTRAIT, HandSandbox, Studio, Visit, serving
-
-
-@pytest.fixture(scope="module")
-def live(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    data = tmp_path_factory.mktemp("axe")
-    with serving(data, WAVESPEED_API_KEY="wsk_axe", WAVESPEED_BASE_URL=service.url) as studio:
-        yield studio
+from studio import CAT, PORTRAIT, HandSandbox, Studio, Visit
 
 
 class Auditor:

@@ -10,8 +10,8 @@ import zipfile
 from contextlib import closing
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
-from studio import CAT, COFFEE, HandSandbox, Visit, serving
+from playwright.sync_api import expect
+from studio import CAT, COFFEE, HandSandbox, Profile, Studio, Visit
 
 
 def make(visit: Visit, prompt: str) -> None:
@@ -31,12 +31,10 @@ def downloaded(visit: Visit, button: str) -> tuple[str, bytes]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
-def test_a_run_outlives_its_tab_and_is_in_every_tab(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+def test_a_run_outlives_its_tab_and_is_in_every_tab(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """The tab that pressed is closed; two others, opened while it goes on, both show the run and then its picture."""
-    with (
-        serving(tmp_path, WAVESPEED_API_KEY="wsk_tabs", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio).open() as visit,
-    ):
+    before = live.runs
+    with Visit(profile, live).open() as visit:
         visit.drop(CAT)
         visit.expect_cards(CAT)
         visit.prompt.fill("A cat that goes on")
@@ -50,7 +48,7 @@ def test_a_run_outlives_its_tab_and_is_in_every_tab(browser: Browser, service: H
                 expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
         for visit.page in pages:
             visit.expect_pictures(1)
-        assert studio.runs == 1
+        assert live.runs == before + 1
 
 
 def test_the_history_gives_everything_back(visit: Visit) -> None:
@@ -191,12 +189,9 @@ def test_a_run_is_named_and_starred_where_it_is_seen(visit: Visit) -> None:
     expect(star).to_have_attribute("aria-pressed", "false")
 
 
-def test_check_again_opens_the_run(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+def test_check_again_opens_the_run(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """A run that nobody waits for any more is taken up from the history, and what comes of it is in view."""
-    with (
-        serving(tmp_path, WAVESPEED_API_KEY="wsk_again", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio).open() as visit,
-    ):
+    with Visit(profile, live).open() as visit:
         visit.drop(CAT)
         visit.expect_cards(CAT)
         visit.prompt.fill("A cat that is waited for twice")

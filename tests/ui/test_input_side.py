@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
-from studio import CAT, HOME, PORTRAIT, HandSandbox, Studio, Visit, serving
+from studio import CAT, HOME, PORTRAIT, HandSandbox, Profile, Studio, Visit, serving
 
 from core.prompts.presets import FAMILIES, load_presets
 
@@ -100,11 +100,11 @@ def test_a_held_seed_is_seen_and_let_go(visit: Visit) -> None:
     assert first["seed"] != second["seed"]
 
 
-def test_a_key_says_what_it_is_good_for(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+def test_a_key_says_what_it_is_good_for(profile: Profile, service: HandSandbox, tmp_path: Path) -> None:
     """Before it: what practice is, and where a key is got. With it: its balance, in pictures of the variant."""
     with (
         serving(tmp_path, WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio).open() as visit,
+        Visit(profile, studio).open() as visit,
     ):
         glance = visit.page.locator("#glance")
         expect(glance).to_contain_text("Practice is free.")
@@ -156,7 +156,7 @@ def test_a_draft_comes_back(visit: Visit) -> None:
     expect(visit.preset).to_contain_text("Choose a preset")
 
 
-def test_examples_stand_before_the_fold_on_a_phone(browser: Browser, studio: Studio) -> None:
+def test_examples_stand_before_the_fold_on_a_phone(browser: Browser, profile: Profile, studio: Studio) -> None:
     """Above the references, at one press, and it is said; on a desk they have a tab that no message takes away."""
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     with Visit(browser, studio, **phone).open() as visit:
@@ -167,7 +167,7 @@ def test_examples_stand_before_the_fold_on_a_phone(browser: Browser, studio: Stu
         expect(visit.cards).to_have_count(2)
         expect(visit.page.locator("#said")).to_have_text("Everything is filled in. Press Generate.")
         expect(visit.cards.first).to_be_in_viewport()
-    with Visit(browser, studio).open() as visit:
+    with Visit(profile, studio).open() as visit:
         expect(visit.page.locator("#examples-row")).to_be_hidden()
         visit.generate()
         expect(visit.result.get_by_role("alert")).to_be_visible()

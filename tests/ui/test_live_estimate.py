@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import Browser, Route, expect
-from studio import Studio, Visit
+from studio import Profile, Studio, Visit
 
 from core.catalog.estimate import javascript, sum_in_words
 from core.catalog.variants import PICTURES, REGISTRY
@@ -22,9 +22,9 @@ def test_the_browser_s_sum_is_python_s(browser: Browser) -> None:
     page.close()
 
 
-def test_the_estimate_follows_by_itself(browser: Browser, studio: Studio) -> None:
+def test_the_estimate_follows_by_itself(profile: Profile, studio: Studio) -> None:
     """While the server answers nothing the estimate still follows both controls, and the count asks nothing at all."""
-    with Visit(browser, studio).open() as visit:
+    with Visit(profile, studio).open() as visit:
         unanswered: list[Route] = []
         visit.page.route("**/gradio_api/**", lambda route: unanswered.append(route))
         for variant in reversed(REGISTRY.values()):

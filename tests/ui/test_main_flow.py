@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, expect
-from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Visit, serving
+from playwright.sync_api import expect
+from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Profile, Studio, Visit
 
 from core.catalog.estimate import dollars, sum_in_words
 from core.catalog.variants import REGISTRY, Variant
@@ -252,12 +252,10 @@ def test_ready_examples_spend_nothing(visit: Visit) -> None:
     assert visit.studio.runs == before
 
 
-def test_a_reload_in_the_middle_loses_nothing(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+def test_a_reload_in_the_middle_loses_nothing(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """The page is left and opened again while the run goes on: it is there, and its picture comes."""
-    with (
-        serving(tmp_path, WAVESPEED_API_KEY="wsk_reload", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio).open() as visit,
-    ):
+    before = live.runs
+    with Visit(profile, live).open() as visit:
         visit.drop(CAT)
         visit.expect_cards(CAT)
         visit.prompt.fill("A cat that waits")
@@ -272,7 +270,7 @@ def test_a_reload_in_the_middle_loses_nothing(browser: Browser, service: HandSan
         visit.expect_pictures(1)
         expect(visit.receipt).to_contain_text("$0.04")
         expect(visit.total).to_contain_text("this session")
-        assert studio.runs == 1
+        assert live.runs == before + 1
 
 
 def test_the_page_shows_the_run_that_was_asked_for_last(visit: Visit) -> None:

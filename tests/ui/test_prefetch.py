@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Browser, Response, expect
-from studio import CAT, COFFEE, HandSandbox, Visit, serving
+from playwright.sync_api import Response, expect
+from studio import CAT, COFFEE, HandSandbox, Profile, Visit, serving
 
 UPLOAD, PUT, PRICE = "POST /api/v3/media/uploads", "PUT /storage/", "POST /api/v3/model/price"
 
@@ -32,11 +32,11 @@ def press(visit: Visit) -> None:
     visit.expect_pictures(1)
 
 
-def test_uploaded_before_the_press(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+def test_uploaded_before_the_press(profile: Profile, service: HandSandbox, tmp_path: Path) -> None:
     """With a key on one's own computer, each picture is at the service before Generate; the press uploads nothing."""
     with (
         serving(tmp_path, WAVESPEED_API_KEY="wsk_ahead", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio).open() as visit,
+        Visit(profile, studio).open() as visit,
     ):
         service.asked()
         add(visit, CAT, 1)
@@ -49,10 +49,10 @@ def test_uploaded_before_the_press(browser: Browser, service: HandSandbox, tmp_p
         assert len(studio.sent("Put the cat beside the cup")[0]["images"]) == 2
 
 
-def test_on_a_hosted_app_uploaded_at_the_press(browser: Browser, service: HandSandbox, tmp_path: Path) -> None:
+def test_on_a_hosted_app_uploaded_at_the_press(profile: Profile, service: HandSandbox, tmp_path: Path) -> None:
     """No picture goes to the host's account without a run that the budgets have allowed."""
     host = {"WAVESPEED_API_KEY": "wsk_hosted", "KONTEXT_HOSTED": "on", "WAVESPEED_BASE_URL": service.url}
-    with serving(tmp_path, **host) as studio, Visit(browser, studio).open() as visit:
+    with serving(tmp_path, **host) as studio, Visit(profile, studio).open() as visit:
         service.asked()
         add(visit, CAT, 1)
         add(visit, COFFEE, 2)

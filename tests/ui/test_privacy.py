@@ -5,24 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Request, Response, Route, expect
-from studio import CAT, COFFEE, HandSandbox, Studio, Visit, serving
+from studio import CAT, COFFEE, HOST_KEY, Profile, Studio, Visit
 
-SECRET = "wsk_host_4f1c2a9b8d7e6f50"
 OWN = "wsk_own_90ab12cd34ef5678"
-
-
-@pytest.fixture(scope="module")
-def live(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """The app with a host's key, pointed at a service behind a port."""
-    data = tmp_path_factory.mktemp("live")
-    with serving(data, WAVESPEED_API_KEY=SECRET, WAVESPEED_BASE_URL=service.url) as studio:
-        yield studio
 
 
 class Witness:
@@ -64,10 +54,10 @@ def bring_key(visit: Visit, key: str) -> None:
     visit.page.get_by_role("button", name="Use this key").click()
 
 
-def test_the_host_s_key_stays_with_the_host(browser: Browser, live: Studio, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_host_s_key_stays_with_the_host(profile: Profile, live: Studio, caplog: pytest.LogCaptureFixture) -> None:
     """A visitor makes a picture on it, sees what it cost, and no answer, file, log or storage holds the key."""
     caplog.set_level(logging.DEBUG)
-    with Visit(browser, live) as visit:
+    with Visit(profile, live) as visit:
         witness = Witness(visit)
         visit.open()
         expect(visit.page.get_by_text("Live · billed to this app's account")).to_be_visible()
@@ -78,19 +68,19 @@ def test_the_host_s_key_stays_with_the_host(browser: Browser, live: Studio, capl
         visit.tab("Code")
         expect(visit.page.get_by_text("WAVESPEED_API_KEY").first).to_be_visible()
         assert witness.heard("Kontext Studio")  # it does listen
-        assert witness.heard(SECRET) == []
-        assert SECRET not in visit.page.content()
-        assert SECRET not in str(visit.stored())
+        assert witness.heard(HOST_KEY) == []
+        assert HOST_KEY not in visit.page.content()
+        assert HOST_KEY not in str(visit.stored())
     for path in ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json", "/healthz"):
-        assert SECRET not in httpx.get(live.url + path).text
-    assert on_disk(SECRET, live.data) == []
-    assert SECRET not in caplog.text
+        assert HOST_KEY not in httpx.get(live.url + path).text
+    assert on_disk(HOST_KEY, live.data) == []
+    assert HOST_KEY not in caplog.text
 
 
-def test_a_key_of_one_s_own_leaves_no_trace(browser: Browser, live: Studio, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_of_one_s_own_leaves_no_trace(profile: Profile, live: Studio, caplog: pytest.LogCaptureFixture) -> None:
     """It is tried, pays for a run, is forgotten at a press; the box is emptied, and it is nowhere afterwards."""
     caplog.set_level(logging.DEBUG)
-    with Visit(browser, live) as visit:
+    with Visit(profile, live) as visit:
         witness = Witness(visit)
         visit.open()
         visit.page.get_by_role("button", name="Your key").click()
@@ -126,9 +116,9 @@ def test_a_key_of_one_s_own_leaves_no_trace(browser: Browser, live: Studio, capl
     assert OWN not in caplog.text
 
 
-def test_two_visitors_never_meet(browser: Browser, live: Studio) -> None:
+def test_two_visitors_never_meet(browser: Browser, profile: Profile, live: Studio) -> None:
     """Neither the runs nor the total of one are on the other's page, and a raw call with the run's id gets nothing."""
-    with Visit(browser, live) as one, Visit(browser, live) as other:
+    with Visit(profile, live) as one, Visit(browser, live) as other:
         watched = Witness(other)
         one.open()
         make_a_picture(one, "A cat nobody else may see")
@@ -176,9 +166,9 @@ def call_with_run(visit: Visit, run_id: str) -> list[str]:
     return forged
 
 
-def test_nothing_is_kept_in_the_browser_but_an_id_and_a_draft(browser: Browser, studio: Studio) -> None:
+def test_nothing_is_kept_in_the_browser_but_an_id_and_a_draft(profile: Profile, studio: Studio) -> None:
     """The inputs as they are, which “Start over” empties, and no history of them, by Gradio or otherwise."""
-    with Visit(browser, studio).open() as visit:
+    with Visit(profile, studio).open() as visit:
         make_a_picture(visit, "A prompt that leaves no trace")
         visit.tab("Code")
         stored = visit.stored()
@@ -189,16 +179,16 @@ def test_nothing_is_kept_in_the_browser_but_an_id_and_a_draft(browser: Browser, 
         visit.page.wait_for_function("!localStorage['kontext-draft'].includes('leaves no trace')")
 
 
-def test_a_hash_opens_nothing(browser: Browser, live: Studio) -> None:
+def test_a_hash_opens_nothing(profile: Profile, live: Studio) -> None:
     """Any bytes uploaded under the hash of somebody's reference, put in a card's place: nothing is sent for them."""
-    with Visit(browser, live) as maker:
+    with Visit(profile, live) as maker:
         maker.open()
         make_a_picture(maker, "A cat to be shared")
         (row,) = live.rows("SELECT refs FROM runs WHERE prompt = 'A cat to be shared'")
     name = f"{json.loads(row['refs'])[0]['sha256']}.jpg"
     (junk,) = httpx.post(f"{live.url}/gradio_api/upload", files={"files": (name, b"any bytes")}).json()
     runs = live.runs
-    with Visit(browser, live) as thief:
+    with Visit(profile, live) as thief:
         thief.open()
         thief.drop(COFFEE)
         expect(thief.cards).to_have_count(1)
@@ -236,9 +226,9 @@ def test_after_a_deletion_no_address_answers(visit: Visit) -> None:
     assert on_disk("A cat to be deleted", visit.studio.data) == []
 
 
-def test_a_forged_card_opens_nothing(studio: Studio, browser: Browser) -> None:
+def test_a_forged_card_opens_nothing(studio: Studio, profile: Profile) -> None:
     """A raw call that puts a file of the server in a card's place, or in an arrival's, gets nothing of it."""
-    with Visit(browser, studio).open() as visit:
+    with Visit(profile, studio).open() as visit:
         forged = []
 
         def forge_path(route: Route) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from studio import CAT, COFFEE, HandSandbox, Studio, Visit, serving
+from studio import CAT, COFFEE, HandSandbox, Profile, Studio, Visit
 
 
 def filled(visit: Visit) -> Visit:
@@ -85,15 +84,9 @@ def test_a_result_says_how_it_was_made(visit: Visit) -> None:
     expect(made).to_contain_text("How closely to follow the prompt")
 
 
-def test_a_second_run_while_the_first_goes_on(
-    browser: Browser, service: HandSandbox, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_second_run_while_the_first_goes_on(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """Generate is not blocked; the first run goes on among the recent ones, ends there, and opens from there."""
-    folder = tmp_path_factory.mktemp("two")
-    with (
-        serving(folder, WAVESPEED_API_KEY="wsk_two", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio).open() as visit,
-    ):
+    with Visit(profile, live).open() as visit:
         with service.held():
             filled(visit).generate()
             expect(visit.result.get_by_role("button", name="Stop waiting")).to_be_visible()
@@ -108,34 +101,30 @@ def test_a_second_run_while_the_first_goes_on(
 
 
 def test_a_late_bill_shows_by_itself(
-    browser: Browser, service: HandSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, live: Studio, service: HandSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the service told after the run's end is on the receipt and in the header, with nothing pressed."""
-    with (
-        serving(tmp_path, WAVESPEED_API_KEY="wsk_bill", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(browser, studio) as visit,
-    ):
+    with Visit(browser, live) as visit:  # whose clock can be set, and would stay set
         monkeypatch.setattr(service, "broken", "billings")
         visit.page.clock.install()
         filled(visit.open()).generate()
         visit.expect_pictures(1)
         expect(visit.receipt).to_contain_text("(quoted price)")
-        with closing(sqlite3.connect(studio.data / "ledger.db")) as file, file:
+        with closing(sqlite3.connect(live.data / "ledger.db")) as file, file:
             file.execute("UPDATE predictions SET charge = 31000, source = 'billing'")
         visit.page.clock.fast_forward("00:11")
         expect(visit.receipt).to_contain_text("Charged $0.031")
         expect(visit.total).to_have_text("this session $0.031")
 
 
-def test_nothing_overlaps_at_any_width(browser: Browser, studio: Studio) -> None:
+def test_nothing_overlaps_at_any_width(visit: Visit) -> None:
     """From 320 to 2,560 px, with the shortest and the longest price: count, price and button stay apart and inside."""
-    with Visit(browser, studio).open() as visit:
-        for pictures, variant in ((1, "Pro"), (4, "Ultra-fast")):
-            visit.choose_variant(variant)
-            visit.choose_pictures(pictures)
-            for width in range(320, 2561, 20):
-                visit.page.set_viewport_size({"width": width, "height": 800})
-                assert visit.page.evaluate(OVERLAPS) == [], f"{width} px, {pictures} pictures"
+    for pictures, variant in ((1, "Pro"), (4, "Ultra-fast")):
+        visit.choose_variant(variant)
+        visit.choose_pictures(pictures)
+        for width in range(320, 2561, 20):
+            visit.page.set_viewport_size({"width": width, "height": 800})
+            assert visit.page.evaluate(OVERLAPS) == [], f"{width} px, {pictures} pictures"
 
 
 OVERLAPS = """() => {

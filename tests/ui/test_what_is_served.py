@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Browser
-from studio import CAT, Studio, Visit
+from studio import CAT, Profile, Studio, Visit
 
 from ui.door import NOT_FOUND, REQUEST_KB, TOO_LARGE
 
@@ -47,9 +46,9 @@ def test_what_the_page_does_not_use_is_not_there(speaking: httpx.Client, method:
     assert (answer.status_code, answer.json().get("detail")) == (404, NOT_FOUND)
 
 
-def test_a_page_and_a_program_find_all_that_they_need(browser: Browser, studio: Studio) -> None:
+def test_a_page_and_a_program_find_all_that_they_need(profile: Profile, studio: Studio) -> None:
     """A picture is made by the page and a price asked for by a program: nothing that either needs is missing."""
-    with Visit(browser, studio) as visit:
+    with Visit(profile, studio) as visit:
         missed: list[str] = []
         visit.page.on("response", lambda answer: missed.append(answer.url) if answer.status == 404 else None)
         visit.open()
