@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -82,6 +83,20 @@ class Decoder:
             raise ServiceBroken(*answer["failed"], charged="yes")
         return Picture(data, *answer["opened"])
 
+    async def make_alike(self, sources: Sequence[Path], targets: Sequence[Path]) -> None:
+        """`core.pictures.blind.make_alike`.
+
+        Raises:
+            KontextError: a picture can't be opened or takes too long, or the disk can't be written to.
+        """
+        job = {"do": "alike", "sources": _absolute(sources), "targets": _absolute(targets)}
+        try:
+            answer = await self._do(job)
+        except (_TooSlow, _Died):
+            raise KontextError("A picture of this trial takes too long to open.", "Make it again.") from None
+        if "failed" in answer:
+            raise KontextError(*answer["failed"])
+
     def warm(self) -> None:
         """Start what an ordinary picture needs, so that the first one need not wait. Blocking."""
         self._quick.warm()
@@ -108,6 +123,10 @@ class Decoder:
 
 def _preparing(source: Path, number: int, folder: Path) -> dict[str, Any]:
     return {"do": "prepare", "source": str(source.absolute()), "number": number, "folder": str(folder.absolute())}
+
+
+def _absolute(paths: Sequence[Path]) -> list[str]:
+    return [str(path.absolute()) for path in paths]
 
 
 class _TooSlow(Exception):

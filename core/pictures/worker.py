@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.errors import KontextError, ReferenceRejected
+from core.pictures.blind import make_alike
 from core.pictures.output import open_picture
 from core.pictures.reference import is_large, prepare
 
@@ -64,6 +65,9 @@ def _answer(job: Job, data: bytes) -> Job:
         if job["do"] == "open":
             picture = open_picture(data)
             return {"opened": [picture.format, picture.width, picture.height]}
+        if job["do"] == "alike":
+            make_alike(list(map(Path, job["sources"])), list(map(Path, job["targets"])))
+            return {"made": True}
         if job.get("quick") and is_large(Path(job["source"])):
             return {"large": True}
         made = prepare(Path(job["source"]), job["number"], Path(job["folder"]))
