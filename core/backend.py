@@ -38,6 +38,7 @@ from core.service.rate_limit import RateLimiter
 from core.service.web import Web
 from core.settings import Settings
 from core.storage import AT_HOME, HOSTED, TEMPORARY, Storage
+from core.trials.judging import Judging
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -89,6 +90,7 @@ class Backend:
             runtime=self._runtime,
         )
         self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
+        self.judging = Judging(self.ledger, self._runtime.clock)
         self._rate_limiter = RateLimiter()
         self.practice = self._practice_account()
         self.host = Account("host", "host", self._client(settings.api_key)) if settings.api_key else None

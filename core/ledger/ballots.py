@@ -103,6 +103,19 @@ def of_judge(connection: sa.Connection, judge_id: str) -> list[Ballot]:
     return [_ballot(row) for row in connection.execute(query).mappings()]
 
 
+def find(connection: sa.Connection, ballot_id: str) -> tuple[str, Ballot] | None:
+    """The ballot of that id, whoever's, and the trial that it belongs to."""
+    row = connection.execute(sa.select(ballots).where(ballots.c.id == ballot_id)).mappings().first()
+    return None if row is None else (row["trial_id"], _ballot(row))
+
+
+def progress(connection: sa.Connection, judge_id: str) -> tuple[int, int]:
+    """How many votes and how many ballots a judge has."""
+    query = sa.select(sa.func.count(ballots.c.voted_at), sa.func.count()).where(ballots.c.judge_id == judge_id)
+    votes, total = connection.execute(query).one()
+    return votes, total
+
+
 def vote(connection: sa.Connection, judge_id: str, ballot_id: str, choice: Choice, now: datetime) -> bool:
     """Write a vote; where there is one already it stands, and nothing happens. False: the judge has no such ballot."""
     mine = (ballots.c.id == ballot_id) & (ballots.c.judge_id == judge_id)
@@ -113,12 +126,15 @@ def vote(connection: sa.Connection, judge_id: str, ballot_id: str, choice: Choic
     return connection.execute(sa.select(ballots.c.id).where(mine)).first() is not None
 
 
-def undo(connection: sa.Connection, judge_id: str) -> Ballot | None:
-    """Take back the judge's latest vote: the ballot that is open again, None where there was no vote."""
+def undo(connection: sa.Connection, judge_id: str, ballot_id: str | None = None) -> Ballot | None:
+    """Take back the judge's latest vote: the ballot that is open again, None where there was no vote.
+
+    With a ballot named only if the latest is that one's: what is sent twice takes back one vote.
+    """
     voted = [ballot for ballot in of_judge(connection, judge_id) if ballot.choice]
-    if not voted:
+    latest = max(voted, key=lambda ballot: (ballot.voted_at, ballot.position), default=None)
+    if latest is None or ballot_id not in (None, latest.id):
         return None
-    latest = max(voted, key=lambda ballot: (ballot.voted_at, ballot.position))
     connection.execute(ballots.update().where(ballots.c.id == latest.id).values(_NO_VOTE))
     return latest
 

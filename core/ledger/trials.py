@@ -143,10 +143,12 @@ def is_open(connection: sa.Connection, trial_id: str, now: datetime) -> bool:
     return connection.execute(sa.select(trials.c.id).where(trials.c.id == trial_id, _open(now))).first() is not None
 
 
-def pictures(connection: sa.Connection, trial_id: str, home: Path) -> list[Picture]:
-    """All of an open trial, references too, case by case."""
+def pictures(connection: sa.Connection, trial_id: str, home: Path, case: int | None = None) -> list[Picture]:
+    """All of an open trial, or of one case of it, references too, case by case."""
     columns = trial_pictures.c
     query = sa.select(trial_pictures).where(columns.trial_id == trial_id)
+    if case is not None:
+        query = query.where(columns.case_number == case)
     order = (columns.case_number, columns.variant_id, columns.number)
     return [_picture(row, home) for row in connection.execute(query.order_by(*order)).mappings()]
 

@@ -1,0 +1,39 @@
+"""The pictures of a trial as judges get them: made when it opens, each under an id that says nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.ledger.trials import Picture
+from core.pictures.blind import SUFFIX
+from core.pictures.decoder import Decoder
+
+FOLDER = "trials"
+
+
+def place(home: Path, trial_id: str, picture_id: str) -> Path:
+    """Where a picture lies as judges get it."""
+    return home / FOLDER / trial_id / "blind" / f"{picture_id}{SUFFIX}"
+
+
+class Blind:
+    """Makes them, in the processes that open pictures. `home`: the data folder."""
+
+    def __init__(self, decoder: Decoder, home: Path) -> None:
+        self._decoder = decoder
+        self._home = home
+
+    async def make(self, trial_id: str, pictures: Sequence[Picture]) -> None:
+        """Write them, all that show one case alike; a case after the other, so that nobody else waits for long.
+
+        Raises:
+            KontextError: one can't be opened, or the disk can't be written to.
+        """
+        alike = defaultdict(list)
+        for picture in pictures:
+            alike[picture.case, "" if picture.variant else picture.id].append(picture)
+        for group in alike.values():
+            targets = [place(self._home, trial_id, picture.id) for picture in group]
+            await self._decoder.make_alike([picture.path for picture in group], targets)
