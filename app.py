@@ -162,11 +162,13 @@ def _lifespan(
 
 
 def _routes(backend: Backend) -> list[BaseRoute]:
-    """What the app answers beside Gradio: whether it serves, whether it takes new runs, and the ready examples."""
+    """What the app answers beside Gradio: whether it serves, whether it takes new runs, judges, the ready examples."""
     from starlette.responses import JSONResponse
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
+    from core.access.attempts import Attempts
+    from ui.judge.routes import JudgeApi
     from ui.studio.examples import ROUTE
     from ui.studio.presets import SAMPLES
 
@@ -178,7 +180,8 @@ def _routes(backend: Backend) -> list[BaseRoute]:
         return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
 
     pictures = [Mount(f"/{route}", StaticFiles(directory=HOME / route)) for route in (ROUTE, SAMPLES)]
-    return [Route("/healthz", healthz), Route("/readyz", readyz), *pictures]
+    judges = JudgeApi(backend.judging, Attempts()).routes()
+    return [Route("/healthz", healthz), Route("/readyz", readyz), *judges, *pictures]
 
 
 if __name__ == "__main__":
