@@ -50,6 +50,12 @@ _UNBILLED = (
 )
 _KEPT = runs.c.deleted_at.is_(None)
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
+# Other runs of the same comparison; a deleted one has left it.
+_OTHERS = runs.alias()
+_BESIDE = (_OTHERS.c.comparison_id == runs.c.comparison_id) & (_OTHERS.c.visitor == runs.c.visitor)
+_IS_FIRST = ~sa.exists().where(
+    _BESIDE & (sa.tuple_(_OTHERS.c.created_at, _OTHERS.c.id) < sa.tuple_(runs.c.created_at, runs.c.id))
+)
 _ANSWERS_APART = [column for column in predictions.c if column.name != "answer"]
 
 # What SQLite calls it -> what happened, what to do.
@@ -219,11 +225,12 @@ class Ledger:
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
             connection.execute(change)
 
-    def label(self, visitor: str, run_id: str, label: Label) -> None:
-        """Put that on a run of the visitor's, in the place of what was on it."""
-        which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor)
+    def label(self, visitor: str, labels: Mapping[str, Label]) -> None:
+        """Put these on runs of the visitor's, by their ids, in the place of what was on them."""
         with self.writing() as connection:
-            connection.execute(runs.update().where(which).values(rows.label_row(label)))
+            for run_id, label in labels.items():
+                which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor)
+                connection.execute(runs.update().where(which).values(rows.label_row(label)))
 
     def delete(self, run_id: str, now: datetime) -> list[Reference]:
         """Take what a run was about out of the ledger, and out of the bytes of its file.
@@ -270,12 +277,18 @@ class Ledger:
         return self._records(_KEPT & (runs.c.visitor == visitor))
 
     def page(self, visitor: str, limit: int, after: str = "", search: Search = Search()) -> list[Record]:
-        """So many of the visitor's runs at most, newest first, from the one after the run of that id."""
-        which = _KEPT & (runs.c.visitor == visitor) & _found(search)
+        """The runs of so many entries of the visitor's history at most, from the one after the run of that id.
+
+        An entry is a run, or a whole comparison in the place of its first cell, found by any of its cells.
+        """
+        which = _KEPT & (runs.c.visitor == visitor) & _IS_FIRST & (_found(search) | _found_beside(search))
         if after:
             last = sa.select(runs.c.created_at).where(runs.c.id == after, runs.c.visitor == visitor).scalar_subquery()
             which &= (runs.c.created_at < last) | ((runs.c.created_at == last) & (runs.c.id > after))
-        return self._records(runs.c.id.in_(sa.select(runs.c.id).where(which).order_by(*_NEWEST_FIRST).limit(limit)))
+        columns = (runs.c.id, runs.c.comparison_id)
+        first = sa.select(*columns).where(which).order_by(*_NEWEST_FIRST).limit(limit).cte()
+        whole = runs.c.comparison_id.in_(sa.select(first.c.comparison_id))
+        return self._records((runs.c.visitor == visitor) & (runs.c.id.in_(sa.select(first.c.id)) | whole))
 
     def comparison(self, visitor: str, comparison_id: str) -> list[Record]:
         """The visitor's runs that belong to it, newest first."""
@@ -502,14 +515,19 @@ def _name(fault: BaseException) -> str:
     return "_".join(name.split("_")[:2])
 
 
-def _found(search: Search) -> sa.ColumnElement[bool]:
-    which = runs.c.variant_id == search.variant_id if search.variant_id else sa.true()
-    which &= runs.c.favourite if search.favourites else sa.true()
-    names = [(runs.c.preset, search.presets), (runs.c.variant_id, search.variants)]
+def _found(search: Search, table: sa.FromClause = runs) -> sa.ColumnElement[bool]:
+    which = table.c.variant_id == search.variant_id if search.variant_id else sa.true()
+    which &= table.c.favourite if search.favourites else sa.true()
+    names = [(table.c.preset, search.presets), (table.c.variant_id, search.variants)]
     named = [sa.case(dict(known), value=column, else_="") for column, known in names if known]
-    parts = [runs.c.name, sa.func.coalesce(sa.cast(runs.c.seed, sa.Text), ""), *named]
-    text = sa.func.lower(sum((" " + part for part in parts), start=runs.c.prompt))
+    parts = [table.c.name, sa.func.coalesce(sa.cast(table.c.seed, sa.Text), ""), *named]
+    text = sa.func.lower(sum((" " + part for part in parts), start=table.c.prompt))
     return sa.and_(which, *(text.contains(word.lower(), autoescape=True) for word in search.words))
+
+
+def _found_beside(search: Search) -> sa.ColumnElement[bool]:
+    """Whether another cell of the same comparison is found."""
+    return sa.exists().where(_BESIDE & _found(search, _OTHERS))
 
 
 def _forget_stranger(connection: sa.Connection, prediction_id: str) -> None:

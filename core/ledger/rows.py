@@ -67,7 +67,7 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
         state=run["state"],
         finished_at=run["finished_at"],
         troubles=_troubles(run),
-        label=Label(run["name"], run["favourite"]),
+        label=Label(run["name"], run["favourite"], run["letter"], run["chosen"]),
     )
 
 

@@ -84,10 +84,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Label:
-    """What a person put on a run of theirs to find it again. `name` is "" where it has none."""
+    """What a person put on a run of theirs. `name` is "" where it has none.
+
+    In a comparison whose names are hidden, `letter` counts its place among the cells from 0; `chosen`: the one that was
+    chosen without knowing its name.
+    """
 
     name: str = ""
     favourite: bool = False
+    letter: int | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True)

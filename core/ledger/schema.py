@@ -70,6 +70,8 @@ runs = sa.Table(
     sa.Column("deleted_at", Moment),
     sa.Column("name", sa.Text),
     sa.Column("favourite", sa.Boolean),
+    sa.Column("letter", sa.Integer),
+    sa.Column("chosen", sa.Boolean),
     sa.Column("comparison_id", sa.Text),
     sa.Column("cell", sa.JSON(none_as_null=True)),  # the rest of the place in that comparison
     sa.Column("invitation", sa.Text),
@@ -272,6 +274,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             usable TEXT, remark TEXT, UNIQUE (judge_id, position)
         )""",
         "CREATE INDEX ballots_of_trial ON ballots (trial_id)",
+    ),
+    (
+        "ALTER TABLE runs ADD COLUMN letter INTEGER",
+        "ALTER TABLE runs ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0",
     ),
 )
 

@@ -50,9 +50,12 @@ class ServedFiles:
 
     # of a run, or of whatever else goes as a whole
 
-    def show(self, owner: str, file: Path) -> Path | None:
-        """Where the page finds the file; the same for as long as the owner is there. None where it is gone."""
-        place = self._folder(owner) / file.name
+    def show(self, owner: str, file: Path, name: str = "") -> Path | None:
+        """Where the page finds the file; the same for as long as the owner is there. None where it is gone.
+
+        `name`: what it is called there, where its own would tell too much.
+        """
+        place = self._folder(owner) / (name or file.name)
         return place if _linked(file, place) else None
 
     def put(self, owner: str, name: str, data: bytes, rests_on: Path) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -46,10 +46,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Page:
-    """Some of a visitor's runs, newest first; `more`: whether older ones follow."""
+    """Some entries of a visitor's history, newest first; `more`: whether older ones follow.
 
-    runs: list[Run]
+    An entry is a run alone, or all runs of a comparison, newest first, in the place of its oldest.
+    """
+
+    entries: list[list[Run]]
     more: bool
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for entry in self.entries for run in entry]
+
+    @property
+    def last(self) -> str:
+        """The id after which the next page begins."""
+        return first_of(self.entries[-1]).id
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ class Asked:
     references: Sequence[Reference]
     preset: str | None = None
     cell: Cell | None = None
+    label: Label = Label()  # noqa: RUF009 - frozen
 
 
 class Budget(Protocol):
@@ -188,9 +201,10 @@ class Runs:
         return None if record is None else self._read(record)
 
     async def page(self, visitor: str, after: str = "", search: Search = Search()) -> Page:  # noqa: B008 - frozen
-        """Some of the visitor's runs, newest first, from the one after the run of that id."""
+        """Some entries of the visitor's history, newest first, from the one after the run of that id."""
         records = await self.readers(self._ledger.page, visitor, PAGE + 1, after, search)
-        return Page([self._read(record) for record in records[:PAGE]], more=len(records) > PAGE)
+        entries = _entries(map(self._read, records))
+        return Page(entries[:PAGE], more=len(entries) > PAGE)
 
     async def comparison(self, visitor: str, comparison_id: str) -> list[Run]:
         """The runs of one comparison of the visitor's, newest first; a cell that was made again has several."""
@@ -200,9 +214,9 @@ class Runs:
     async def every(self, visitor: str) -> AsyncGenerator[list[Run], None]:
         """All of the visitor's runs, newest first, some at a time: nobody else waits for them."""
         page = await self.page(visitor)
-        while page.runs:
+        while page.entries:
             yield page.runs
-            page = await self.page(visitor, after=page.runs[-1].id) if page.more else Page([], more=False)
+            page = await self.page(visitor, after=page.last) if page.more else Page([], more=False)
 
     async def list_for(self, visitor: str) -> list[Run]:
         """All of the visitor's runs at once, newest first."""
@@ -275,14 +289,15 @@ class Runs:
         await asyncio.to_thread(self._ledger.add, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
 
-    async def label(self, visitor: str, run_id: str, label: Label) -> None:
-        """Name a run of the visitor's, and make it a favourite or not."""
-        await self._exclusive(partial(self._label, visitor, run_id, label), run_id)
+    async def label(self, visitor: str, labels: Mapping[str, Label]) -> None:
+        """Put these on runs of the visitor's, by their ids."""
+        await self._exclusive(partial(self._label, visitor, labels), *labels)
 
-    async def _label(self, visitor: str, run_id: str, label: Label) -> None:
-        await asyncio.to_thread(self._ledger.label, visitor, run_id, label)
-        if live := self._mine(visitor, run_id):
-            live.rewrite(replace(live.record, label=label))
+    async def _label(self, visitor: str, labels: Mapping[str, Label]) -> None:
+        await asyncio.to_thread(self._ledger.label, visitor, labels)
+        for run_id, label in labels.items():
+            if live := self._mine(visitor, run_id):
+                live.rewrite(replace(live.record, label=label))
 
     async def delete(self, visitor: str, run_id: str) -> None:
         """Take a run out of the history, with its files and their addresses; what it cost, or may have, still counts.
@@ -406,7 +421,10 @@ class Runs:
                 new_record(run_id, visitor, account, one.inputs, references, one.preset, now, one.cell)
                 for run_id, one, references in zip(ids, asked, kept, strict=True)
             ]
-            records = [self._flow.at_known_price(record, account) for record in records]
+            records = [
+                replace(self._flow.at_known_price(record, account), label=one.label)
+                for record, one in zip(records, asked, strict=True)
+            ]
             await asyncio.to_thread(self._ledger.reserve, records, partial(self._check, records))
         except KontextError:
             await asyncio.to_thread(self._remove_files, ids)
@@ -478,6 +496,19 @@ class Runs:
             return snapshot(record, now)
         waits = outcomes.keyless(record)
         return snapshot(replace(record, troubles=(*record.troubles, waits)), now, state="keyless")
+
+
+def first_of(entry: Sequence[Run]) -> Run:
+    """The run in whose place an entry of the history stands."""
+    return min(entry, key=lambda run: (run.created_at, run.id))
+
+
+def _entries(runs: Iterable[Run]) -> list[list[Run]]:
+    together: dict[str, list[Run]] = {}
+    for run in runs:
+        together.setdefault(run.cell.comparison_id if run.cell else run.id, []).append(run)
+    by_id = sorted(together.values(), key=lambda entry: first_of(entry).id)
+    return sorted(by_id, key=lambda entry: first_of(entry).created_at, reverse=True)
 
 
 def _reserved(records: Sequence[Record]) -> Decimal:

@@ -145,7 +145,9 @@ async def again(runs: Runs, visitor: str, account: Account, run_id: str) -> Run:
         raise KontextError(STILL_GOING, "Wait for it before you make it again.")
     values = {**run.values, PICTURES.name: run.pictures, SEED.name: run.seed}
     inputs = check(run.variant_id, run.prompt, len(run.references), values, lambda: 0)
-    (made,) = await runs.start_all(visitor, account, [Asked(inputs, run.references, run.preset, run.cell)])
+    (made,) = await runs.start_all(
+        visitor, account, [Asked(inputs, run.references, run.preset, run.cell, replace(run.label, chosen=False))]
+    )
     return made
 
 

@@ -11,7 +11,9 @@ import gradio as gr
 from core.catalog.variants import REGISTRY
 from core.ledger.run import Run, State, Trouble
 from core.pictures.served import ServedFiles
+from core.trials.board import Board
 from ui.files import file_data
+from ui.studio.board import tally, thumbs
 from ui.studio.payer import charged
 from ui.studio.result import on_the_disk, receipt
 
@@ -48,9 +50,35 @@ class HistoryView(gr.HTML):
         """Nothing comes back from here: the page only shows it."""
 
 
-def history_of(runs: Sequence[Run], preset_names: dict[str, str], served: ServedFiles) -> dict[str, Any]:
-    """What the page shows of a visitor's runs. Blocking: it gives their pictures their addresses."""
-    return {"runs": [_entry(run, preset_names, served) for run in runs]}
+def history_of(entries: Sequence[Sequence[Run]], preset_names: dict[str, str], served: ServedFiles) -> dict[str, Any]:
+    """What the page shows of a visitor's runs and comparisons. Blocking: it gives their pictures their addresses."""
+    return {"runs": [_one(entry, preset_names, served) for entry in entries]}
+
+
+def _one(runs: Sequence[Run], preset_names: dict[str, str], served: ServedFiles) -> dict[str, Any]:
+    cell = runs[0].cell
+    if cell is None:
+        return _entry(runs[0], preset_names, served)
+    return {**_comparison(Board(cell.comparison_id, tuple(runs)), served), "preset": _preset(runs[0], preset_names)}
+
+
+def _comparison(board: Board, served: ServedFiles) -> dict[str, Any]:
+    """All cells in one entry; by the id of any of them the page asks for the whole."""
+    shown, first = tally(board), board.first
+    return {
+        "id": first.id,
+        "name": board.label.name,
+        "favourite": board.label.favourite,
+        "when": first.created_at.isoformat(),
+        "prompt": first.prompt,
+        "state": "Comparison",
+        "deletable": all(run.finished or run.keyless for run in board.runs),
+        "open": False,
+        "restorable": not board.hidden,
+        "receipt": shown,
+        "pictures": thumbs(board, served),
+        "troubles": [],
+    }
 
 
 def _entry(run: Run, preset_names: dict[str, str], served: ServedFiles) -> dict[str, Any]:
@@ -60,17 +88,20 @@ def _entry(run: Run, preset_names: dict[str, str], served: ServedFiles) -> dict[
         "name": run.label.name,
         "favourite": run.label.favourite,
         "when": run.created_at.isoformat(),
-        "variant": run.variant_id,
-        "preset": preset_names.get(run.preset or "", ""),
+        "preset": _preset(run, preset_names),
         "prompt": run.prompt,
         "state": _state(run),
-        "finished": run.finished,
         "deletable": run.finished or run.keyless,
         "open": run.resumable,
+        "restorable": True,
         "receipt": receipt(run),
         "pictures": [file_data(file) for file in here.values()],
         "troubles": list(dict.fromkeys([*(_trouble(run, trouble) for trouble in run.troubles), *gone])),
     }
+
+
+def _preset(run: Run, names: dict[str, str]) -> str:
+    return names.get(run.preset or "", "")
 
 
 def _trouble(run: Run, trouble: Trouble) -> str:

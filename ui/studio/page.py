@@ -50,8 +50,11 @@ def head() -> str:
     style, script = (
         "\n".join((ASSETS / name).read_text() for name in names)
         for names in (
-            ("page.css", "inputs.css", "touch.css"),
-            ("page.js", "inputs.js", "compare.js", "access.js", "label.js", "lightbox.js", "invitation.js"),
+            ("page.css", "inputs.css", "board.css", "touch.css"),
+            (
+                *("page.js", "inputs.js", "compare.js", "access.js", "label.js", "menu.js", "lightbox.js"),
+                "invitation.js",
+            ),
         )
     )
     counted = f"const comparisons = {json.dumps(comparison.choices())}, fewestCells = {comparison.FEWEST};"
@@ -187,7 +190,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         history.resume(**to_result)
         taken = history.resume(runs.resume, [visitor, own, payer], result, **LONG)
         resumed = result.resume(runs.resume, [visitor, own, payer], result, **LONG)
-        for event in (arrive, run, again, opened, reopened, taken, resumed):
+        other = result.make_with(runs.make_with, [visitor, own, payer], result, **LONG)
+        result.hide(runs.hide, visitor, result, **LONG)
+        result.reveal(runs.reveal, visitor, result, **LONG)
+        for event in (arrive, run, again, opened, reopened, taken, resumed, other):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)
         result.use(runs.use, [visitor, *flat], gallery, **QUICK).success(**_shown("Added to your references."))

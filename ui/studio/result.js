@@ -90,6 +90,7 @@ function picture(run, entry, index) {
       entry.seed === null || run.one_seed ? null : h("span", { class: "seed" }, `seed ${entry.seed}`),
       h("button", { type: "button", onclick: () => use(run, entry) }, "Use as reference"),
       h("a", { href: download(entry), download: entry.name, class: "button" }, "Download"),
+      run.with.length > 0 && h("button", { type: "button", "aria-haspopup": "dialog", onclick: () => window.kontext.menu("Make it with", withOthers(run, entry).map((offer) => ({ ...offer, group: "" }))) }, "Make it with …"),
       shared ? h("button", { type: "button", onclick: () => share(entry) }, "Share")
         : window.ClipboardItem && h("button", { type: "button", onclick: (event) => copyPicture(event, entry) }, "Copy picture")));
 }
@@ -115,8 +116,9 @@ function drawStrip() {
 
 function remember(run) {
   if (!run.id) return;
-  const said = !run.finished ? "In progress" : run.pictures.length ? counted(run) : "Not made";
-  strip.set(run.id, { id: run.id, thumb: run.pictures[0]?.image.url, going: !run.finished, said: `${said}: ${run.made.Prompt?.slice(0, 60) || ""}` });
+  const said = !run.finished ? "In progress" : run.cells ? "Comparison" : run.pictures.length ? counted(run) : "Not made";
+  const thumb = run.cells ? run.thumbs[0]?.url : run.pictures[0]?.image.url;
+  strip.set(run.id, { id: run.id, thumb, going: !run.finished, said: `${said}: ${(run.prompt || run.made.Prompt || "").slice(0, 60)}` });
 }
 
 // The runs that go on while another is shown, and the one shown while its bill is out: asked after now and then.
@@ -142,17 +144,21 @@ function checked() {
   if (nav) window.kontext.redraw(nav, () => nav.replaceChildren(...drawStrip().childNodes));
 }
 
-const counted = (run) => `${run.pictures.length} ${run.pictures.length === 1 ? "picture" : "pictures"}`;
+const picturesOf = (run) => (run.cells || [run]).flatMap((cell) => cell.pictures);
+const counted = (run) => { const count = picturesOf(run).length; return `${count} ${count === 1 ? "picture" : "pictures"}`; };
 
 // The end of a run is said to whoever does not look: by the page's title, to a screen reader, as a notification.
 function announce(run) {
-  const words = run.pictures.length ? `✓ ${counted(run)}` : "✗ No picture";
-  root.parentElement.querySelector(".live").textContent = run.pictures.length ? `Done. ${counted(run)}.` : `No picture. ${run.troubles[0]?.happened || ""}`;
+  const some = picturesOf(run).length > 0;
+  const failed = (run.cells || []).filter((cell) => !cell.pictures.length).length;
+  const words = some ? `✓ ${counted(run)}` : "✗ No picture";
+  const missed = failed ? ` ${failed} couldn't be made.` : "";
+  root.parentElement.querySelector(".live").textContent = some ? `Done. ${counted(run)}.${missed}` : `No picture. ${run.troubles?.[0]?.happened || ""}`;
   document.title = `${words} · ${NAME}`;
   const back = () => { if (!document.hidden) document.title = NAME; };
   addEventListener("pointerdown", back, { once: true });
   addEventListener("keydown", back, { once: true });
-  if (document.hidden && window.Notification?.permission === "granted") new Notification(words, { body: run.made.Prompt?.slice(0, 100) });
+  if (document.hidden && window.Notification?.permission === "granted") new Notification(words, { body: (run.prompt || run.made.Prompt)?.slice(0, 100) });
 }
 
 function notifyMe() {
@@ -224,6 +230,20 @@ function draw() {
   lastRun = run;
   remember(run);
   const typed = same && root.querySelector(".name:focus")?.value;
+  if (run.cells) drawBoard(run);
+  else drawRun(run);
+  if (typed) root.querySelector(".name").value = typed;
+  if (open) root.querySelector("details.made").open = true;
+  if (ended) announce(run);
+  // On a phone the result lies below the button that was pressed.
+  if (begun && window.innerWidth < 860) root.scrollIntoView({ behavior: "smooth" });
+  const ticking = run.cells ? tickBoard : tick;
+  if (!run.finished) { ticking(); clock = setInterval(ticking, 100); }
+  check();
+}
+
+function drawRun(run) {
+  document.documentElement.classList.remove("kontext-wide");
   window.kontext.redraw(root, () => root.replaceChildren(...[
     run.finished ? null : stages(run),
     ...run.troubles.map(trouble),
@@ -233,13 +253,6 @@ function draw() {
     run.id ? made(run) : null,
     drawStrip(),
   ].filter(Boolean)));
-  if (typed) root.querySelector(".name").value = typed;
-  if (open) root.querySelector("details.made").open = true;
-  if (ended) announce(run);
-  // On a phone the result lies below the button that was pressed.
-  if (begun && window.innerWidth < 860) root.scrollIntoView({ behavior: "smooth" });
-  if (!run.finished) { tick(); clock = setInterval(tick, 100); }
-  check();
 }
 
 window.kontext.onLabel(({ run, name, favourite }) => {

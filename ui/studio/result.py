@@ -20,9 +20,12 @@ from core.pictures.served import ServedFiles
 from core.prompts.presets import ROLES
 from core.runs.exports import missing
 from ui.files import file_data
+from ui.studio.make_with import offers
 from ui.studio.payer import FREE
 
 _HERE = Path(__file__).parent
+
+Seen = dict[str, Any]  # what the page shows of a run, or of a comparison
 
 _CHARGED: dict[Charged, str] = {
     "no": "No, nothing was charged.",
@@ -49,8 +52,8 @@ class ResultView(gr.HTML):
         super().__init__(
             value=None,
             html_template=(_HERE / "result.html").read_text(),
-            css_template=(_HERE / "result.css").read_text(),
-            js_on_load=(_HERE / "result.js").read_text(),
+            css_template="\n".join((_HERE / name).read_text() for name in ("result.css", "board.css")),
+            js_on_load="\n".join((_HERE / name).read_text() for name in ("board.js", "result.js")),
             apply_default_css=False,
             examples=list(examples),
             strip=list(strip),
@@ -65,7 +68,7 @@ class ResultView(gr.HTML):
         """Nothing comes back from here: the page only shows it."""
 
 
-def view_of(run: Run, served: ServedFiles) -> dict[str, Any]:
+def view_of(run: Run, served: ServedFiles) -> Seen:
     """What the page shows of a run. Blocking: it gives its pictures their addresses."""
     variant = REGISTRY.get(run.variant_id)
     here, gone = on_the_disk(run, served)
@@ -98,8 +101,9 @@ def view_of(run: Run, served: ServedFiles) -> dict[str, Any]:
         "troubles": _troubles([*run.troubles, *lost], free=run.account_kind == "sandbox"),
         **_bill(run),
         "resume": "Check again" if run.resumable else "",
-        "references": _references(run, served),
+        "references": references(run, served),
         "made": _made(run),
+        "with": offers(run) if run.outputs else [],
         "again": f"Run again · {sum_in_words(variant, run.pictures)}" if variant else "",
     }
 
@@ -145,7 +149,7 @@ def strip_entry(run: Run, served: ServedFiles) -> dict[str, Any]:
     }
 
 
-def _references(run: Run, served: ServedFiles) -> list[dict[str, Any]]:
+def references(run: Run, served: ServedFiles) -> list[dict[str, Any]]:
     """What it was made from, as far as that is still on the disk."""
     shown = [(number, held, served.show(run.id, held.path)) for number, held in enumerate(run.references, start=1)]
     return [
@@ -171,7 +175,7 @@ def _role(role: str | None) -> str:
     return known.label if known else ""
 
 
-def view_of_refusal(error: KontextError) -> dict[str, Any]:
+def view_of_refusal(error: KontextError) -> Seen:
     """What the page shows when a run never started."""
     return {
         "id": "",
@@ -186,6 +190,7 @@ def view_of_refusal(error: KontextError) -> dict[str, Any]:
         "resume": "",
         "references": [],
         "made": {},
+        "with": [],
         "again": "",
     }
 
@@ -200,16 +205,18 @@ def receipt(run: Run) -> list[str]:
     """A finished run in a line: variant, what it cost, time, seed; of any other, what is known: the variant."""
     if not run.finished:
         return [variant_name(run)]
-    parts = [variant_name(run), *_cost(run), f"{run.seconds:.1f} s"]
+    parts = [variant_name(run), *cost(run), f"{run.seconds:.1f} s"]
     if run.seed is not None:
         parts.append(f"seed {run.seed}")
     return parts
 
 
-def _cost(run: Run) -> list[str]:
+def cost(run: Run, *, short: bool = False) -> list[str]:
+    """What a finished run cost; `short` where it stands beside many others that are free alike."""
     charge = run.charge if run.charge is not None else Decimal(0)
     if run.account_kind == "sandbox":
-        return [f"Free · {dollars(charge)} with a key"]
+        price = f"{dollars(charge)} with a key"
+        return [(price if charge else "Free") if short else f"Free · {price}"]
     estimated = [] if charge == run.estimate else [f"estimated {dollars(run.estimate)}"]
     match run.charge_source:
         case "billing":

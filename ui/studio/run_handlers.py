@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,24 +26,24 @@ from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY, Variant
 from core.errors import InputError, KontextError
 from core.ledger.ledger import Search
-from core.ledger.run import Label, Run
+from core.ledger.run import Label, Output, Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
 from core.service.account import Account
-from core.trials import comparison
+from core.trials import board, comparison
 from ui.files import file_data
+from ui.studio.board import board_views, still, strip_of_board
 from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
+from ui.studio.make_with import inputs_for
 from ui.studio.payer import PayerKind, left, payer_of, payers
-from ui.studio.result import strip_entry, view_of, view_of_refusal
+from ui.studio.result import Seen, strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
-
-Seen = dict[str, Any]  # what the page shows of a run
 
 MOST_UNSEEN = 24  # runs that one page asks after at once
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
@@ -54,12 +54,13 @@ _NO_WORDS_YET = "-"  # a person's words stay here until they press Generate, and
 class RunHandlers:
     """Bound to one backend; a visitor is whoever brings the id, and sees the runs of that id alone."""
 
-    def __init__(self, backend: Backend, inputs: InputHandlers) -> None:
+    def __init__(self, backend: Backend, inputs: InputHandlers, shuffle: board.Shuffle | None = None) -> None:
         self._backend = backend
         self._runs = backend.runs
         self._inputs = inputs
         self._subscriptions = Subscriptions()
         self._draw_seed = seed_drawer(random.SystemRandom())
+        self._shuffle = shuffle or random.SystemRandom().shuffle
         self._payers = payers(backend.settings)
 
     # The visitor --------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ class RunHandlers:
         yield known, since, await self._total(known, since, None, ""), gr.skip()
         if run := await self._runs.newest(known):
             with self._subscription(request) as subscription:
-                async for seen in self._watched(subscription, known, run.id):
+                async for seen in self._watched(subscription, known, run):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
     async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
@@ -163,9 +164,19 @@ class RunHandlers:
     async def again(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
     ) -> AsyncIterator[Seen]:
-        """The same inputs once more with a new seed, at the price that stands on the button."""
+        """The same inputs once more, at the price that stands on the button: with a new seed, or in a cell's place."""
         if old := await self._run(visitor, event):
             async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, old)):
+                yield seen
+
+    async def make_with(
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
+    ) -> AsyncIterator[Seen]:
+        """A picture's recipe on another variant, at the price that stands on the button."""
+        found, variant = await self._picture(visitor, event), REGISTRY.get(_text(event, "variant"))
+        if found and variant:
+            starting = self._make_with(visitor, own, payer, *found, variant)
+            async for seen in self._shown(request, visitor, starting):
                 yield seen
 
     async def resume(
@@ -180,29 +191,50 @@ class RunHandlers:
         """Show a run of the history, and go on watching it if it has not finished."""
         if run := await self._run(visitor, event):
             with self._subscription(request) as subscription:
-                async for seen in self._watched(subscription, visitor, run.id):
+                async for seen in self._watched(subscription, visitor, run):
                     yield seen
 
+    async def hide(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
+        """A comparison's cells get letters in place of their names."""
+        if (run := await self._run(visitor, event)) and run.cell:
+            await board.hide(self._runs, visitor, run.cell.comparison_id, self._shuffle)
+            async for seen in self.open(request, visitor, event):
+                yield seen
+
+    async def reveal(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
+        """A cell was chosen without knowing its name, or none: now the names are shown."""
+        if (run := await self._run(visitor, event)) and run.cell:
+            chosen = run.id if _is_on(event, "chosen") else ""
+            await board.reveal(self._runs, visitor, run.cell.comparison_id, chosen)
+            async for seen in self.open(request, visitor, event):
+                yield seen
+
     async def stop(self, visitor: str, event: gr.EventData) -> None:
-        """Stop waiting. There is no way to stop the task itself, and the run says so."""
-        if run := await self._run(visitor, event):
+        """Stop waiting, for all of a comparison. There is no way to stop the task itself, and the run says so."""
+        run = await self._run(visitor, event)
+        if run and run.cell:
+            await board.stop_waiting(self._runs, visitor, run.cell.comparison_id)
+        elif run:
             await self._runs.stop_waiting(visitor, run.id)
 
     async def check(self, visitor: str, event: gr.EventData) -> Update:
         """How runs of this session stand that go on while another one is shown."""
         asked = [str(run_id)[:ID_CHARACTERS] for run_id in list(event.runs)[:MOST_UNSEEN]] if _is_id(visitor) else []
         runs = [await self._runs.get(visitor, run_id) for run_id in asked]
-        served = self._backend.served
-        return gr.update(strip=await self._runs.readers(lambda: [strip_entry(run, served) for run in runs if run]))
+        return gr.update(strip=[await self._strip(visitor, run) for run in runs if run])
+
+    async def _strip(self, visitor: str, run: Run) -> Seen:
+        readers, served = self._runs.readers, self._backend.served
+        whole = run.cell and await board.find(self._runs, visitor, run.cell.comparison_id)
+        return await (readers(strip_of_board, whole, served) if whole else readers(strip_entry, run, served))
 
     async def use(self, visitor: str, event: gr.EventData, *flat: Any) -> Update:
         """A picture of a run becomes the next reference."""
-        run = await self._run(visitor, event)
-        output = next((o for o in run.outputs if o.number == event.number), None) if run else None
-        if run is None or output is None:
+        found = await self._picture(visitor, event)
+        if found is None:
             return gr.skip()
         try:
-            return await self._inputs.use(run, output, Form.read(flat).cards)
+            return await self._inputs.use(*found, Form.read(flat).cards)
         except KontextError as error:
             raise gr.Error(str(error), title="Not added", print_exception=False) from None
 
@@ -213,7 +245,7 @@ class RunHandlers:
             except KontextError as error:
                 yield view_of_refusal(error)
                 return
-            async for seen in self._watched(subscription, visitor, run.id):
+            async for seen in self._watched(subscription, visitor, run):
                 yield seen
 
     async def _compared(
@@ -227,23 +259,34 @@ class RunHandlers:
                 yield view_of_refusal(error), gr.skip(), gr.update(problems=_by_field(error))
                 return
             yield gr.skip(), comparison_id, gr.update(problems={})
-            async for seen in self._watched(subscription, visitor, runs[0].id):
+            async for seen in self._watched(subscription, visitor, runs[0]):
                 yield seen, gr.skip(), gr.skip()
 
     def _subscription(self, request: gr.Request) -> AbstractContextManager[Subscription]:
         return self._subscriptions.begin(request.session_hash or uuid.uuid4().hex)
 
-    async def _watched(self, subscription: Subscription, visitor: str, run_id: str) -> AsyncIterator[Seen]:
-        """The run as it stands, and each time that it looks different."""
+    async def _watched(self, subscription: Subscription, visitor: str, run: Run) -> AsyncIterator[Seen]:
+        """The run, or the comparison that it is a cell of, as it stands, and each time that it looks different."""
         shown: Seen = {}
-        async for state in subscription.of(self._runs.watch(visitor, run_id)):
-            seen = await self._runs.readers(view_of, state, self._backend.served)
+        async for seen, settles in subscription.of(self._views(visitor, run)):
             if subscription.over:  # made for nothing: it would hide what has taken its place
                 return
-            if shown != {**seen, "seconds": shown.get("seconds")}:
+            if still(shown) != still(seen):
                 yield (shown := seen)
-            if not state.finished and (state.outputs or state.state != "downloading"):  # a picture does not wait
+            if settles:
                 await asyncio.sleep(SETTLING)
+
+    async def _views(self, visitor: str, run: Run) -> AsyncGenerator[tuple[Seen, bool], None]:
+        """What the page shows of it, and whether more is likely to come at once."""
+        served = self._backend.served
+        if run.cell:
+            async for seen in board_views(self._runs, served, visitor, run.cell.comparison_id):
+                yield seen, not seen["finished"]
+            return
+        async for state in self._runs.watch(visitor, run.id):
+            seen = await self._runs.readers(view_of, state, served)
+            # A picture does not wait.
+            yield seen, not state.finished and bool(state.outputs or state.state != "downloading")
 
     async def _start(self, visitor: str, own: str | None, payer: str, form: Form) -> Run:
         _insist(visitor)
@@ -266,11 +309,20 @@ class RunHandlers:
         return inputs, await asyncio.to_thread(self._inputs.references, form.cards)
 
     async def _repeat(self, visitor: str, own: str | None, payer: str, old: Run) -> Run:
+        if old.cell:
+            return await comparison.again(self._runs, visitor, await self._account(own, payer), old.id)
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
         account = await self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset)
+
+    async def _make_with(
+        self, visitor: str, own: str | None, payer: str, old: Run, output: Output, variant: Variant
+    ) -> Run:
+        inputs = inputs_for(old, output, variant, self._draw_seed)
+        references = await asyncio.to_thread(self._inputs.references_of, old)
+        return await self._runs.start(visitor, await self._account(own, payer), inputs, references, old.preset)
 
     async def _resume(self, visitor: str, own: str | None, payer: str, run: Run) -> Run:
         return await self._runs.resume(visitor, await self._account(own, payer), run.id)
@@ -292,6 +344,12 @@ class RunHandlers:
     async def _run(self, visitor: str, event: gr.EventData) -> Run | None:
         return await self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
 
+    async def _picture(self, visitor: str, event: gr.EventData) -> tuple[Run, Output] | None:
+        """The picture of that number in that run of the visitor's."""
+        run = await self._run(visitor, event)
+        output = next((o for o in run.outputs if o.number == event.number), None) if run else None
+        return (run, output) if run and output else None
+
     # History ------------------------------------------------------------------------------------
 
     async def history(self, visitor: str) -> dict[str, Any]:
@@ -310,26 +368,32 @@ class RunHandlers:
         variants = {row.id: row.name for row in REGISTRY.values()}
         search = Search(tuple(words.split()), variant, favourites, presets, variants)
         page = await self._runs.page(visitor, after, search) if _is_id(visitor) else Page([], more=False)
-        shown = await self._runs.readers(history_of, page.runs, presets, self._backend.served)
+        shown = await self._runs.readers(history_of, page.entries, presets, self._backend.served)
         asked = {"words": words, "variant": variant, "favourites": favourites, "after": after}
         return {**shown, "more": page.more, **asked}
 
     async def label(self, visitor: str, event: gr.EventData) -> None:
         """A run gets the name and the star that its page shows already."""
-        label = Label(" ".join(_text(event, "name").split()), _is_on(event, "favourite"))
+        name, favourite = " ".join(_text(event, "name").split()), _is_on(event, "favourite")
         try:
-            if run := await self._run(visitor, event):
-                await self._runs.label(visitor, run.id, label)
+            run = await self._run(visitor, event)
+            if run and run.cell:
+                await board.label(self._runs, visitor, run.cell.comparison_id, name, favourite=favourite)
+            elif run:
+                await self._runs.label(visitor, {run.id: Label(name, favourite)})
         except KontextError as error:
             raise gr.Error(str(error), title="Not saved", print_exception=False) from None
 
     async def discard(self, visitor: str, event: gr.EventData) -> dict[str, Any]:
-        """Take a run and its files out of the history."""
+        """Take a run, or a whole comparison, out of the history, with its files."""
         run = await self._run(visitor, event)
         if run is None:  # deleted meanwhile in another tab, or another visitor's: nothing of it is said
             return await self._page(visitor)
         try:
-            await self._runs.delete(visitor, run.id)
+            if run.cell:
+                await board.delete(self._runs, visitor, run.cell.comparison_id)
+            else:
+                await self._runs.delete(visitor, run.id)
         except KontextError as error:
             raise gr.Error(str(error), title="Not deleted", print_exception=False) from None
         return {"gone": run.id}

@@ -269,7 +269,7 @@ def test_holder_and_deletion(ledger: Ledger) -> None:
     run = record(prompt="a private owl")
     ledger.add(replace(run, entries=(replace(run.entries[0], id="aa", charge=Decimal("0.04")),)))
     assert ledger.holder("aa") == ("ann", "r")
-    ledger.label("ann", "r", Label("my private owl"))
+    ledger.label("ann", {"r": Label("my private owl")})
     ledger.delete("r", NOON)
     assert (ledger.holder("aa"), ledger.holder("bb")) == (("ann", None), None)
     assert (ledger.find("ann", "r"), ledger.list_for("ann"), ledger.unfinished("host")) == (None, [], [])

@@ -12,7 +12,7 @@ import pytest
 from test_ledger import NOON, record
 
 from core.ledger.ledger import Ledger, Search
-from core.ledger.run import Label
+from core.ledger.run import Cell, Label
 
 PRESETS = {"poster": "Poster with a title", "relight": "New light"}
 VARIANTS = {"pro": "Pro", "ultra-fast": "Ultra-fast"}
@@ -86,10 +86,31 @@ def test_a_name_finds_a_run_and_a_star_keeps_it_at_hand(ledger: Ledger) -> None:
     """Both are the run's own from then on, are searched along, and belong to whoever's run it is."""
     for id in "abc":
         ledger.add(record(id, prompt="An owl"))
-    ledger.label("ann", "b", Label("Grandma's birthday", favourite=True))
-    ledger.label("eve", "a", Label("Eve's", favourite=True))
+    ledger.label("ann", {"b": Label("Grandma's birthday", favourite=True)})
+    ledger.label("eve", {"a": Label("Eve's", favourite=True)})
     assert ids(ledger, words=("BIRTHDAY", "owl")) == ids(ledger, favourites=True) == ["b"]
     found = ledger.find("ann", "b")
     assert found and found.label == Label("Grandma's birthday", favourite=True)
-    ledger.label("ann", "b", Label())
+    ledger.label("ann", {"b": Label()})
     assert ids(ledger, favourites=True) == ids(ledger, words=("birthday",)) == []
+
+
+def test_a_comparison_is_one_entry(ledger: Ledger) -> None:
+    """It comes whole, counts once in the place of its oldest cell, and is found by whatever any of its cells has."""
+    cell = {"cell": Cell("c", "variants", 0)}
+    ledger.add(record("x", prompt="An owl", **cell))
+    ledger.add(record("y", variant_id="ultra-fast", prompt="A heron", at=NOON + timedelta(hours=3), **cell))
+    ledger.add(record("eve's", visitor="eve", prompt="A stork", **cell))
+    for number in range(3):
+        ledger.add(record(f"{number}", at=NOON + timedelta(hours=number)))
+    assert ids(ledger, limit=2) == ["2", "1"]
+    assert ids(ledger, limit=2, after="1") == ["y", "0", "x"]
+    assert (
+        ids(ledger, limit=1, after="0") == ids(ledger, words=("heron",)) == ids(ledger, words=("ultra",)) == ["y", "x"]
+    )
+    assert ids(ledger, variant_id="ultra-fast", words=("heron",)) == ["y", "x"]
+    assert ids(ledger, words=("stork",)) == ids(ledger, after="x") == []
+    ledger.label("ann", {"y": Label(favourite=True)})
+    assert ids(ledger, favourites=True) == ["y", "x"]
+    ledger.delete("x", NOON)
+    assert ids(ledger, limit=1) == ["y"]
