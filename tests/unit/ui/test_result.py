@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -53,6 +53,11 @@ RUN = Run(
 )
 
 Made = Callable[[int], tuple[Output, ...]]
+
+
+def listed(runs: Sequence[Run], presets: dict[str, str], served: ServedFiles) -> dict[str, Any]:
+    """The history of runs that are no part of a comparison."""
+    return history_of([[run] for run in runs], presets, served)
 
 
 @pytest.fixture
@@ -273,18 +278,17 @@ def test_a_refusal_that_may_have_cost_says_so() -> None:
 def test_a_run_has_its_line_in_the_history(outputs: Made, served: ServedFiles) -> None:
     """When, what, in which words, how it ended and what it cost."""
     trouble = Trouble("It broke.", "no", "Try again.")
-    (entry,) = history_of([replace(RUN, outputs=outputs(1), troubles=(trouble,))], {"poster": "Poster"}, served)["runs"]
+    (entry,) = listed([replace(RUN, outputs=outputs(1), troubles=(trouble,))], {"poster": "Poster"}, served)["runs"]
     assert entry.pop("pictures")[0]["orig_name"] == "kontext-pro-1.png"
     assert entry == {
         "id": "r1",
         "name": "",
         "favourite": False,
         "when": "2026-11-21T12:30:00+00:00",
-        "variant": "pro",
         "preset": "Poster",
         "prompt": "make it red",
         "state": "Done",
-        "finished": True,
+        "restorable": True,
         "deletable": True,
         "open": False,
         "receipt": ["Pro", "Charged $0.08 (quoted price)", "17.3 s", "seed 4711"],
@@ -294,8 +298,8 @@ def test_a_run_has_its_line_in_the_history(outputs: Made, served: ServedFiles) -
 
 def test_a_run_that_goes_on_has_no_receipt_yet(served: ServedFiles) -> None:
     """Only the variant's name: its time and its cost are not final."""
-    (entry,) = history_of([replace(RUN, state="waiting")], {}, served)["runs"]
-    assert (entry["receipt"], entry["finished"], entry["open"]) == (["Pro"], False, False)
+    (entry,) = listed([replace(RUN, state="waiting")], {}, served)["runs"]
+    assert (entry["receipt"], entry["deletable"], entry["open"]) == (["Pro"], False, False)
 
 
 @pytest.mark.parametrize(
@@ -313,28 +317,28 @@ def test_a_run_that_goes_on_has_no_receipt_yet(served: ServedFiles) -> None:
 def test_a_state_is_said_in_words(state: Any, left: bool, words: str, served: ServedFiles) -> None:
     """A run that can be resumed says that, however it ended."""
     run = replace(RUN, state=state, predictions=(replace(RUN.predictions[0], status="processing", open=left),))
-    (entry,) = history_of([run], {}, served)["runs"]
+    (entry,) = listed([run], {}, served)["runs"]
     assert (entry["state"], entry["open"]) == (words, left)
 
 
 def test_a_run_whose_pictures_are_made_runs_nowhere(served: ServedFiles) -> None:
     """What is left of it is to fetch them, and it says so."""
     run = replace(RUN, state="partial", predictions=(replace(RUN.predictions[0], open=True),))
-    (entry,) = history_of([run], {}, served)["runs"]
+    (entry,) = listed([run], {}, served)["runs"]
     assert (entry["state"], entry["open"]) == ("Pictures to fetch", True)
 
 
 def test_the_same_trouble_is_told_once_in_the_history(served: ServedFiles) -> None:
     """Four predictions that broke alike are one sentence."""
     troubles = tuple(Trouble("It broke.", "no", "", id) for id in "abcd")
-    (entry,) = history_of([replace(RUN, troubles=troubles)], {}, served)["runs"]
+    (entry,) = listed([replace(RUN, troubles=troubles)], {}, served)["runs"]
     assert entry["troubles"] == ["It broke. Nothing was charged."]
 
 
 @pytest.mark.parametrize(("state", "deletable"), [("waiting", False), ("keyless", True), ("failed", True)])
 def test_what_does_not_go_on_can_be_deleted(state: Any, deletable: bool, served: ServedFiles) -> None:
     """A run that waits for a key that may never come back is no exception."""
-    (entry,) = history_of([replace(RUN, state=state)], {}, served)["runs"]
+    (entry,) = listed([replace(RUN, state=state)], {}, served)["runs"]
     assert entry["deletable"] is deletable
 
 
@@ -347,14 +351,14 @@ def test_a_run_that_waits_for_its_key_is_shown_at_rest(served: ServedFiles) -> N
 @pytest.mark.parametrize("preset", [None, "gone"])
 def test_a_preset_without_a_name_is_left_out(preset: str | None, served: ServedFiles) -> None:
     """None was chosen, or its file is gone since."""
-    (entry,) = history_of([replace(RUN, preset=preset)], {"poster": "Poster"}, served)["runs"]
+    (entry,) = listed([replace(RUN, preset=preset)], {"poster": "Poster"}, served)["runs"]
     assert entry["preset"] == ""
 
 
 def test_the_history_keeps_the_order(served: ServedFiles) -> None:
     """As the runs are handed over: newest first."""
     runs = [replace(RUN, id=str(number)) for number in range(3)]
-    assert [entry["id"] for entry in history_of(runs, {}, served)["runs"]] == ["0", "1", "2"]
+    assert [entry["id"] for entry in listed(runs, {}, served)["runs"]] == ["0", "1", "2"]
 
 
 # What is not there any more ---------------------------------------------------------------------------
@@ -368,7 +372,7 @@ def test_a_picture_that_is_gone_is_one_run_s_trouble(outputs: Made, served: Serv
     view = view_of(one, served)
     assert [picture["number"] for picture in view["pictures"]] == [1]
     assert [trouble["happened"] for trouble in view["troubles"]] == [lost]
-    first, second = history_of([one, replace(RUN, outputs=one.outputs[:1])], {}, served)["runs"]
+    first, second = listed([one, replace(RUN, outputs=one.outputs[:1])], {}, served)["runs"]
     assert (len(first["pictures"]), first["troubles"]) == (1, [lost])
     assert (len(second["pictures"]), second["troubles"]) == (1, [])
 
@@ -379,6 +383,6 @@ def test_a_run_of_a_variant_that_is_gone_stays_readable(outputs: Made, served: S
     view = view_of(run, served)
     assert (view["receipt"][0], view["again"], len(view["pictures"])) == ("schnell", "", 1)
     for state in ("completed", "waiting"):
-        (entry,) = history_of([replace(run, state=state)], {}, served)["runs"]
+        (entry,) = listed([replace(run, state=state)], {}, served)["runs"]
         assert entry["receipt"][0] == "schnell"
     assert b"schnell" in archive(run) and "schnell" in receipts_csv([run])
