@@ -169,7 +169,43 @@ def test_examples_stand_before_the_fold_on_a_phone(browser: Browser, profile: Pr
         expect(visit.cards.first).to_be_in_viewport()
     with Visit(profile, studio).open() as visit:
         expect(visit.page.locator("#examples-row")).to_be_hidden()
-        visit.generate()
-        expect(visit.result.get_by_role("alert")).to_be_visible()
         visit.tab("Examples").get_by_role("button", name="A cup made of brick").click()
         expect(visit.cards).to_have_count(2)
+
+
+def test_what_stops_a_press_is_said_at_its_field(browser: Browser, studio: Studio) -> None:
+    """In view on a phone, told to screen readers, and gone as soon as its cause is mended, and no sooner."""
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with Visit(browser, studio, **phone).open() as visit:
+        page, before, ask = visit.page, studio.runs, visit.page.locator("#ask")
+        missing, empty = (page.locator(f"#{field} .problem") for field in ("references", "prompt"))
+        page.locator("#parameters").scroll_into_view_if_needed()
+        visit.generate()
+        expect(missing).to_have_text("There is no reference yet: add at least one picture.")
+        expect(missing).to_be_in_viewport(ratio=1)
+        expect(empty).to_have_role("alert")
+        expect(visit.prompt).to_have_attribute("aria-invalid", "true")
+        expect(visit.prompt).to_have_accessible_description(re.compile("The prompt is empty"))
+        expect(ask).to_contain_text("Nothing was sent or charged.")
+        expect(visit.result).to_contain_text("Your pictures appear here")
+
+        visit.prompt.fill("A cat")
+        expect(empty).to_have_count(0)
+        expect(missing).to_have_count(1)
+        assert visit.prompt.get_attribute("aria-invalid") is None
+        visit.drop(CAT)
+        expect(missing).to_have_count(0)
+        expect(ask).to_be_hidden()
+
+        seed = visit.open_parameters().get_by_label("Seed")
+        seed.fill("a lucky one")
+        page.get_by_role("button", name="Parameters").click()
+        expect(seed).to_be_hidden()
+        visit.generate()
+        expect(page.locator("#seed .problem")).to_be_in_viewport(ratio=1)
+        expect(seed).to_have_accessible_description(re.compile("a whole number"))
+        assert studio.runs == before
+        seed.fill("7")
+        expect(page.locator("#seed .problem")).to_have_count(0)
+        visit.generate()
+        visit.expect_pictures(1)

@@ -186,13 +186,8 @@ def test_own_words_survive(visit: Visit) -> None:
 
 
 def test_failures_say_three_things(visit: Visit) -> None:
-    """What happened, whether it was charged, what to do: for nothing filled in, and for each way the service fails."""
-    visit.generate()
+    """What happened, whether it was charged, what to do: for each way in which the service fails."""
     alert = visit.result.get_by_role("alert")
-    expect(alert).to_contain_text("There is no reference yet")
-    expect(alert).to_contain_text("The prompt is empty")
-    expect(alert).to_contain_text("nothing was charged")
-
     visit.drop(CAT)
     visit.expect_cards(CAT)
     for marker, happened, charged, advice in (
@@ -313,9 +308,8 @@ def test_a_size_that_is_none_is_said_and_stops_nothing(visit: Visit) -> None:
     visit.page.get_by_role("option", name="Custom size").click()
     parameters.get_by_role("spinbutton", name="Width").fill("100")
     visit.generate()
-    alert = visit.result.get_by_role("alert")
-    expect(alert).to_contain_text("256 to 1536")
-    expect(alert).to_contain_text("nothing was charged")
+    expect(parameters.get_by_role("alert")).to_have_text("Width must be a whole number from 256 to 1536.")
+    expect(visit.page.locator("#ask")).to_contain_text("Nothing was sent or charged")
     assert visit.studio.runs == before
 
     visit.choose_variant("Pro")

@@ -41,9 +41,10 @@ document.addEventListener("keydown", (event) => {
 let drafting = false;
 window.kontext.draftBack = new Promise((done) => { window.kontext.brought = () => { drafting = true; done(); }; });
 
-// The form's values, kept in this browser.
+// The form has changed: whoever wants to know is told, and its values are kept in this browser.
 window.kontext.keep = (key, names, flat) => {
   window.kontext.changed();
+  document.dispatchEvent(new Event("kontext-changed"));
   if (!drafting) return;
   const draft = { fields: [], parameters: {} };
   const own = ["cards", "preset", "compare", "prompt", "variant", "pictures", "shape", "width", "height"];

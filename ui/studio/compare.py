@@ -10,7 +10,8 @@ import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.catalog.limits import TYPED_CHARACTERS
-from core.catalog.variants import REGISTRY, SEED
+from core.catalog.variants import PROMPT, REGISTRY, SEED
+from core.errors import Problem
 from core.ledger.run import Axis
 from core.trials.comparison import AXES, FEWEST, MOST
 
@@ -50,6 +51,12 @@ class Compare(BaseModel):
                 return {"leave_one_out": True}
             case _:
                 return {}
+
+    def own(self, problems: Sequence[Problem]) -> dict[str, str]:
+        """Those of the problems that are said here: a sentence by the parameter."""
+        boxes = {"seeds": {SEED.name}, "prompts": {PROMPT.name}}.get(self.axis, set())
+        mine = {"variant_ids", "axis", *AXES, *boxes} if self.on else set()
+        return {problem.parameter: problem.message for problem in problems if problem.parameter in mine}
 
 
 def _seed(text: str) -> Any:

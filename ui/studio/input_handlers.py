@@ -24,11 +24,13 @@ from core.prompts.compose import compose, idle_fields, listed, numbered, suggest
 from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber
 from core.service.snippets import snippets
+from core.trials.comparison import plan
 from ui.files import file_data, uploaded
 from ui.studio.compare import Compare
 from ui.studio.draft import read, recipe_of
 from ui.studio.examples import Example
 from ui.studio.form import AUTO, OWN, Form, plain_parameters
+from ui.studio.problems import placed
 from ui.studio.references import Card
 from ui.studio.words import (
     Kept,
@@ -176,6 +178,30 @@ class InputHandlers:
         edited = form.preset in self._presets and bool(composed) and form.prompt != composed
         hints = f"<ul>{''.join(f'<li>{escape(hint.message)}</li>' for hint in found)}</ul>" if found else ""
         return hints, gr.update(visible=edited)
+
+    # What stops a press -------------------------------------------------------------------------
+
+    async def problems(self, form: Form) -> Sequence[Problem]:
+        """What of the form would stop a press, each with the parameter that it is about."""
+        try:
+            if form.compare.on:
+                plan(form.prompt, len(form.cards), list(form.compare.variants), form.compared(), lambda: 0)
+            else:
+                variant = REGISTRY.get(form.variant_id)
+                values = form.values(variant) if variant else {}
+                check(form.variant_id, form.prompt, len(form.cards), values, lambda: 0)
+            await asyncio.to_thread(self.references, form.cards)
+        except InputError as error:
+            return error.problems
+        except ReferenceRejected as error:
+            return [Problem("images", f"{error.happened} {error.advice}")]
+        return []
+
+    async def recheck(self, event: gr.EventData, *flat: Any) -> dict[str, Any]:
+        """Of the fields that something is said at, those at which there still is something to say."""
+        form = Form.read(flat)
+        found = placed(await self.problems(form), form)
+        return {"found": {place: found[place] for place in event.fields if place in found}, "press": ""}
 
     # Variant ------------------------------------------------------------------------------------
 

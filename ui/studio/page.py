@@ -26,6 +26,7 @@ from ui.studio.history import HistoryView
 from ui.studio.input_handlers import InputHandlers, explained, shapes
 from ui.studio.payer import KEYS, Payer, PayerKind, payers
 from ui.studio.presets import PresetPicker
+from ui.studio.problems import ProblemsView
 from ui.studio.references import ReferenceGallery
 from ui.studio.result import ResultView
 from ui.studio.run_handlers import RunHandlers
@@ -97,7 +98,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=10, min_width=320, elem_id="inputs"):
                 row = ExamplesView(examples, row=True, elem_id="examples-row")
-                form, note, hints, words, own_size, estimate, generate = _inputs(inputs, backend, first)
+                form, note, hints, words, own_size, estimate, generate, problems = _inputs(inputs, backend, first)
             with gr.Column(scale=12, min_width=320, elem_id="outputs"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Result", id="result") as result_tab:
                     result = ResultView([e.card() for e in examples.values()], elem_id="result")
@@ -182,7 +183,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.
         press = {**LONG, "trigger_mode": "multiple"}
-        run = generate.click(runs.generate, [visitor, own, payer, *flat], [result, compared, compare], **press)
+        answers = [result, compared, compare, problems]
+        run = generate.click(runs.generate, [visitor, own, payer, *flat], answers, **press)
+        problems.recheck(inputs.recheck, flat, problems, **QUICK)
         again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, **LONG)
@@ -310,7 +313,7 @@ class Words(NamedTuple):
 
 def _inputs(
     inputs: InputHandlers, backend: Backend, first: Variant
-) -> tuple[Any, gr.Markdown, gr.HTML, Words, gr.Row, gr.HTML, gr.Button]:
+) -> tuple[Any, gr.Markdown, gr.HTML, Words, gr.Row, gr.HTML, gr.Button, ProblemsView]:
     gallery = ReferenceGallery(
         inputs.prepare_reference, limit=first.reference_limit, variant=first.name, elem_id="references"
     )
@@ -350,13 +353,13 @@ def _inputs(
         pictures = gr.Radio(counts, value=PICTURES.default, label=PICTURES.label, elem_id="pictures", min_width=180)
         estimate = gr.HTML(f"<div class='sum'>{dollars(first.price)}</div>", elem_id="estimate")
         generate = gr.Button("Generate", variant="primary", elem_id="generate", min_width=120)
-        gr.HTML("<p role='status'></p>", elem_id="ask")
+        problems = ProblemsView(elem_id="ask")
         chip = gr.Button("", size="sm", visible=False, elem_id="held")
     # Of components here and of values in the handlers, which is why the page takes it for anything.
     single = prompt, variant, pictures, shape, width, height
     form = Form(gallery, preset, fields, *single, parameters, compare=compare)  # type: ignore[arg-type]
     words = Words(instead, back, rebuild, chip)
-    return form, note, hints, words, own_size, estimate, generate
+    return form, note, hints, words, own_size, estimate, generate, problems
 
 
 _PLACEHOLDER = "For example: Place the person from image 1 in the scene from image 2."

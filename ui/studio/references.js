@@ -132,8 +132,8 @@ function drawCard(card, index) {
     },
   }, String(index + 1));
   const button = (glyph, label, act, off) => h("button", { type: "button", "aria-label": label, title: label, disabled: off, onclick: act }, glyph);
-  const roles = h("select", { class: card.role ? "" : "asks", "aria-label": `Role of reference ${index + 1}`, onchange: (event) => setRole(index, event.target.value) },
-    h("option", { value: "" }, "What’s this for?"),
+  const roles = h("select", { class: card.role ? "" : "asks", "aria-label": `Role of reference ${index + 1}`, title: props.roles.find((role) => role.id === card.role)?.label || "What is this picture for?", onchange: (event) => setRole(index, event.target.value) },
+    h("option", { value: "" }, "What for?"),
     props.roles.map((role) => h("option", { value: role.id, title: role.meaning, selected: role.id === card.role }, role.label)));
   return h("li", {
     class: "card", draggable: "true",

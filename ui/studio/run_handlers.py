@@ -24,7 +24,7 @@ from core.catalog.estimate import dollars
 from core.catalog.inputs import Inputs, check, seed_drawer
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY, Variant
-from core.errors import InputError, KontextError
+from core.errors import KontextError
 from core.ledger.ledger import Search
 from core.ledger.run import Label, Output, Run
 from core.pictures.recipe import from_json
@@ -41,6 +41,7 @@ from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
 from ui.studio.make_with import inputs_for
 from ui.studio.payer import PayerKind, left, payer_of, payers
+from ui.studio.problems import placed
 from ui.studio.result import Seen, strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
@@ -141,14 +142,18 @@ class RunHandlers:
     async def generate(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, *flat: Any
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """One press of Generate: what is wrong, or the run as it goes on; with it the comparison, and its problems."""
+        """One press of Generate: the run as it goes on, or the comparison; or what is wrong, at its fields."""
         form = Form.read(flat)
+        if problems := await self._inputs.problems(form):
+            found = {"found": placed(problems, form), "press": uuid.uuid4().hex}
+            yield gr.skip(), gr.skip(), gr.update(problems=form.compare.own(problems)), found
+            return
         if form.compare.on:
             async for shown in self._compared(request, visitor, own, payer, form):
-                yield shown
+                yield *shown, gr.skip()
             return
         async for seen in self._shown(request, visitor, self._start(visitor, own, payer, form)):
-            yield seen, gr.skip(), gr.skip()
+            yield seen, gr.skip(), gr.skip(), gr.skip()
 
     async def prefetch(self, own: str | None, payer: str, *flat: Any) -> None:
         """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
@@ -256,7 +261,7 @@ class RunHandlers:
             try:
                 comparison_id, runs = await self._compare(visitor, own, payer, form)
             except KontextError as error:
-                yield view_of_refusal(error), gr.skip(), gr.update(problems=_by_field(error))
+                yield view_of_refusal(error), gr.skip(), gr.skip()
                 return
             yield gr.skip(), comparison_id, gr.update(problems={})
             async for seen in self._watched(subscription, visitor, runs[0]):
@@ -441,12 +446,6 @@ class RunHandlers:
             return nothing_filled(flat)
         runs = await self._runs.list_for(visitor) if _is_id(visitor) else []
         return await self._runs.readers(self._inputs.restored, recipe, runs, composed, *flat)
-
-
-def _by_field(error: KontextError) -> dict[str, str]:
-    """What is wrong with the inputs, by the name of the field that it is about."""
-    problems = error.problems if isinstance(error, InputError) else ()
-    return {problem.parameter: problem.message for problem in problems}
 
 
 def _offer(file: Path | None) -> Update:
