@@ -45,18 +45,20 @@ def write(path: Path, data: bytes) -> None:
     _flush_folder(path.parent)
 
 
-def keep_reference(reference: Reference, folder: Path, number: int) -> Path:
-    """The run's own hold on a reference, so that it can be restored for as long as the run is kept.
+def keep_reference(reference: Reference, folder: Path, name: int | str) -> Path:
+    """An own hold on a reference, so that it can be restored for as long as what `folder` is of is kept.
 
     Raises:
         OSError: the reference is gone, or the disk can't be written to.
     """
-    path = folder / "references" / f"{number}{reference.path.suffix}"
+    path = folder / "references" / f"{name}{reference.path.suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(reference.path, path)  # no second copy of the bytes
+    except FileExistsError:
+        pass
     except OSError:
-        shutil.copyfile(reference.path, path)
+        write(path, reference.path.read_bytes())
     return path
 
 

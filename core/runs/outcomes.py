@@ -17,6 +17,9 @@ AGAIN = "Press Generate to try again."
 CHECK_AGAIN = "Check again from the history: the service keeps it for 7 days."
 KEY_BACK = "It continues once you add that key again. You can also delete it; its cost still counts."
 BROKEN = "Something went wrong in the app itself."
+BLOCKED = "Blocked by the safety filter."
+FLAGGED = "The service made a picture, but flagged it as unsafe, so it is not shown."
+MODERATED = (BLOCKED, FLAGGED)
 _NOTHING = Decimal(0)
 
 # Task codes (D): 1xxx ask for a change, 5xxx for timeouts.
@@ -77,7 +80,7 @@ def failed(entry: Entry, prediction: Prediction, now: datetime) -> Entry:
     """The task ended without pictures. Failures and time-outs are refunded (D); of the rest nobody says so."""
     entry = replace(entry, status=prediction.status, error=clean(prediction.error), settled_at=now)
     if prediction.moderated:
-        return _moderated(entry, "Blocked by the safety filter.")
+        return _moderated(entry, BLOCKED)
     if prediction.status in ("cancelled", "deleted"):
         trouble = Trouble(f"The task was {prediction.status} at the service.", "unknown", AGAIN, entry.id)
         return replace(entry, charge=entry.reserved, source="estimate", troubles=(trouble,))
@@ -89,7 +92,7 @@ def failed(entry: Entry, prediction: Prediction, now: datetime) -> Entry:
 def empty(entry: Entry, *, flagged: bool) -> Entry:
     """The task completed, and there is no picture to show."""
     if flagged:
-        return _moderated(entry, "The service made a picture, but flagged it as unsafe, so it is not shown.")
+        return _moderated(entry, FLAGGED)
     happened = "The service says that it is done, but sent no picture."
     advice = "If it was charged, ask the service about this id."
     return replace(entry, source="estimate", troubles=(Trouble(happened, "unknown", advice, entry.id),))

@@ -36,6 +36,7 @@ from core.settings import AT_ONCE
 NO_RUN = "There is no such run."
 OTHER_KEY = "This run was made with another key."
 STILL_GOING = "This run isn't finished."
+OF_TRIAL = "This picture belongs to a trial."
 CLOSING = "The app is closing."
 
 PAGE = 24  # runs that are shown, or read, at a time
@@ -299,23 +300,26 @@ class Runs:
             if live := self._mine(visitor, run_id):
                 live.rewrite(replace(live.record, label=label))
 
-    async def delete(self, visitor: str, run_id: str) -> None:
+    async def delete(self, visitor: str, run_id: str, *, of_trial: bool = False) -> None:
         """Take a run out of the history, with its files and their addresses; what it cost, or may have, still counts.
 
-        A prepared reference goes too, unless another run that is kept uses the same bytes.
+        A prepared reference goes too, unless another run that is kept uses the same bytes. `of_trial`: a trial's as
+        well, which goes with all of them.
 
         Raises:
-            KontextError: it still goes on.
+            KontextError: it still goes on, or it belongs to a trial.
         """
-        await self._exclusive(partial(self._delete, visitor, run_id), run_id)
+        await self._exclusive(partial(self._delete, visitor, run_id, of_trial), run_id)
 
-    async def _delete(self, visitor: str, run_id: str) -> None:
+    async def _delete(self, visitor: str, run_id: str, of_trial: bool) -> None:
         live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().finished:
             raise KontextError(STILL_GOING, "Wait for it to finish, or stop waiting, before you delete it.")
         record = await asyncio.to_thread(self._ledger.find, visitor, run_id)
         if record is None:
             return
+        if record.facts.cell and record.facts.cell.axis == "trial" and not of_trial:
+            raise KontextError(OF_TRIAL, "Delete the trial instead.")
         kept = await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
         self._live.pop(run_id, None)
         await asyncio.to_thread(self._clear, record.facts, kept)

@@ -15,6 +15,7 @@ from core.ledger.run import Axis, Cell, Run
 from core.pictures.reference import Reference
 from core.prompts.compose import listed
 from core.prompts.reference_numbers import renumber
+from core.runs.again import asked_again
 from core.runs.runs import Asked, Runs
 from core.service.account import Account
 
@@ -80,13 +81,13 @@ def plan(
     axis, problems = _axis(values, reference_count)
     variants = _variants(variant_ids, problems)
     shared = {name: value for name, value in values.items() if name not in AXES}
-    problems += _unknown(variants, shared)
+    problems += unknown(variants, shared)
     out = {variant.id: why for variant in variants if (why := _reason(variant, axis, reference_count))}
     reasons = [f"{REGISTRY[id].name} is left out: {why}" for id, why in out.items()]
     taking_part = [variant for variant in variants if variant.id not in out]
     rows = _rows(axis, values, prompt, reference_count, draw_seed)
     # Where nobody can take part the rest is still looked at, so that all problems are told at once.
-    cells = list(_cells(taking_part or variants, rows, reference_count, shared, draw_seed, problems))
+    cells = list(cells_of(taking_part or variants, rows, reference_count, shared, draw_seed, problems))
     if variants and not problems:
         problems += _count(cells if taking_part else [], reasons)
         problems += _too_close(cells) if axis == "seeds" else []
@@ -139,15 +140,11 @@ async def again(runs: Runs, visitor: str, account: Account, run_id: str) -> Run:
         KontextError: there is no such cell of this visitor, or a cap refuses it.
     """
     run = await runs.get(visitor, run_id)
-    if run is None or run.cell is None:
+    if run is None or run.cell is None or run.cell.axis == "trial":
         raise KontextError(NO_CELL, "Look for it in the history.")
     if not run.finished:
         raise KontextError(STILL_GOING, "Wait for it before you make it again.")
-    values = {**run.values, PICTURES.name: run.pictures, SEED.name: run.seed}
-    inputs = check(run.variant_id, run.prompt, len(run.references), values, lambda: 0)
-    (made,) = await runs.start_all(
-        visitor, account, [Asked(inputs, run.references, run.preset, run.cell, replace(run.label, chosen=False))]
-    )
+    (made,) = await runs.start_all(visitor, account, [asked_again(run)])
     return made
 
 
@@ -197,7 +194,7 @@ def _axis_problem(axis: Axis, value: Any, reference_count: int) -> str:
     return f"All {called} must differ." if any(one in told[:n] for n, one in enumerate(told)) else ""
 
 
-def _unknown(variants: Sequence[Variant], values: Mapping[str, Any]) -> list[Problem]:
+def unknown(variants: Sequence[Variant], values: Mapping[str, Any]) -> list[Problem]:
     """Parameters that none of the variants has; of those that one has, its check speaks."""
     return [
         Problem(name, f"None of these variants has {name[:40]!r}.")
@@ -269,7 +266,7 @@ def _another(seed: Any) -> Any:
     return (seed + int(PICTURES.maximum)) % (int(SEED.maximum) + 1) if isinstance(seed, int | float) else seed
 
 
-def _cells(
+def cells_of(
     variants: Sequence[Variant],
     rows: Sequence[Row],
     reference_count: int,
