@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import secrets
 import uuid
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from core.access.codes import code_hash, new_code
 from core.catalog.estimate import dollars
 from core.errors import KontextError
 from core.ledger import invitations as rows
@@ -25,7 +24,6 @@ NOT_VALID = "This invitation isn't valid, or no longer."
 MOST_USD = Decimal(10_000)  # of one allowance
 LONGEST_NAME = 80  # characters
 
-_BYTES = 20
 _CODE = re.compile(PREFIX + "[a-z2-7]{32}")
 
 
@@ -75,7 +73,7 @@ class Invitations:
         now = self._clock()
         name = _checked(name.strip(), allowance, expires_at, now)
         invitation = Invitation(uuid.uuid4().hex, name, allowance, renews, now, expires_at)
-        code = self._new_code()
+        code = new_code(PREFIX, self._random)
         with self._ledger.writing() as connection:
             if not rows.add(connection, invitation, code_hash(code)):
                 raise KontextError(f"There is an invitation named {name!r} already.", "Choose another name, or end it.")
@@ -83,7 +81,7 @@ class Invitations:
 
     def renew_code(self, name: str) -> str:
         """A new code in the old one's place: what was spent stays spent. Raises KontextError where there is none."""
-        code = self._new_code()
+        code = new_code(PREFIX, self._random)
         self._change(name, code_hash=code_hash(code))
         return code
 
@@ -118,9 +116,6 @@ class Invitations:
         with self._attempt():
             raise KontextError(NOT_VALID, "Check that the link is complete, or ask the host for a new one.")
 
-    def _new_code(self) -> str:
-        return PREFIX + base64.b32encode(self._random(_BYTES)).decode().lower()
-
     def _change(self, name: str, **columns: object) -> None:
         with self._ledger.writing() as connection:
             invitation = rows.by_name(connection, name.strip())
@@ -134,11 +129,6 @@ class Invitations:
 def is_code(text: object) -> bool:
     """Whether it is shaped like an invitation's code."""
     return isinstance(text, str) and _CODE.fullmatch(text.strip().lower()) is not None
-
-
-def code_hash(code: str) -> str:
-    """What is kept of a code. It is found by this, so that nothing is compared whose time could tell something."""
-    return hashlib.sha256(code.encode()).hexdigest()
 
 
 def _standing(invitation: Invitation, spending: Spending, now: datetime) -> Standing:
