@@ -38,7 +38,9 @@ from core.service.rate_limit import RateLimiter
 from core.service.web import Web
 from core.settings import Settings
 from core.storage import AT_HOME, HOSTED, TEMPORARY, Storage
+from core.trials.blind import Blind
 from core.trials.judging import Judging
+from core.trials.life import Trials
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -89,7 +91,8 @@ class Backend:
             stay_connected=self._keep_alive.extend,
             runtime=self._runtime,
         )
-        self.storage = Storage(self.ledger, self.runs, HOSTED if settings.hosted else AT_HOME)
+        self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, settings.data_dir), self._runtime)
+        self.storage = Storage(self.ledger, self.runs, self.trials, HOSTED if settings.hosted else AT_HOME)
         self.judging = Judging(self.ledger, self._runtime.clock)
         self._rate_limiter = RateLimiter()
         self.practice = self._practice_account()
@@ -165,7 +168,7 @@ class Backend:
             raise KontextError(CLOSED, BY_INVITATION)
         with self._attempts.attempt():
             handle, account, balance = await self.keys.bring(key)
-        await self.runs.resume_all(account)
+        await self._resume(account)
         return handle, account, balance
 
     async def account_for(self, brought: object) -> Account:
@@ -209,13 +212,19 @@ class Backend:
     async def open(self) -> None:
         """Resume what an earlier process left unfinished."""
         await asyncio.to_thread(self.runs.clear_deleted)
+        await self.trials.clear_deleted()
         for account in self._accounts:
-            await self.runs.resume_all(account)
+            await self._resume(account)
             self._counting.begin(self.runs.count_strangers(account))  # nobody waits for it
+
+    async def _resume(self, account: Account) -> None:
+        await self.runs.resume_all(account)
+        await self.trials.resume(account)
 
     async def drain(self) -> None:
         """Take no new runs, wait for answers to what was sent, and let go whoever watches; all else still works."""
         await self.storage.aclose()
+        await self.trials.aclose()
         await self.runs.aclose()
 
     async def aclose(self) -> None:
@@ -223,6 +232,7 @@ class Backend:
         await self._keep_alive.aclose()
         await self._preparing.aclose()
         await self._counting.aclose()
+        await self.trials.aclose()
         await self.runs.aclose()
         for account in self._accounts:
             await account.client.aclose()

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from core.errors import KontextError
@@ -22,6 +23,8 @@ from core.pictures import reference, served
 from core.runs import files
 from core.runs.background import Background
 from core.runs.runs import Runs
+from core.trials.life import Trials
+from core.trials.trial import folder_of
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +75,13 @@ HOSTED = Limits(files=1000 * MB, practice=200 * MB, practice_age=timedelta(days=
 class Storage:
     """Sweeps a data folder: each hour, after so many runs, and where a limit is reached. `clock`: epoch seconds."""
 
-    def __init__(self, ledger: Ledger, runs: Runs, limits: Limits, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, ledger: Ledger, runs: Runs, trials: Trials, limits: Limits, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._home = ledger.home
         self._ledger = ledger
         self._runs = runs
+        self._trials = trials
         self._limits = limits
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
@@ -160,18 +166,52 @@ class Storage:
             self._size = await asyncio.to_thread(clear, self._home, most, self._clock())
 
     async def _sweep_practice(self, most: int) -> None:
-        ended = await asyncio.to_thread(self._ledger.ended_practice)
-        if self._limits.favourites:
-            ended = [run for run in ended if not run.favourite]
-        sizes = await asyncio.to_thread(lambda: [_size_of(files.folder_of(self._home, run.id)) for run in ended])
+        free = sorted([*await self._free_runs(), *await self._free_trials()], key=lambda one: (one.favourite, one.used))
+        sizes = await asyncio.to_thread(lambda: [sum(map(_size_of, one.folders)) for one in free])
         total = sum(sizes)
         oldest = datetime.fromtimestamp(self._clock(), UTC) - self._limits.practice_age
-        for run, size in zip(ended, sizes, strict=True):
-            if total <= most and (run.favourite or run.created_at >= oldest):
+        for one, size in zip(free, sizes, strict=True):
+            if total <= most and (one.favourite or one.used >= oldest):
                 return
-            with suppress(KontextError):  # it was resumed meanwhile, or the app closes
-                await self._runs.delete(run.visitor, run.id)
+            with suppress(KontextError):  # it goes on meanwhile, or the app closes
+                await one.delete()
                 total -= size
+
+    async def _free_runs(self) -> list[_Free]:
+        ended = await asyncio.to_thread(self._ledger.ended_practice)
+        return [
+            _Free(
+                [files.folder_of(self._home, run.id)],
+                run.created_at,
+                run.favourite,
+                partial(self._runs.delete, run.visitor, run.id),
+            )
+            for run in ended
+            if not (run.favourite and self._limits.favourites)
+        ]
+
+    async def _free_trials(self) -> list[_Free]:
+        safe = datetime.fromtimestamp(self._clock() - DRAFT, UTC)
+        found = [
+            _Free(
+                [folder_of(self._home, trial.id), *(files.folder_of(self._home, run_id) for run_id in run_ids)],
+                max(filter(None, (trial.created_at, trial.sealed_at, trial.opened_at, trial.closed_at))),
+                False,
+                partial(self._trials.delete, trial.visitor, trial.id),
+            )
+            for trial, run_ids in await self._trials.unpaid()
+        ]
+        return [one for one in found if one.used < safe]
+
+
+@dataclass(frozen=True)
+class _Free:
+    """What nothing was paid for: a practice run, or a trial that is a draft or for practice. `used`: last touched."""
+
+    folders: list[Path]
+    used: datetime
+    favourite: bool
+    delete: Callable[[], Awaitable[None]]
 
 
 @dataclass

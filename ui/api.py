@@ -66,7 +66,7 @@ class Api:
         """
         try:
             given = images if isinstance(images, list) else []
-            payer = await self._payer(invitation)
+            payer = await self.payer(invitation)
             run = await self._run(payer, prompt, given, variant_id, _parameters(parameters))
         except KontextError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -97,7 +97,7 @@ class Api:
         """
         try:
             given = images if isinstance(images, list) else []
-            payer = await self._payer(invitation)
+            payer = await self.payer(invitation)
             return await self._comparison(payer, prompt, given, variant_ids, _parameters(parameters))
         except KontextError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -117,7 +117,12 @@ class Api:
             raise gr.Error(str(error), print_exception=False) from None
         return float(estimate(variant, int(values.get(PICTURES.name) or 1)))
 
-    async def _payer(self, invitation: object) -> Payer:
+    async def payer(self, invitation: object) -> Payer:
+        """As whom a program comes that has this invitation, or none.
+
+        Raises:
+            KontextError: the invitation isn't valid.
+        """
         if invitation in ("", None):
             return Payer(API_VISITOR, await self._backend.account_for(""))
         account, _ = await self._backend.invited(invitation)
@@ -130,7 +135,7 @@ class Api:
         inputs = check(variant_id, prompt, len(images), values, self._draw_seed)
         runs = self._backend.runs
         await runs.consider(*payer, inputs)
-        references = await self._prepared(payer, images, inputs)
+        references = await self.prepared(payer, images, inputs)
         return await self._end_of(payer, await runs.start(*payer, inputs, references))
 
     async def _comparison(
@@ -139,7 +144,7 @@ class Api:
         plan = comparison.plan(prompt, len(images), variant_ids, values, self._draw_seed)
         runs = self._backend.runs
         await runs.consider(*payer, *plan.inputs)
-        references = await self._prepared(payer, images, *plan.inputs)
+        references = await self.prepared(payer, images, *plan.inputs)
         comparison_id, started = await comparison.start(runs, *payer, plan, references)
         ended = await asyncio.gather(*(self._end_of(payer, run) for run in started))
         answers = await asyncio.to_thread(lambda: [_cell(run, self._backend.served) for run in ended])
@@ -158,7 +163,12 @@ class Api:
             raise KontextError(UNFINISHED, "It continues when the app starts again.", charged="unknown")
         return run
 
-    async def _prepared(self, payer: Payer, images: list[FileData], *inputs: Inputs) -> list[Reference]:
+    async def prepared(self, payer: Payer, images: list[FileData], *inputs: Inputs) -> list[Reference]:
+        """The uploaded pictures, ready to be sent for these inputs.
+
+        Raises:
+            KontextError: one can't be used.
+        """
         paths = [_path(image) for image in images]
         sources = await asyncio.to_thread(lambda: [uploaded(path) for path in paths])
         lost = [number for number, source in enumerate(sources, start=1) if source is None]

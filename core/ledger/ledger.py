@@ -49,6 +49,8 @@ _UNBILLED = (
     & (predictions.c.reserved > Decimal(0))
 )
 _KEPT = runs.c.deleted_at.is_(None)
+# A trial's runs stay with it: its host may be one of the judges, who don't know which variant made what.
+_LISTED = _KEPT & (sa.func.coalesce(sa.func.json_extract(runs.c.cell, "$.axis"), "") != "trial")
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
 # Other runs of the same comparison; a deleted one has left it.
 _OTHERS = runs.alias()
@@ -274,14 +276,14 @@ class Ledger:
 
     def list_for(self, visitor: str) -> list[Record]:
         """The visitor's runs, newest first."""
-        return self._records(_KEPT & (runs.c.visitor == visitor))
+        return self._records(_LISTED & (runs.c.visitor == visitor))
 
     def page(self, visitor: str, limit: int, after: str = "", search: Search = Search()) -> list[Record]:
         """The runs of so many entries of the visitor's history at most, from the one after the run of that id.
 
         An entry is a run, or a whole comparison in the place of its first cell, found by any of its cells.
         """
-        which = _KEPT & (runs.c.visitor == visitor) & _IS_FIRST & (_found(search) | _found_beside(search))
+        which = _LISTED & (runs.c.visitor == visitor) & _IS_FIRST & (_found(search) | _found_beside(search))
         if after:
             last = sa.select(runs.c.created_at).where(runs.c.id == after, runs.c.visitor == visitor).scalar_subquery()
             which &= (runs.c.created_at < last) | ((runs.c.created_at == last) & (runs.c.id > after))
@@ -303,7 +305,7 @@ class Ledger:
 
     def ended_practice(self) -> list[Ended]:
         """Each practice run that has ended, oldest first, favourites after all others."""
-        which = _KEPT & (runs.c.account_kind == "sandbox") & runs.c.state.in_(FINISHED)
+        which = _LISTED & (runs.c.account_kind == "sandbox") & runs.c.state.in_(FINISHED)
         columns = (runs.c.id, runs.c.visitor, runs.c.created_at, runs.c.favourite)
         query = sa.select(*columns).where(which).order_by(runs.c.favourite, runs.c.created_at)
         with self.reading() as connection:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from core.ledger import rows
-from core.ledger.schema import ballots, judges, trial_pictures, trials
+from core.ledger.schema import ballots, judges, runs, trial_pictures, trials
 from core.pictures.reference import Reference
 from core.service.account import AccountKind
 
@@ -136,6 +136,27 @@ def every(connection: sa.Connection, visitor: str, home: Path) -> list[Trial]:
 def unmade(connection: sa.Connection, account_id: str, home: Path) -> list[Trial]:
     """Those of an account that are sealed, and not all made."""
     return _all(connection, (trials.c.account_id == account_id) & trials.c.state.in_(("sealed", "making")), home)
+
+
+def ids(connection: sa.Connection) -> set[str]:
+    """Those of all trials."""
+    return set(connection.execute(sa.select(trials.c.id)).scalars())
+
+
+def orphans(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Visitor and id of each run that was left behind by a trial."""
+    of_trial = runs.c.deleted_at.is_(None) & (sa.func.json_extract(runs.c.cell, "$.axis") == "trial")
+    query = sa.select(runs.c.visitor, runs.c.id).where(of_trial, runs.c.comparison_id.not_in(sa.select(trials.c.id)))
+    return [(row.visitor, row.id) for row in connection.execute(query)]
+
+
+def unpaid(connection: sa.Connection, home: Path) -> list[tuple[Trial, list[str]]]:
+    """Drafts, and practice trials that are not being made, each with the ids of its runs."""
+    practice = (trials.c.account_kind == "sandbox") & trials.c.state.in_(("open", "closed"))
+    found = _all(connection, practice | (trials.c.state == "draft"), home)
+    of_trial = sa.select(runs.c.id, runs.c.comparison_id).where(runs.c.comparison_id.in_([trial.id for trial in found]))
+    told = connection.execute(of_trial).all()
+    return [(trial, [row.id for row in told if row.comparison_id == trial.id]) for trial in found]
 
 
 def is_open(connection: sa.Connection, trial_id: str, now: datetime) -> bool:

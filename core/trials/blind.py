@@ -9,13 +9,12 @@ from pathlib import Path
 from core.ledger.trials import Picture
 from core.pictures.blind import SUFFIX
 from core.pictures.decoder import Decoder
-
-FOLDER = "trials"
+from core.trials.trial import folder_of
 
 
 def place(home: Path, trial_id: str, picture_id: str) -> Path:
     """Where a picture lies as judges get it."""
-    return home / FOLDER / trial_id / "blind" / f"{picture_id}{SUFFIX}"
+    return folder_of(home, trial_id) / "blind" / f"{picture_id}{SUFFIX}"
 
 
 class Blind:

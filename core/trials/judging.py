@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from core.access.codes import code_hash
 from core.errors import InputError, KontextError, Problem
 from core.ledger import ballots, trials
 from core.ledger.ballots import MOST_JUDGES, NAME_CHARACTERS, REMARK_CHARACTERS, Ballot, Choice, Judge
@@ -24,7 +25,6 @@ from core.ledger.ledger import Ledger
 from core.ledger.trials import Trial
 from core.trials.ballots import plan, total
 from core.trials.blind import place
-from core.trials.codes import hashed
 
 FULL = f"{MOST_JUDGES} people are judging already, which is the most."
 
@@ -58,7 +58,7 @@ class Judging:
     def look(self, code: str) -> tuple[Trial, int] | None:
         """The trial that a code lets judges in to, and how many ballots there would be."""
         with self._ledger.reading() as connection:
-            trial = trials.by_code(connection, hashed(code), self._clock(), self._ledger.home)
+            trial = trials.by_code(connection, code_hash(code), self._clock(), self._ledger.home)
         return None if trial is None else (trial, total(len(trial.standing)))
 
     def join(self, code: str, name: Any, named: bool) -> tuple[str, Trial, Progress] | None:
@@ -70,7 +70,7 @@ class Judging:
         """
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._ledger.writing() as connection:
-            trial = trials.by_code(connection, hashed(code), now, self._ledger.home)
+            trial = trials.by_code(connection, code_hash(code), now, self._ledger.home)
             if trial is None:
                 return None
             called = _text(name, "name", NAME_CHARACTERS)
@@ -81,7 +81,7 @@ class Judging:
             def planned(number: int) -> Sequence[Ballot]:
                 return plan(self._random, number, trial.spec.variants, takes)
 
-            judge = ballots.join(connection, trial.id, hashed(token), called, named, now, planned)
+            judge = ballots.join(connection, trial.id, code_hash(token), called, named, now, planned)
             if judge is None:
                 raise KontextError(FULL)
             return token, trial, Progress(*ballots.progress(connection, judge.id))
@@ -148,7 +148,7 @@ class Judging:
         return place(self._ledger.home, trial_id, picture_id) if shown else None
 
     def _judge(self, connection: sa.Connection, token: str) -> Judge | None:
-        judge = ballots.by_token(connection, hashed(token))
+        judge = ballots.by_token(connection, code_hash(token))
         return judge if judge and trials.is_open(connection, judge.trial_id, self._clock()) else None
 
     @contextmanager

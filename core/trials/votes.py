@@ -58,7 +58,8 @@ class Facts:
 
     `seal` is a hex digest and seeds every random draw. `cases` are all that were sealed, those withdrawn included. A
     cheaper variant is good enough if it is surely picked over a dearer one more than 50 - `margin` times in 100.
-    `looked`: the host saw results before the closing. `practice`: no model made the pictures.
+    `looked`: the host saw results before the closing. `practice`: no model made the pictures. `notes` are sentences
+    that the reader shall know beside the verdict.
     """
 
     seal: str
@@ -70,6 +71,7 @@ class Facts:
     min_judges: int = MIN_JUDGES
     looked: bool = False
     practice: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.min_cases < MIN_CASES or self.min_judges < MIN_JUDGES:

@@ -95,7 +95,7 @@ def _remarks(tally: Tally) -> list[str]:
         (facts.looked, "Somebody saw results before the closing, so a winner had to be surer."),
         (facts.practice, "These are practice pictures, which no model made: a rehearsal, not a result."),
     )
-    return [sentence for holds, sentence in remarks if holds]
+    return [sentence for holds, sentence in remarks if holds] + list(facts.notes)
 
 
 def honesty_lines(tally: Tally, evidence: Evidence, decision: Decision) -> list[str]:

@@ -25,12 +25,16 @@ from core.catalog.variants import REGISTRY
 from core.ledger.ledger import Ledger
 from core.ledger.record import snapshot
 from core.ledger.run import Run
+from core.ledger.trials import Case, Spec
+from core.pictures.decoder import Decoder
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account
 from core.service.client import LIMITS, Client
+from core.trials.blind import Blind
 from core.trials.comparison import plan, start
+from core.trials.life import Trials
 
 HASTE = 20  # a pause of the app is that many times shorter here
 TIMEOUTS = Timeouts(
@@ -65,6 +69,21 @@ class Comparison:
     values: dict[str, Any] = field(default_factory=lambda: {"leave_one_out": True, **SMALL})
     cells: int = 24
 
+
+@dataclass(frozen=True)
+class Trial:
+    """What a person asks for who wants to know which of two is good enough for many things."""
+
+    cases: int = 24
+    variants: tuple[str, ...] = ("dev", "ultra-fast")
+    price: Decimal = Decimal("0.055")  # of a case
+
+    @property
+    def cells(self) -> int:
+        return self.cases * len(self.variants)
+
+
+Asked = Press | Comparison | Trial
 
 PRO, MAX = Press("pro", values={}), Press("max", values={})
 
@@ -102,6 +121,8 @@ class Lean:
         self.account = Account("host", "host", client)
         runtime = Runtime(sleep=hurried, random=dice, timeouts=timeouts)
         self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime)
+        self.decoder = Decoder()
+        self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, folder), runtime)
 
     async def press(self, press: Press, visitor: str = VISITOR) -> Run:
         values = {**press.values, "num_images": press.pictures}
@@ -115,8 +136,18 @@ class Lean:
         assert len(made.cells) == comparison.cells
         return (await start(self.runs, visitor, self.account, made, references))[1]
 
-    async def all_of(self, press: Press | Comparison) -> list[Run]:
+    async def try_out(self, trial: Trial, visitor: str = VISITOR) -> list[Run]:
+        reference = a_reference(self.folder)
+        cases = tuple(Case(f"make {n} red", (reference,), SMALL) for n in range(trial.cases))
+        spec = Spec("Red", "Which one?", trial.variants, cases)
+        draft = await self.trials.save(visitor, self.account, spec)
+        await self.trials.seal(visitor, self.account, draft.id, trial.price * trial.cases)
+        return await self.runs.comparison(visitor, draft.id)
+
+    async def all_of(self, press: Asked) -> list[Run]:
         """The runs of one press."""
+        if isinstance(press, Trial):
+            return await self.try_out(press)
         return await self.compare(press) if isinstance(press, Comparison) else [await self.press(press)]
 
     async def end_of(self, run: Run) -> Run:
@@ -127,8 +158,10 @@ class Lean:
         return await self.end_of(await self.press(press))
 
     async def aclose(self) -> None:
+        await self.trials.aclose()
         await self.runs.aclose()
         await self.account.client.aclose()
+        self.decoder.close()
         self.ledger.close()
 
 
@@ -179,17 +212,22 @@ def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BasePro
     return process, ours
 
 
-def live(folder: Path, url: str, seed: int, presses: Sequence[Press | Comparison], told: Connection) -> None:
+def live(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
     """Resume what an earlier process left, press, say how many were reserved, see all of them to their end."""
     asyncio.run(_live(folder, url, seed, presses, told))
 
 
-async def _live(folder: Path, url: str, seed: int, presses: Sequence[Press | Comparison], told: Connection) -> None:
+async def _live(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
     lean = Lean(folder, url, seed=seed)
     await lean.runs.resume_all(lean.account)
+    await lean.trials.resume(lean.account)
     if presses:
         told.send(len([run for press in presses for run in await lean.all_of(press)]))
     for run in await lean.runs.list_for(VISITOR):
         await lean.end_of(run)
+    for trial in await lean.trials.list_for(VISITOR):
+        async with asyncio.timeout(120):
+            async for _ in lean.trials.watch(VISITOR, trial.id):
+                pass
     await lean.aclose()
     told.send("done")

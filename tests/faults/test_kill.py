@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import product
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -14,9 +16,12 @@ from pathlib import Path
 
 import pytest
 from checks import check_books, check_ends
-from lean import MAX, PRO, Comparison, Press, history, live, spent, start_process
+from lean import MAX, PRO, VISITOR, Asked, Comparison, Press, Trial, history, live, spent, start_process
 from server import Exchange, Fault, Server, after, half_a_json, html, plainly, reset
 
+from core.ledger import trials
+from core.ledger.ledger import Ledger
+from core.ledger.record import snapshot
 from core.ledger.run import Run
 
 RUNS = 20
@@ -82,9 +87,7 @@ def ending(process: BaseProcess) -> Iterator[None]:
         process.join(SECONDS)
 
 
-def spend_a_life(
-    server: Server, folder: Path, seed: int, presses: Sequence[Press | Comparison], moment: Moment | None
-) -> bool:
+def spend_a_life(server: Server, folder: Path, seed: int, presses: Sequence[Asked], moment: Moment | None) -> bool:
     """One process from its start to its own end, or to being killed at that moment. Whether it came to its end."""
     gate = server.gate("upload")
     process, told = start_process(live, folder, server.url, seed, presses)
@@ -140,6 +143,25 @@ def test_a_comparison_killed_and_started_again(server: Server, tmp_path: Path, s
     check_ends(runs)
     check_books(runs, spent(folder), server.books())
     check_each_task_is_shown(runs)
+
+
+@pytest.mark.parametrize("seed", [5, 9, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(len(EACH), 25))])
+def test_a_trial_killed_and_started_again(server: Server, tmp_path: Path, seed: int) -> None:
+    """Killed while its 48 cells are made, each comes in the end, and was paid for once; the judges are let in."""
+    dice, folder = random.Random(seed), tmp_path / "data"
+    server.renew(seconds=0.3, seed=seed)
+    spend_a_life(server, folder, seed, [Trial()], draw_moment(seed, dice))
+    assert spend_a_life(server, folder, seed + 200, [], None)
+    with closing(Ledger(folder)) as ledger, ledger.reading() as connection:
+        (trial,) = trials.every(connection, VISITOR, folder)
+        shown = {(one.case, one.variant) for one in trials.pictures(connection, trial.id, folder) if one.variant}
+        runs = [snapshot(record, datetime.now(UTC)) for record in ledger.comparison(VISITOR, trial.id)]
+    assert (trial.state, trial.withdrawn, len(shown)) == ("open", (), 48)
+    assert Counter((run.cell and run.cell.row, run.variant_id) for run in runs if run.charge) == Counter(
+        (row, variant) for row in range(24) for variant in Trial().variants
+    )
+    check_books(runs, spent(folder), server.books())
+    assert spent(folder) == 24 * Trial().price
 
 
 def check_each_task_is_shown(runs: Sequence[Run]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +166,74 @@ def test_estimate(client: Client) -> None:
         client.predict("pro", {"num_images": 9}, api_name="/estimate")
 
 
-def test_only_three_endpoints_are_public(client: Client) -> None:
-    """The API's own description offers generate, compare and estimate, and nothing of the page."""
+TRIAL: dict[str, Any] = {
+    "title": "Cats",
+    "question": "Which would you put on the shop page?",
+    "variants": ["dev", "ultra-fast"],
+    "cases": [
+        {"prompt": "A cat", "images": [0], "roles": ["identity"], "parameters": {"size": "256*256"}},
+        {"prompt": "A cat on the grass", "images": [1, 0], "parameters": {"size": "256*256"}},
+    ],
+    "judges": 3,
+    "margin": 20,
+    "confirm_usd": 0.11,
+}
+
+
+def try_out(client: Client, **changes: Any) -> dict[str, Any]:
+    files = [handle_file(CAT), handle_file(GRASS)]
+    return dict(client.predict(TRIAL | changes, files, api_name="/trial"))
+
+
+def test_a_trial(client: Client, studio: Studio) -> None:
+    """Made in one call, closed and reported in two; there is no report before the closing, and no trial of others."""
+    before = studio.runs
+    made = try_out(client)
+    assert (made["state"], made["estimate_usd"], studio.runs) == ("open", 0.11, before + 4)
+    assert re.fullmatch("[0-9a-f]{32}", made["trial_id"])
+    assert re.fullmatch("[0-9a-f]{64}", made["seal"])
+    assert re.fullmatch("/judge#kj_[a-z2-7]{32}", made["judge_link"])
+    with pytest.raises(AppError, match="This trial isn't closed yet"):
+        client.predict(made["trial_id"], api_name="/trial_report")
+    closed = client.predict(made["trial_id"], api_name="/trial_close")
+    assert closed == {"trial_id": made["trial_id"], "seal": made["seal"], "state": "closed"}
+    report = client.predict(made["trial_id"], api_name="/trial_report")
+    assert report.keys() == {*("verdict", "variants", "judges", "cases", "withdrawn", "agreement", "places", "seal")}
+    assert report["verdict"].keys() == {"kind", "variant", "words"}
+    assert "These are practice pictures" in report["verdict"]["words"]
+    assert [variant["id"] for variant in report["variants"]] == ["dev", "ultra-fast"]
+    assert (report["judges"], report["cases"], report["seal"]) == (0, 2, made["seal"])
+    for name, trial_id in product(("/trial_report", "/trial_close"), ("0" * 32, "", made["seal"])):
+        with pytest.raises(AppError, match="There is no such trial"):
+            client.predict(trial_id, api_name=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"confirm_usd": 0.1}, "These 4 pictures are expected to cost $0.11. Confirm that very amount."),
+        ({"confirm_usd": None}, "spec.confirm_usd"),
+        ({"variants": ["dev"]}, "Choose 2 to 4 variants"),
+        ({"cases": [{"prompt": "A cat", "images": [2]}]}, "Case 1 names image 2"),
+        ({"cases": [{"prompt": "", "images": [0]}], "title": "", "margin": 99}, "The prompt is empty"),
+    ],
+)
+def test_a_trial_that_is_not_right_makes_nothing(
+    client: Client, studio: Studio, changes: dict[str, Any], said: str
+) -> None:
+    """It is refused with what is wrong, and nothing is charged."""
+    before = studio.runs
+    with pytest.raises(AppError, match="Nothing was charged") as refusal:
+        try_out(client, **changes)
+    assert said in str(refusal.value)
+    assert studio.runs == before
+
+
+def test_only_these_endpoints_are_public(client: Client) -> None:
+    """The API's own description offers runs, comparisons, trials and estimates, and nothing of the page."""
     described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/generate", "/compare", "/estimate"}
+    trials = {"/trial", "/trial_close", "/trial_report"}
+    assert set(described["named_endpoints"]) == {"/generate", "/compare", "/estimate", *trials}
     assert not described["unnamed_endpoints"]
 
 

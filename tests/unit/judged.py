@@ -13,12 +13,13 @@ from typing import Any
 
 from PIL import Image
 
+from core.access.codes import code_hash, new_code
 from core.ledger import trials
 from core.ledger.ledger import Ledger
 from core.ledger.trials import Case, Picture, Spec, Trial
 from core.pictures.blind import make_alike
 from core.trials.blind import place
-from core.trials.codes import hashed, new_code
+from core.trials.life import CODE
 
 VARIANTS = ("pro", "max", "dev", "ultra-fast")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -46,7 +47,7 @@ def open_trial(
     """An open trial, with a reference in each case, and the code to it."""
     case = [Case(f"Put thing {n} on a table", parameters={"seeds": [*range(takes)]}) for n in range(1, cases + 1)]
     spec = Spec(TITLE, QUESTION, tuple(variants), tuple(case), **rules)
-    trial, code = Trial(uuid.uuid4().hex, "host", "sandbox", "sandbox", NOW, spec), new_code()
+    trial, code = Trial(uuid.uuid4().hex, "host", "sandbox", "sandbox", NOW, spec), new_code(CODE)
     pictures = list(_pictures(ledger.home / "made" / trial.id, spec, draw))
     for _, group in groupby(pictures, lambda one: (one.case, one.variant is None)):
         alike = list(group)
@@ -54,7 +55,7 @@ def open_trial(
     with ledger.writing() as connection:
         trials.put(connection, trial, ledger.home)
         trials.add_pictures(connection, trial.id, pictures, ledger.home)
-        trials.move(connection, trial.id, "draft", "open", opened_at=NOW, code_hash=hashed(code))
+        trials.move(connection, trial.id, "draft", "open", opened_at=NOW, code_hash=code_hash(code))
     return trial, code
 
 

@@ -178,8 +178,8 @@ class House:
         self._threads = ThreadPoolExecutor()
         asyncio.get_running_loop().set_default_executor(self._threads)
         self.ledger = Ledger(self.folder, timeout=0.2, mounted=self._mounted)
-        runtime = Runtime(self.time.clock, self._sleep, random.Random(3), self._timeouts)
-        self.runs = Runs(self.ledger, self.folder, budget=self.budget, runtime=runtime, **self._settings)
+        self.runtime = Runtime(self.time.clock, self._sleep, random.Random(3), self._timeouts)
+        self.runs = Runs(self.ledger, self.folder, budget=self.budget, runtime=self.runtime, **self._settings)
 
     async def press(
         self,

@@ -9,7 +9,8 @@ import sys
 from collections import namedtuple
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from core.catalog.inputs import check
 from core.errors import KontextError, LedgerError
 from core.ledger.ledger import ROOM
 from core.ledger.run import Label, Run
+from core.ledger.trials import Case, Spec
 from core.pictures.served import ServedFiles
 from core.settings import read
 from core.storage import (
@@ -67,7 +69,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
 
 
 def storage_of(backend: Backend, limits: Limits = PLENTY, now: float = NOW) -> Storage:
-    return Storage(backend.ledger, backend.runs, limits, clock=lambda: now)
+    return Storage(backend.ledger, backend.runs, backend.trials, limits, clock=lambda: now)
 
 
 def put(backend: Backend, place: str, age: float, size: int = 1) -> Path:
@@ -184,6 +186,24 @@ async def test_a_paid_picture_is_never_swept(opened: Open, served: Served) -> No
     assert await backend.runs.list_for("ann") == [run]
 
 
+async def test_practice_trials_and_drafts_go_as_a_whole(opened: Open) -> None:
+    """With all of their pictures, once they are old or there is too much; what was touched an hour ago stays."""
+    backend = await opened()
+    run = await one_run(backend)
+    spec = Spec("Cups", "Which?", ("pro", "max"), (Case("a cup", run.references),))
+    draft = await backend.trials.save("ann", backend.account, spec)
+    trial, _ = await backend.trials.seal("ann", backend.account, draft.id, Decimal("0.12"))
+    opened_one = [progress async for progress in backend.trials.watch("ann", trial.id)][-1].trial
+    draft = await backend.trials.save("ann", backend.account, spec)
+    assert opened_one.state == "open"
+    touched = datetime.now(UTC).timestamp()
+    await storage_of(backend, Limits(10**9, 0, timedelta(days=1)), touched).sweep()
+    assert [one.id for one in await backend.trials.list_for("ann")] == [draft.id, trial.id]
+    await storage_of(backend, Limits(10**9, 0, timedelta(days=1)), touched + DRAFT + 60).sweep()
+    assert await backend.trials.list_for("ann") == []
+    assert [path for path in backend.settings.data_dir.rglob("*") if path.parent.name in ("trials", "outputs")] == []
+
+
 async def test_what_runs_is_never_swept(opened: Open) -> None:
     """A practice run that still goes on keeps its files and its place in the history."""
     backend = await opened(KONTEXT_SANDBOX_SECONDS="600")
@@ -224,7 +244,8 @@ async def test_what_is_announced_and_never_sent_keeps_nobody_out(opened: Open) -
 async def test_no_room_is_not_looked_for_at_each_request(opened: Open) -> None:
     """Who asks again at once is refused without another look at the folder; some seconds later it is looked at."""
     backend, now = await opened(), [NOW]
-    storage = Storage(backend.ledger, backend.runs, Limits(2 * MADE_OF_UPLOAD, 0, timedelta(1)), clock=lambda: now[0])
+    limits = Limits(2 * MADE_OF_UPLOAD, 0, timedelta(1))
+    storage = Storage(backend.ledger, backend.runs, backend.trials, limits, clock=lambda: now[0])
     fresh = put(backend, "served/aa/1.jpg", 0, 2 * MADE_OF_UPLOAD)
     for seconds, refused in ((0, True), (RETRY_INTERVAL - 1, True), (RETRY_INTERVAL, False)):
         now[0] = NOW + seconds

@@ -32,6 +32,7 @@ from ui.studio.result import ResultView
 from ui.studio.run_handlers import RunHandlers
 from ui.studio.variant_cards import variant_cards
 from ui.theme import ASSETS
+from ui.trials.api import TrialApi
 
 VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and nothing else
 
@@ -74,6 +75,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         program_api(api.generate, api_name="generate", concurrency_limit=None)
         program_api(api.compare, api_name="compare", concurrency_limit=None)
         program_api(api.estimate, api_name="estimate", queue=False)
+        on_trials = TrialApi(backend, api)
+        program_api(on_trials.trial, api_name="trial", concurrency_limit=None)
+        program_api(on_trials.close, api_name="trial_close", concurrency_limit=None)
+        program_api(on_trials.report, api_name="trial_report", concurrency_limit=None)
 
         visitor = gr.BrowserState(None, storage_key=VISITOR, secret=VISITOR)
         since: gr.State = gr.State(None)

@@ -19,11 +19,12 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from core.access.attempts import FREE, Attempts
+from core.access.codes import code_hash, new_code
 from core.ledger import ballots, trials
 from core.ledger.ballots import MOST_JUDGES
 from core.ledger.ledger import Ledger
-from core.trials.codes import hashed, new_code
 from core.trials.judging import Judging
+from core.trials.life import CODE
 from ui.door import Door
 from ui.judge.routes import HEADERS, JudgeApi
 from ui.sessions import Presence
@@ -203,17 +204,17 @@ async def test_the_date_closes_to_the_second(court: Court) -> None:
 async def test_wrong_codes_answer_alike(court: Court) -> None:
     """Unknown, revoked, closed and odd ones: the same status, headers and bytes, whether one joins or looks."""
     old, _ = court.code, await court.join()
-    new = new_code()
+    new = new_code(CODE)
 
     def revoke() -> None:
         with court.ledger.writing() as connection:
-            trials.change(connection, court.trial.id, code_hash=hashed(new))
+            trials.change(connection, court.trial.id, code_hash=code_hash(new))
 
     await asyncio.to_thread(revoke)
     trial, closed = await asyncio.to_thread(open_trial, court.ledger, 1)
     await asyncio.to_thread(close, court.ledger, trial)
     answers = []
-    for code in (old, closed, new_code(), "", None, 7, ["x"], "\0", "\ud800", "kj_" * 500):
+    for code in (old, closed, new_code(CODE), "", None, 7, ["x"], "\0", "\ud800", "kj_" * 500):
         answers += [await court.post(path, code=code, name="Kim") for path in ("trial", "join")]
         court.seconds += 3600
     assert {(answer.status_code, answer.text, str(answer.headers)) for answer in answers} == {
@@ -225,7 +226,7 @@ async def test_wrong_codes_answer_alike(court: Court) -> None:
 async def test_guesses_are_slowed_for_all_together(court: Court) -> None:
     """After ten wrong ones everybody waits, with a sentence; after the pause a right one passes."""
     for _ in range(FREE + 1):
-        assert (await court.post("join", code=new_code(), name="Kim")).status_code == 404
+        assert (await court.post("join", code=new_code(CODE), name="Kim")).status_code == 404
     waiting = await court.post("join", code=court.code, name="Kim")
     assert (waiting.status_code, "Try again in 2 s" in waiting.json()["error"]) == (429, True)
     court.seconds += 2
@@ -392,7 +393,7 @@ def _asking(path: str, method: str = "GET") -> Way:
 def _bearing(what: str) -> Way:
     async def way(court: Court, token: str, mine: Any) -> httpx.Response:
         other = what.format(
-            token=token, hash=hashed(token), code=court.code, trial=court.trial.id, ballot=mine["ballot"]
+            token=token, hash=code_hash(token), code=court.code, trial=court.trial.id, ballot=mine["ballot"]
         )
         return await court.http.get("/judge/api/ballot", headers={"Authorization": other})
 

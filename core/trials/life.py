@@ -1,0 +1,485 @@
+"""The life of a trial: draft, sealed, making, open, closed. Its cells are runs like any others, of one reservation."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from core.access.codes import code_hash, new_code
+from core.catalog.estimate import dollars
+from core.catalog.inputs import seed_drawer
+from core.errors import InputError, KontextError, LedgerError, Problem
+from core.ledger import ballots, trials
+from core.ledger.ballots import Ballot, Judge
+from core.ledger.ledger import Ledger
+from core.ledger.run import Cell, Run
+from core.ledger.trials import Picture, Spec, Trial
+from core.pictures.reference import Reference
+from core.runs import files
+from core.runs.again import Unfinished, insist
+from core.runs.journal import log_foreign
+from core.runs.runs import Asked, Runs
+from core.runs.runtime import Runtime
+from core.service.account import Account
+from core.trials import results, seal
+from core.trials.blind import Blind
+from core.trials.report import report
+from core.trials.trial import FOLDER, TrialCell, check_draft, folder_of, plan, total
+
+CODE = "kj_"  # how a judges' code begins
+MOST_TRIALS = 100  # of one visitor
+
+NO_TRIAL = "There is no such trial."
+SEALED = "This trial is sealed, so nothing of it can change."
+NOT_OPEN = "Judges can't vote on this trial."
+NOT_CLOSED = "This trial isn't closed yet, so there is no report."
+STILL_MAKING = "Pictures of this trial are still being made."
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial has come: so many of its cells are done, be it without a picture."""
+
+    trial: Trial
+    done: int
+    cells: int
+
+
+@dataclass
+class _Making:
+    """A trial whose pictures are being made just now."""
+
+    cells: int
+    done: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def touch(self, done: int = 0) -> None:
+        self.done += done
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Trials:
+    """All trials of one ledger. A trial is found by the visitor who made it, and by nobody else: for all others there
+    is none.
+    """
+
+    def __init__(self, ledger: Ledger, runs: Runs, blind: Blind, runtime: Runtime) -> None:
+        self._ledger = ledger
+        self._folder = ledger.home
+        self._runs = runs
+        self._blind = blind
+        self._runtime = runtime
+        self._draw_seed = seed_drawer(self._runtime.random)
+        self._making: dict[str, _Making] = {}
+        self._watching: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
+
+    # setting up
+
+    async def save(self, visitor: str, account: Account, spec: Spec, trial_id: str = "") -> Trial:
+        """A draft, new or in the place of an older one. It may lack anything; files of its references are kept.
+
+        Raises:
+            InputError: it is larger than a trial can be.
+            KontextError: there is no such draft of this visitor, or no room for one more.
+        """
+        check_draft(spec)
+        if trial_id:
+            await self.get(visitor, trial_id)
+        elif len(await self.list_for(visitor)) >= MOST_TRIALS:
+            raise KontextError(f"There are {MOST_TRIALS} trials already.", "Delete one that you no longer need.")
+        kind, now = account.kind, self._runtime.clock()
+        trial = Trial(trial_id or secrets.token_hex(16), visitor, account.id, kind, now, spec)
+        return await self._to_its_end(asyncio.to_thread(self._save, trial))
+
+    def _save(self, trial: Trial) -> Trial:
+        folder = folder_of(self._folder, trial.id)
+        trial = replace(trial, spec=_with_files(trial.spec, folder))
+        with self._ledger.writing() as connection:
+            if not trials.put(connection, trial, self._folder):
+                raise KontextError(SEALED, "Make a new one.")
+        _drop_others(trial.spec, folder)
+        return trial
+
+    def plan(self, spec: Spec, confirmed: Decimal) -> tuple[Spec, tuple[TrialCell, ...]]:
+        """The same with every seed drawn, and all cells that it makes.
+
+        Raises:
+            InputError: with every problem found; or the total is not the one that was confirmed.
+        """
+        spec, cells = plan(spec, self._draw_seed, self._runtime.clock())
+        if confirmed != (asked := total(cells)):
+            sentence = f"These {len(cells)} pictures are expected to cost {dollars(asked)}. Confirm that very amount."
+            raise InputError([Problem("confirm_usd", sentence)])
+        return spec, cells
+
+    async def seal(self, visitor: str, account: Account, trial_id: str, confirmed: Decimal) -> tuple[Trial, str]:
+        """Fix everything, reserve the whole total, and begin with the pictures: the trial, and the judges' code.
+
+        Raises:
+            InputError: with every problem found; or the total is not the one that was confirmed.
+            BudgetError, LedgerError: nothing is reserved, and it stays a draft.
+        """
+        trial, now = await self.get(visitor, trial_id), self._runtime.clock()
+        spec, cells = self.plan(trial.spec, confirmed)
+        practice = account.kind == "sandbox"
+        sealed = seal.canonical(seal.document(spec, cells, now, practice=practice))
+        code = new_code(CODE)
+        paying = {"account_id": account.id, "account_kind": account.kind, "invitation": account.invitation}
+        fixed = {"sealed": sealed, "seal": seal.seal(sealed), "sealed_at": now, "code_hash": code_hash(code), **paying}
+        await self._to_its_end(self._start(replace(trial, spec=spec), account, cells, fixed))
+        return await self.get(visitor, trial_id), code
+
+    async def _start(
+        self, trial: Trial, account: Account, cells: Sequence[TrialCell], fixed: Mapping[str, Any]
+    ) -> None:
+        if not await self._write(partial(self._fix, trial=trial, fixed=fixed)):
+            raise KontextError(SEALED, "Make a new one.")
+        asked = [
+            Asked(cell.inputs, trial.spec.cases[cell.case - 1].references, cell=Cell(trial.id, "trial", cell.row))
+            for cell in cells
+        ]
+        try:
+            made = await self._runs.start_all(trial.visitor, account, asked)
+        except KontextError:
+            await self._write(partial(_unseal, trial_id=trial.id))
+            raise
+        await self._write(lambda connection: trials.move(connection, trial.id, "sealed", "making"))
+        self._begin(trial, account, made)
+
+    def _fix(self, connection: sa.Connection, trial: Trial, fixed: Mapping[str, Any]) -> bool:
+        trials.set_spec(connection, trial.id, trial.spec, self._folder)
+        return trials.move(connection, trial.id, "draft", "sealed", **fixed)
+
+    # making
+
+    async def resume(self, account: Account) -> None:
+        """Go on with the trials of that account that an earlier process, or the lack of the key, left unmade."""
+        unmade = await self._read(partial(trials.unmade, account_id=account.id, home=self._folder))
+        for trial in unmade:
+            if trial.id not in self._making:
+                await self._resume(trial, replace(account, invitation=trial.invitation))
+
+    async def _resume(self, trial: Trial, account: Account) -> None:
+        made = await self._runs.comparison(trial.visitor, trial.id)
+        if trial.state == "sealed" and not made:  # it ended before anything was reserved
+            await self._write(partial(_unseal, trial_id=trial.id))
+            return
+        await self._write(lambda connection: trials.move(connection, trial.id, "sealed", "making"))
+        self._begin(trial, account, made)
+
+    def _begin(self, trial: Trial, account: Account, runs: Sequence[Run]) -> None:
+        tries = results.tries_of(runs)
+        self._making[trial.id] = _Making(len(tries))
+        task = asyncio.create_task(self._make(trial, account, tries))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _make(self, trial: Trial, account: Account, tries: results.Tries) -> None:
+        making = self._making[trial.id]
+
+        async def one(runs: Sequence[Run]) -> list[Run]:
+            made = await insist(self._runs, account, runs, self._runtime.sleep)
+            making.touch(done=1)
+            return made
+
+        try:
+            # All come to an end before any fault counts: nothing of it goes on when it is taken up again.
+            made = await asyncio.gather(*map(one, tries.values()), return_exceptions=True)
+            await self._open(trial, {cell: _sound(runs) for cell, runs in zip(tries, made, strict=True)})
+        except Unfinished:
+            pass
+        except Exception as fault:  # the next start tries it again
+            log_foreign(fault, f"trial {trial.id}")
+        finally:
+            del self._making[trial.id]
+            making.touch()
+
+    async def _open(self, trial: Trial, made: results.Tries) -> None:
+        """Let the judges in to what there is; where no case is left, there is nothing to judge."""
+        trial = replace(trial, withdrawn=results.withdrawn(trial, made))
+        shown = await asyncio.to_thread(lambda: [*_made(trial, made), *_given(trial)])
+        shown = [picture for picture in shown if picture.case in trial.standing]
+        await self._blind.make(trial.id, shown)
+        await self._write(partial(self._let_in, trial=trial, shown=shown))
+
+    def _let_in(self, connection: sa.Connection, trial: Trial, shown: Sequence[Picture]) -> None:
+        now, withdrawn = self._runtime.clock(), list(trial.withdrawn)
+        if trials.move(connection, trial.id, "making", "open", opened_at=now, withdrawn=withdrawn):
+            trials.add_pictures(connection, trial.id, shown, self._folder)
+        if not trial.standing:
+            trials.move(connection, trial.id, "open", "closed", closed_at=now, code_hash=None)
+
+    # following
+
+    async def get(self, visitor: str, trial_id: str) -> Trial:
+        """The visitor's trial as it stands.
+
+        Raises:
+            KontextError: there is none of that id.
+        """
+        trial = await self._write(partial(self._find, visitor=visitor, trial_id=trial_id))
+        if trial is None:
+            raise KontextError(NO_TRIAL, "Check its id.")
+        return trial
+
+    def _find(self, connection: sa.Connection, visitor: str, trial_id: str) -> Trial | None:
+        trials.close_due(connection, self._runtime.clock())
+        return trials.find(connection, visitor, trial_id, self._folder)
+
+    async def list_for(self, visitor: str) -> list[Trial]:
+        """All of the visitor's trials, newest first."""
+        await self._write(partial(trials.close_due, now=self._runtime.clock()))
+        return await self._read(partial(trials.every, visitor=visitor, home=self._folder))
+
+    async def watch(self, visitor: str, trial_id: str) -> AsyncGenerator[Progress]:
+        """The trial as it stands, then each change while its pictures are made.
+
+        Raises:
+            KontextError: there is none of that id.
+        """
+        while True:
+            making = self._making.get(trial_id)
+            changed = making.changed if making else None
+            trial = await self.get(visitor, trial_id)
+            cells = len(trial.spec.variants) * len(results.places(trial))
+            yield Progress(trial, making.done if making else cells * (trial.state in ("open", "closed")), cells)
+            if changed is None:
+                return
+            await changed.wait()
+
+    async def progress(self, visitor: str, trial_id: str) -> list[tuple[Judge, int, int]]:
+        """Each judge with how many votes and how many ballots they have: nothing of what they said."""
+        trial = await self.get(visitor, trial_id)
+
+        def told(connection: sa.Connection) -> list[tuple[Judge, int, int]]:
+            counts = ballots.counts(connection, trial.id)
+            return [(judge, *counts.get(judge.id, (0, 0))) for judge in ballots.judges(connection, trial.id)]
+
+        return await self._read(told)
+
+    async def invite(self, visitor: str, trial_id: str) -> str:
+        """A new code for the judges; the old one lets nobody in any more. Who is in stays in.
+
+        Raises:
+            KontextError: there is no such trial, or nobody can vote on it.
+        """
+        trial = await self.get(visitor, trial_id)
+        if trial.state not in ("making", "open"):
+            raise KontextError(NOT_OPEN, "Only one that is sealed and not closed takes votes.")
+        code = new_code(CODE)
+        await self._write(partial(trials.change, trial_id=trial.id, code_hash=code_hash(code)))
+        return code
+
+    async def uninvite(self, visitor: str, trial_id: str) -> None:
+        """From now on nobody else comes in."""
+        trial = await self.get(visitor, trial_id)
+        await self._write(partial(trials.change, trial_id=trial.id, code_hash=None))
+
+    # the end
+
+    async def close(self, visitor: str, trial_id: str) -> Trial:
+        """Take no more votes.
+
+        Raises:
+            KontextError: there is no such trial, or it is not open.
+        """
+        trial, now = await self.get(visitor, trial_id), self._runtime.clock()
+        if trial.state not in ("open", "closed"):
+            raise KontextError(NOT_OPEN, "It can be closed once its pictures are made.")
+        change = partial(trials.move, trial_id=trial.id, before="open", after="closed", closed_at=now, code_hash=None)
+        await self._write(change)
+        return await self.get(visitor, trial_id)
+
+    async def report(self, visitor: str, trial_id: str) -> dict[str, Any]:
+        """What the votes say, as `core.trials.report.report` tells it.
+
+        Raises:
+            KontextError: there is no such trial, or it is not closed.
+        """
+        return dict((await self.document(visitor, trial_id))["report"])
+
+    async def look(self, visitor: str, trial_id: str) -> dict[str, Any]:
+        """The same before the closing, which the report then says, and which makes a winner harder to name.
+
+        Raises:
+            KontextError: there is no such trial, or it is not open.
+        """
+        trial, now = await self.get(visitor, trial_id), self._runtime.clock()
+        if trial.state == "open" and trial.looked_at is None:
+            trial = replace(trial, looked_at=now)
+            await self._write(partial(trials.change, trial_id=trial.id, looked_at=now))
+        return dict((await self._document(trial, ("open", "closed")))["report"])
+
+    async def document(self, visitor: str, trial_id: str) -> dict[str, Any]:
+        """The whole of a closed trial for a file that `core.trials.seal.check` can be asked about.
+
+        Raises:
+            KontextError: there is no such trial, or it is not closed.
+        """
+        return await self._document(await self.get(visitor, trial_id), ("closed",))
+
+    async def _document(self, trial: Trial, states: Sequence[str]) -> dict[str, Any]:
+        if trial.state not in states:
+            raise KontextError(NOT_CLOSED, "Close it first: nobody sees results before that.")
+        tries = results.tries_of(await self._runs.comparison(trial.visitor, trial.id))
+        return await asyncio.to_thread(self._told, trial, results.making(trial, tries))
+
+    def _told(self, trial: Trial, making: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        with self._ledger.reading() as connection:
+            told = ballots.voted(connection, trial.id)
+            pictures = results.picture_rows(trials.pictures(connection, trial.id, self._folder))
+            judges = ballots.judges(connection, trial.id)
+        facts = results.facts(trial, results.lines(making))
+        return {
+            "sealed": json.loads(str(trial.sealed)),
+            "seal": trial.seal,
+            "pictures": pictures,
+            "withdrawn": list(trial.withdrawn),
+            "pictures_seal": seal.pictures_seal(str(trial.seal), pictures, trial.withdrawn),
+            "making": list(making),
+            "judges": [{"judge": judge.number, "name": judge.name if judge.named else ""} for judge in judges],
+            "votes": results.vote_rows(told),
+            "report": report(facts, results.votes(told)),
+        }
+
+    async def results(self, visitor: str, trial_id: str) -> tuple[list[Picture], list[tuple[Judge, Ballot]]]:
+        """The pictures of a closed trial, and all ballots with their votes.
+
+        Raises:
+            KontextError: there is no such trial, or it is not closed.
+        """
+        trial = await self.get(visitor, trial_id)
+        if trial.state != "closed":
+            raise KontextError(NOT_CLOSED, "Close it first: nobody sees results before that.")
+        pictures = await self._read(partial(trials.pictures, trial_id=trial.id, home=self._folder))
+        return pictures, await self._read(partial(ballots.voted, trial_id=trial.id))
+
+    async def delete(self, visitor: str, trial_id: str) -> None:
+        """Take a trial away, with its pictures, its votes and its judges' names; what it cost still counts.
+
+        Raises:
+            KontextError: there is no such trial, or its pictures are being made.
+        """
+        trial = await self.get(visitor, trial_id)
+        if trial.id in self._making:
+            raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
+        await self._to_its_end(self._delete(trial))
+
+    async def _delete(self, trial: Trial) -> None:
+        made = await self._runs.comparison(trial.visitor, trial.id)
+        # The trial first: what is left of it where a crash cuts this off is found by its lack.
+        await self._write(partial(trials.delete, trial_id=trial.id))
+        for run in made:
+            await self._runs.delete(run.visitor, run.id, of_trial=True)
+        await asyncio.to_thread(shutil.rmtree, folder_of(self._folder, trial.id), ignore_errors=True)
+
+    async def unpaid(self) -> list[tuple[Trial, list[str]]]:
+        """Every trial that nothing was paid for and that is not being made, with the ids of its runs."""
+        return await self._read(partial(trials.unpaid, home=self._folder))
+
+    async def clear_deleted(self) -> None:
+        """Take away what is left of deleted trials, where a crash cut the deletion off."""
+        for visitor, run_id in await self._read(trials.orphans):
+            await self._runs.delete(visitor, run_id, of_trial=True)
+        known = await self._read(trials.ids)
+        await asyncio.to_thread(_clear, self._folder / FOLDER, known)
+
+    async def aclose(self) -> None:
+        """Let go what is being made, which goes on at the next start, and bring to its end what is being written."""
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, *self._writing, return_exceptions=True)
+
+    # inside
+
+    async def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        return await asyncio.to_thread(_on, self._ledger.reading, work)
+
+    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        return await asyncio.to_thread(_on, self._ledger.writing, work)
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Whoever stops waiting for it: a tab that closes must leave nothing half done."""
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return await asyncio.shield(task)
+
+
+def _on(open: Callable[[], AbstractContextManager[sa.Connection]], work: Callable[[sa.Connection], T]) -> T:
+    with open() as connection:
+        return work(connection)
+
+
+def _unseal(connection: sa.Connection, trial_id: str) -> None:
+    """Back to a draft: nothing was reserved."""
+    nothing = dict.fromkeys(("sealed", "seal", "sealed_at", "code_hash"))
+    trials.move(connection, trial_id, "sealed", "draft", **nothing)
+
+
+def _with_files(spec: Spec, folder: Path) -> Spec:
+    """The same with references that are the trial's own, each content once."""
+
+    def kept(reference: Reference) -> Reference:
+        path = files.keep_reference(reference, folder, reference.sha256)
+        return replace(reference, path=path, card=None)
+
+    try:
+        cases = tuple(replace(case, references=tuple(map(kept, case.references))) for case in spec.cases)
+    except OSError:
+        happened = "The references can't be kept: the app's disk is full or can't be written to, or one is gone."
+        raise LedgerError(happened, "Free some space or add the references again.") from None
+    return replace(spec, cases=cases)
+
+
+def _drop_others(spec: Spec, folder: Path) -> None:
+    """Take away references that no case has any more."""
+    kept = {reference.path for case in spec.cases for reference in case.references}
+    for path in (folder / "references").glob("*"):
+        if path not in kept:
+            path.unlink(missing_ok=True)
+
+
+def _clear(folder: Path, known: Collection[str]) -> None:
+    """Take away the folders of all trials that are not known."""
+    for path in folder.glob("*"):
+        if path.name not in known:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sound(ended: list[Run] | BaseException) -> list[Run]:
+    if isinstance(ended, BaseException):
+        raise ended
+    return ended
+
+
+def _made(trial: Trial, made: results.Tries) -> Iterator[Picture]:
+    """What the variants made."""
+    for (row, variant), runs in made.items():
+        case, take = results.places(trial)[row]
+        for output in runs[-1].outputs[:1]:
+            sha256 = hashlib.sha256(output.path.read_bytes()).hexdigest()
+            yield Picture(secrets.token_hex(16), case, variant, take, output.path, sha256, runs[-1].id)
+
+
+def _given(trial: Trial) -> Iterator[Picture]:
+    """What they were made from."""
+    for number, case in enumerate(trial.spec.cases, 1):
+        for place, reference in enumerate(case.references, 1):
+            yield Picture(secrets.token_hex(16), number, None, place, reference.path, reference.sha256)

@@ -1,0 +1,129 @@
+"""A trial in the ledger -> what statistics are told of it, and the lines about how its pictures were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from core.catalog.variants import REGISTRY
+from core.ledger.ballots import Ballot, Judge
+from core.ledger.run import Run
+from core.ledger.trials import Picture, Trial
+from core.runs.outcomes import MODERATED
+from core.trials.planner import count
+from core.trials.votes import Facts, Variant, Vote, Withdrawn
+
+Tries = Mapping[tuple[int, str], Sequence[Run]]  # the runs of each cell, oldest first, by its row and its variant
+
+
+def tries_of(runs: Iterable[Run]) -> dict[tuple[int, str], list[Run]]:
+    """The runs of a trial, given newest first, by the cells that they were made for."""
+    found: dict[tuple[int, str], list[Run]] = {}
+    for run in runs:
+        if run.cell is not None:
+            found.setdefault((run.cell.row, run.variant_id), []).insert(0, run)
+    return found
+
+
+def places(trial: Trial) -> list[tuple[int, int]]:
+    """The case and the take of each row."""
+    return [(number, take) for number, case in enumerate(trial.spec.cases, 1) for take in range(1, case.takes + 1)]
+
+
+def withdrawn(trial: Trial, tries: Tries) -> tuple[dict[str, Any], ...]:
+    """The cases in which a variant has no picture, each with its reason and those that failed."""
+    reasons: dict[int, dict[str, str]] = {}
+    for (row, variant), runs in sorted(tries.items()):
+        if not runs[-1].outputs:
+            why = next((trouble.happened for trouble in runs[-1].troubles), "It made no picture.")
+            reasons.setdefault(places(trial)[row][0], {})[variant] = f"{REGISTRY[variant].name}: {why}"
+    return tuple(
+        {"case": case, "reason": " ".join(failed.values()), "failed": list(failed)} for case, failed in reasons.items()
+    )
+
+
+def making(trial: Trial, tries: Tries) -> list[dict[str, int | str]]:
+    """For each variant: how many pictures were asked for, how many of these failed, and how many were blocked."""
+    asked: dict[str, list[Run]] = {id: [] for id in trial.spec.variants}
+    for (_, variant), runs in tries.items():
+        asked[variant] += [run for run in runs if any(prediction.id for prediction in run.predictions)]
+    return [
+        {
+            "variant": variant,
+            "asked": len(runs),
+            "failed": sum(not run.outputs for run in runs),
+            "blocked": sum(any(trouble.happened in MODERATED for trouble in run.troubles) for run in runs),
+        }
+        for variant, runs in asked.items()
+    ]
+
+
+def lines(made: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The same in words; nothing of a variant of which all came."""
+    return tuple(
+        f"{REGISTRY[row['variant']].name} failed in {row['failed']} of {count(row['asked'], 'picture')}"
+        + (f", {row['blocked']} of these blocked by the safety filter." if row["blocked"] else ".")
+        for row in made
+        if row["failed"]
+    )
+
+
+def facts(trial: Trial, notes: tuple[str, ...] = ()) -> Facts:
+    """What statistics need of a sealed trial."""
+    sealed = json.loads(str(trial.sealed))
+    return Facts(
+        seal=str(trial.seal),
+        variants=tuple(Variant(row["id"], row["name"], Decimal(row["price_usd"])) for row in sealed["variants"]),
+        cases=tuple(str(number) for number in range(1, len(trial.spec.cases) + 1)),
+        withdrawn=tuple(Withdrawn(str(row["case"]), row["reason"], tuple(row["failed"])) for row in trial.withdrawn),
+        margin=trial.spec.margin,
+        min_cases=trial.spec.min_cases,
+        min_judges=trial.spec.min_judges,
+        looked=trial.looked_at is not None,
+        practice=trial.practice,
+        notes=notes,
+    )
+
+
+def votes(told: Iterable[tuple[Judge, Ballot]]) -> list[Vote]:
+    """What was said on the ballots that have a vote; a judge is a number."""
+    return [
+        Vote(
+            judge=f"{judge.number:02}",
+            case=str(ballot.case),
+            best=ballot.choice.best,
+            worst=ballot.choice.worst,
+            usable=ballot.choice.usable,
+            places=ballot.places,
+            repeat=ballot.repeat,
+        )
+        for judge, ballot in told
+        if ballot.choice
+    ]
+
+
+def vote_rows(told: Iterable[tuple[Judge, Ballot]]) -> list[dict[str, Any]]:
+    """The same for a file."""
+    return [
+        {
+            "judge": judge.number,
+            "case": ballot.case,
+            "take": ballot.take,
+            "places": list(ballot.places),
+            "repeat": ballot.repeat,
+            "best": ballot.choice.best,
+            "worst": ballot.choice.worst,
+            "usable": sorted(ballot.choice.usable),
+            "remark": ballot.choice.remark,
+        }
+        for judge, ballot in told
+        if ballot.choice
+    ]
+
+
+def picture_rows(pictures: Iterable[Picture]) -> list[dict[str, Any]]:
+    """The pictures that were judged, for a file."""
+    made = (one for one in pictures if one.variant is not None)
+    return [{"case": one.case, "variant": one.variant, "take": one.number, "sha256": one.sha256} for one in made]
