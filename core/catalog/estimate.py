@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from core.catalog.variants import REGISTRY, Variant
 
 MILL = Decimal("0.001")  # a tenth of a cent, the finest amount that any price has
+MICRO = Decimal("0.000001")
 
 
 def estimate(variant: Variant, pictures: int) -> Decimal:
@@ -32,31 +33,42 @@ def sum_in_words(variant: Variant, pictures: int) -> str:
     return total if pictures == 1 else f"{pictures} × {dollars(variant.price)} = {total}"
 
 
-def javascript() -> str:
-    """The source of `sumInWords(variantId, pictures)`, `pricePerPicture(variantId)` and, over terms of [variantId,
-    pictures], of `termsInWords(terms)` and `millsOf(terms)`.
+def in_micros(unit: Decimal) -> int:
+    """A price in millionths of a dollar, as the browser counts; rounded up, so that none is too low."""
+    return int((unit / MICRO).to_integral_value(ROUND_CEILING))
 
-    In whole mills, since floats can't hold 0.025 × 3.
+
+def javascript() -> str:
+    """The source of what the page says of prices, in millionths of a dollar, since floats can't hold 0.025 × 3.
+
+    `prices`: what a picture of each variant costs the account that pays, where the service has told it. `terms`: what a
+    press makes, as [variant, pictures] each.
     """
-    mills = {row.id: int(row.price / MILL) for row in REGISTRY.values()}
+    listed = {row.id: in_micros(row.price) for row in REGISTRY.values()}
     names = {row.id: row.name for row in REGISTRY.values()}
-    return f"const variantMills = {json.dumps(mills)}, variantNames = {json.dumps(names)};\n{_JAVASCRIPT}"
+    return f"const listPrices = {json.dumps(listed)}, variantNames = {json.dumps(names)};\n{_JAVASCRIPT}"
 
 
 _JAVASCRIPT = """
-const pricePerPicture = (variantId) => variantMills[variantId] / 1000;
-const inDollars = (mills) => {
+const unitPrice = (id, prices = {}) => prices[id] ?? listPrices[id];
+const times = (pictures) => (pictures === 1 ? '' : `${pictures} × `);
+function inDollars(micros) {
+  const mills = Math.round(micros / 1000);
   const text = Math.floor(mills / 1000) + '.' + String(mills % 1000).padStart(3, '0');
   return '$' + (text.endsWith('0') ? text.slice(0, -1) : text);
-};
-const millsOf = (terms) => terms.reduce((sum, [variantId, pictures]) => sum + variantMills[variantId] * pictures, 0);
-const times = (pictures) => (pictures === 1 ? '' : `${pictures} × `);
-function sumInWords(variantId, pictures) {
-  const total = inDollars(variantMills[variantId] * pictures);
-  return pictures === 1 ? total : `${times(pictures)}${inDollars(variantMills[variantId])} = ${total}`;
 }
-function termsInWords(terms) {
-  const parts = terms.map(([id, pictures]) => `${times(pictures)}${variantNames[id]} ${inDollars(variantMills[id])}`);
-  return `${parts.join(' + ')} = ${inDollars(millsOf(terms))}`;
+// What a press costs, what the list says, and the difference in words: "list $0.08", "list price" or "".
+function priceOf(terms, prices) {
+  const sum = (known) => terms.reduce((total, [id, pictures]) => total + pictures * unitPrice(id, known), 0);
+  const total = sum(prices), listed = sum(), quoted = terms.every(([id]) => id in prices);
+  return { total, listed, beside: !quoted ? 'list price' : total === listed ? '' : `list ${inDollars(listed)}` };
+}
+function sumInWords(id, pictures, prices) {
+  const total = inDollars(unitPrice(id, prices) * pictures);
+  return pictures === 1 ? total : `${times(pictures)}${inDollars(unitPrice(id, prices))} = ${total}`;
+}
+function termsInWords(terms, prices = {}) {
+  const part = ([id, pictures]) => `${times(pictures)}${variantNames[id]} ${inDollars(unitPrice(id, prices))}`;
+  return `${terms.map(part).join(' + ')} = ${inDollars(priceOf(terms, prices).total)}`;
 }
 """

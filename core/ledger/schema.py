@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-from core.catalog.estimate import MILL
-
-_MICRO = Decimal("0.000001")
+from core.catalog.estimate import MICRO, MILL, in_micros
 
 
 class Money(TypeDecorator[Decimal]):
@@ -23,12 +21,12 @@ class Money(TypeDecorator[Decimal]):
     cache_ok = True
 
     def process_bind_param(self, value: Decimal | None, _dialect: sa.Dialect) -> int | None:
-        return None if value is None else int((value / _MICRO).to_integral_value(ROUND_CEILING))
+        return None if value is None else in_micros(value)
 
     def process_result_value(self, value: int | None, _dialect: sa.Dialect) -> Decimal | None:
         if value is None:
             return None
-        amount = Decimal(value) * _MICRO
+        amount = Decimal(value) * MICRO
         mills = amount.quantize(MILL)
         return mills if mills == amount else amount
 

@@ -80,6 +80,10 @@ class Flow:
         """A record that is about to be reserved, at the account's own price where that is known already."""
         return self._preparer.known(record, account)
 
+    async def ask_prices(self, account: Account, asked: Sequence[Inputs], seconds: float) -> None:
+        """Have the account's own prices for these known, as far as the service tells them in time."""
+        await self._preparer.ask(account, asked, seconds)
+
     def usual_seconds(self, variant_id: str) -> float | None:
         """How long the service usually takes for a variant; None where nothing is known. Blocking, at first."""
         return self._times.usual(variant_id)
@@ -87,6 +91,7 @@ class Flow:
     def forget(self, account_id: str) -> None:
         """Drop what is remembered of an account that no run needs."""
         self._limits.pop(account_id, None)
+        self._preparer.forget(account_id)
 
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""

@@ -123,10 +123,10 @@ def keyless(record: Record) -> Trouble:
     return Trouble("This run is waiting for the key it was made with.", "no" if free else "unknown", KEY_BACK)
 
 
-def price_rose(quote: Decimal, estimate: Decimal) -> KontextError:
-    """The service asks more than the person agreed to."""
-    happened = f"The service now asks {dollars(quote)} for this run; the estimate was {dollars(estimate)}."
-    return KontextError(happened, "It was not sent. The price may have changed. Check for an update to this app.")
+def price_rose(price: Decimal, confirmed: Decimal) -> KontextError:
+    """It costs more than the person agreed to."""
+    happened = f"The price is now {dollars(price)}, not {dollars(confirmed)}. It was not sent."
+    return KontextError(happened, "The new price is beside Generate. Press it to go ahead.")
 
 
 def broken(record: Record, now: datetime) -> Record:

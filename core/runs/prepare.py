@@ -64,6 +64,19 @@ class Preparer:
         quote = self._quotes.known(account, entry.model_id, entry.payload)
         return record if quote is None else priced(record, quote)
 
+    async def ask(self, account: Account, asked: Sequence[Inputs], seconds: float) -> None:
+        """Have the prices of these known, as far as the service tells them in time. The sandbox has the list's."""
+        if account.kind == "sandbox":
+            return
+        payloads = [(inputs.variant.model_id, inputs.payload([], None)) for inputs in asked]
+        asking = {task for named in payloads if (task := self._quotes.look(account, *named)) is not None}
+        if asking:
+            await asyncio.wait(asking, timeout=seconds)
+
+    def forget(self, account_id: str) -> None:
+        """Drop the prices of an account that nobody holds."""
+        self._quotes.forget(account_id)
+
     def prefetch(self, account: Account, inputs: Inputs, references: Sequence[Reference]) -> None:
         """Begin on what the next run of these inputs will need; whatever fails here, that run does again."""
         self._uploads.begin(account, references)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from core.catalog.inputs import Inputs
+from core.catalog.variants import REGISTRY
 from core.errors import KontextError
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
@@ -133,26 +134,48 @@ class Runs:
         inputs: Inputs,
         references: Sequence[Reference],
         preset: str | None = None,
+        *,
+        confirmed: Decimal | None = None,
     ) -> Run:
         """Reserve the estimate and set the run going; it goes on by itself, whoever watches.
 
+        `confirmed`: the total in USD that a person was shown; without one, the list's prices hold.
+
         Raises:
+            KontextError: it costs more than that.
             BudgetError: a cap refuses it.
             LedgerError: it can't be recorded, so nothing is spent.
         """
-        (run,) = await self.start_all(visitor, account, [Asked(inputs, references, preset)])
+        asked = [Asked(inputs, references, preset)]
+        (run,) = await self.start_all(visitor, account, asked, confirmed=confirmed)
         return run
 
-    async def start_all(self, visitor: str, account: Account, asked: Sequence[Asked]) -> list[Run]:
+    async def start_all(
+        self, visitor: str, account: Account, asked: Sequence[Asked], *, confirmed: Decimal | None = None
+    ) -> list[Run]:
         """The same for several runs of one press: all are reserved at once, or none is; each then goes on by itself.
 
         Raises:
-            BudgetError, LedgerError: as for one.
+            KontextError, BudgetError, LedgerError: as for one.
         """
         assert all(len(one.references) == one.inputs.reference_count for one in asked)
         self._stay_connected(account)
+        if confirmed is not None or len(asked) > 1:  # a single run at the list's price compares on its way
+            soon = self._runtime.timeouts.optional_wait
+            await self._flow.ask_prices(account, [one.inputs for one in asked], soon)
         ids = [uuid.uuid4().hex for _ in asked]
-        return await self._exclusive(partial(self._start, ids, visitor, account, asked), *ids)
+        return await self._exclusive(partial(self._start, ids, visitor, account, asked, confirmed), *ids)
+
+    async def ask_prices(self, account: Account, pictures: int) -> None:
+        """Have the account's own prices known, as far as the service tells them. Free, and never asked too often."""
+        if self.accepting:
+            await self._flow.ask_prices(account, _one_of_each(pictures), self._runtime.timeouts.quote)
+
+    def prices(self, account: Account, pictures: int) -> dict[str, Decimal]:
+        """USD of one of so many pictures, by variant: what the service asks this account, as far as that is known."""
+        records = self._priced("", account, _one_of_each(pictures))
+        quoted = [record for record in records if all(entry.source == "quote" for entry in record.entries)]
+        return {record.facts.variant_id: record.reserved / pictures for record in quoted}
 
     async def consider(self, visitor: str, account: Account, *inputs: Inputs) -> None:
         """Raise what the start of these would raise for their cost just now, before anything is done for them."""
@@ -415,7 +438,9 @@ class Runs:
         if not task.cancelled():
             task.exception()  # nobody may be waiting any more, and asyncio would complain
 
-    async def _start(self, ids: Sequence[str], visitor: str, account: Account, asked: Sequence[Asked]) -> list[Run]:
+    async def _start(
+        self, ids: Sequence[str], visitor: str, account: Account, asked: Sequence[Asked], confirmed: Decimal | None
+    ) -> list[Run]:
         if self._make_room is not None:
             await self._make_room()
         try:
@@ -425,10 +450,13 @@ class Runs:
                 new_record(run_id, visitor, account, one.inputs, references, one.preset, now, one.cell)
                 for run_id, one, references in zip(ids, asked, kept, strict=True)
             ]
+            most = _reserved(records) if confirmed is None else confirmed
             records = [
                 replace(self._flow.at_known_price(record, account), label=one.label)
                 for record, one in zip(records, asked, strict=True)
             ]
+            if (price := _reserved(records)) > most:
+                raise outcomes.price_rose(price, most)
             await asyncio.to_thread(self._ledger.reserve, records, partial(self._check, records))
         except KontextError:
             await asyncio.to_thread(self._remove_files, ids)
@@ -513,6 +541,11 @@ def _entries(runs: Iterable[Run]) -> list[list[Run]]:
         together.setdefault(run.cell.comparison_id if run.cell else run.id, []).append(run)
     by_id = sorted(together.values(), key=lambda entry: first_of(entry).id)
     return sorted(by_id, key=lambda entry: first_of(entry).created_at, reverse=True)
+
+
+def _one_of_each(pictures: int) -> list[Inputs]:
+    """What a price is asked for: nothing but the pictures tells it."""
+    return [Inputs(variant, "", 0, pictures, None, {}) for variant in REGISTRY.values()]
 
 
 def _reserved(records: Sequence[Record]) -> Decimal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from core.catalog.inputs import Inputs, check, find_variant
@@ -113,12 +114,21 @@ def _choice(axis: Axis, reference_count: int) -> dict[str, Any]:
 
 
 async def start(
-    runs: Runs, visitor: str, account: Account, plan: Plan, references: Sequence[Reference], preset: str | None = None
+    runs: Runs,
+    visitor: str,
+    account: Account,
+    plan: Plan,
+    references: Sequence[Reference],
+    preset: str | None = None,
+    *,
+    confirmed: Decimal | None = None,
 ) -> tuple[str, list[Run]]:
     """Reserve all cells and set them going: the comparison's id, and a run for each cell, in their order.
 
+    `confirmed`: the total in USD that a person was shown, as for `Runs.start`.
+
     Raises:
-        BudgetError, LedgerError: nothing is reserved, and nothing is made.
+        KontextError, BudgetError, LedgerError: nothing is reserved, and nothing is made.
     """
     comparison_id = uuid.uuid4().hex
     asked = [
@@ -130,10 +140,10 @@ async def start(
         )
         for cell in plan.cells
     ]
-    return comparison_id, await runs.start_all(visitor, account, asked)
+    return comparison_id, await runs.start_all(visitor, account, asked, confirmed=confirmed)
 
 
-async def again(runs: Runs, visitor: str, account: Account, run_id: str) -> Run:
+async def again(runs: Runs, visitor: str, account: Account, run_id: str, *, confirmed: Decimal | None = None) -> Run:
     """Make one cell once more, for its own price; it takes the place of the one that it repeats.
 
     Raises:
@@ -144,7 +154,7 @@ async def again(runs: Runs, visitor: str, account: Account, run_id: str) -> Run:
         raise KontextError(NO_CELL, "Look for it in the history.")
     if not run.finished:
         raise KontextError(STILL_GOING, "Wait for it before you make it again.")
-    (made,) = await runs.start_all(visitor, account, [asked_again(run)])
+    (made,) = await runs.start_all(visitor, account, [asked_again(run)], confirmed=confirmed)
     return made
 
 

@@ -188,11 +188,12 @@ class House:
         prompt: str = "make it red",
         visitor: str = "ann",
         references: list[Reference] | None = None,
+        confirmed: Decimal | None = None,
         **values: Any,
     ) -> Run:
         references = [self.reference] if references is None else references
         inputs = check(variant, prompt, len(references), {"num_images": pictures, **values}, lambda: 4711)
-        return await self.runs.start(visitor, self.account, inputs, references)
+        return await self.runs.start(visitor, self.account, inputs, references, confirmed=confirmed)
 
     async def end_of(self, run: Run) -> Run:
         """The last snapshot that a watcher sees."""

@@ -4,23 +4,27 @@
 window.kontext.left = (variant) => {
   const line = document.querySelector("#header .balance");
   if (!line) return;
-  const more = Math.floor(Number(line.dataset.left) / Number(pricePerPicture(variant)));
+  const more = Math.floor((Number(line.dataset.left) * 1e6) / unitPrice(variant, window.kontext.prices));
   line.textContent = line.textContent.replace(/about .*/, `about ${more.toLocaleString("en")} more ${more === 1 ? "picture" : "pictures"}`);
 };
 
 // What Generate makes, what that costs, and who pays: [the line beside it, its own words]. `notes` are by who pays.
-window.kontext.price = (notes, variant, pictures, payer, compare, cards) => {
+// And the total that a press confirms, and for how many pictures prices are asked: in practice mode for none.
+window.kontext.price = (notes, variant, pictures, payer, compare, cards, prices) => {
   const references = (cards || []).length, free = payer === "sandbox", note = notes[payer];
+  const known = window.kontext.prices = free ? {} : JSON.parse(prices || "{}");
   window.kontext.left(variant);
   window.kontext.comparing({ variant, references });
   const terms = compare?.on ? window.kontext.terms(compare, references, Number(pictures)) : [[variant, Number(pictures)]];
   const made = terms.reduce((sum, [, count]) => sum + count, 0);
-  window.kontext.spends(free || !compare?.on ? 0 : millsOf(terms));
+  const { total, beside } = priceOf(terms, known), confirmed = [(total / 1e6).toFixed(6), free ? "" : String(pictures)];
+  window.kontext.spends(free || !compare?.on ? 0 : total);
   const words = compare?.on ? `Generate ${made} pictures` : "Generate";
   const button = { __type__: "update", value: made ? words : "Generate" };
-  if (!made) return ["<div class='sum'></div><small>Choose one more variant, or something else to compare.</small>", button];
-  const sum = compare?.on ? termsInWords(terms) : sumInWords(...terms[0]);
-  return [`<div class="sum${compare?.on ? " terms" : ""}">${free ? "Free now" : sum}</div><small>${free ? `${sum} ${note}` : note}</small>`, button];
+  if (!made) return ["<div class='sum'></div><small>Choose one more variant, or something else to compare.</small>", button, ...confirmed];
+  const sum = compare?.on ? termsInWords(terms, known) : sumInWords(...terms[0], known);
+  const below = free ? `${sum} ${note}` : [beside, note].filter(Boolean).join(" · ");
+  return [`<div class="sum${compare?.on ? " terms" : ""}">${free ? "Free now" : sum}</div><small>${below}</small>`, button, ...confirmed];
 };
 
 // A button inside a text opens what it speaks of.

@@ -48,10 +48,10 @@ document.addEventListener("blur", ({ target }) => {
 // What is asked before a press counts, once. Everything the same as at the last press would make, and charge, the same
 // once more. And a larger sum is confirmed by the button itself.
 (() => {
-  const LARGE = 500; // mills: above it the button asks
+  const LARGE = 500_000; // millionths of a dollar: above it the button asks
   let last = null; // the inputs of the last press
   let asked = null; // the inputs that were asked about
-  let mills = 0; // what a press spends
+  let spent = 0; // what a press spends
   const values = () => [...document.querySelectorAll("#inputs :is(input, textarea, select, .cards img)")]
     .map((node) => (node.matches("[type=radio], [type=checkbox]") ? node.checked : node.value ?? node.src)).join("\n");
   const say = (words) => { document.querySelector("#ask p").textContent = words; };
@@ -60,7 +60,7 @@ document.addEventListener("blur", ({ target }) => {
   const generate = () => document.getElementById("generate");
   const over = () => document.querySelector("#generate .spend");
   const confirm = () => {
-    const words = `Spend ${inDollars(mills)}`;
+    const words = `Spend ${inDollars(spent)}`;
     generate().append(window.kontext.h("span", { class: "spend" }, words));
     generate().setAttribute("aria-label", words);
   };
@@ -72,7 +72,7 @@ document.addEventListener("blur", ({ target }) => {
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.("#generate")) return;
     const now = values();
-    const repeats = now === last && now !== asked, large = mills > LARGE && !over();
+    const repeats = now === last && now !== asked, large = spent > LARGE && !over();
     if (repeats || large) {
       asked = now;
       event.stopImmediatePropagation();
@@ -90,7 +90,7 @@ document.addEventListener("blur", ({ target }) => {
   for (const change of ["input", "change"]) document.addEventListener(change, (event) => { if (event.target.closest?.("#inputs")) forget(); });
   // Cards, presets and what a press of a button fills in change without a word of the browser's.
   window.kontext.changed = () => { if (over() && values() !== asked) uncover(); };
-  window.kontext.spends = (sum) => { mills = sum; window.kontext.changed(); };
+  window.kontext.spends = (sum) => { if (sum !== spent) uncover(); spent = sum; window.kontext.changed(); };
   // A press that was refused made nothing, so the next one has nothing to ask.
   window.kontext.refused = () => { last = asked = null; };
 })();

@@ -119,17 +119,21 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         gallery, preset, prompt = form.cards, form.preset, form.prompt
         instead, back, rebuild, chip = words
         variant, pictures, shape, compare = form.variant_id, form.pictures, form.shape, form.compare
-        sum_of: list[Any] = [variant, pictures, payer, compare, gallery]
+        # Prices by variant; the total in USD that stands beside Generate; for how many pictures prices are asked.
+        prices, confirmed, wanted = (gr.Textbox("", visible=False) for _ in range(3))
+        sum_of: list[Any] = [variant, pictures, payer, compare, gallery, prices]
+        summed: list[Any] = [estimate, generate, confirmed, wanted]
 
         # The estimate comes first: what a control sets off is sent in this order, and each waits for the one before.
         gr.on(
             [variant.input, pictures.input, *(control.change for control in sum_of)],
             None,
             sum_of,
-            [estimate, generate],
+            summed,
             js=_estimate(says),
             **PRIVATE,
         )
+        gr.on([wanted.change, own.change], runs.prices, [own, wanted], prices, **{**LONG, "trigger_mode": "multiple"})
         payer.change(None, payer, [glance, paid], js=_paid(says), **PRIVATE)
 
         # References, preset and prompt.
@@ -180,16 +184,17 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
 
         # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
-        total = {"fn": runs.after, "inputs": [visitor, since, own, variant], "outputs": header, **QUICK}
+        spent: list[Any] = [visitor, since, own, variant, wanted]
+        total = {"fn": runs.after, "inputs": spent, "outputs": [header, prices], **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
-        page.load(None, sum_of, [estimate, generate], js=_estimate(says), **PRIVATE)
+        page.load(None, sum_of, summed, js=_estimate(says), **PRIVATE)
         page.load(runs.cards, None, [variant, compare], **QUICK)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.
         press = {**LONG, "trigger_mode": "multiple"}
         answers = [result, compared, compare, problems]
-        run = generate.click(runs.generate, [visitor, own, payer, *flat], answers, **press)
+        run = generate.click(runs.generate, [visitor, own, payer, confirmed, *flat], answers, **press)
         problems.recheck(inputs.recheck, flat, problems, **QUICK)
         again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
@@ -248,7 +253,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
 
 def _estimate(says: Mapping[PayerKind, Payer]) -> str:
-    """Script: the price of what is chosen, who pays it, and what Generate makes."""
+    """Script: the price of what is chosen, who pays it, what Generate makes, and what it confirms."""
     notes = json.dumps({kind: payer.note for kind, payer in says.items()})
     return f"(...controls) => window.kontext.price({notes}, ...controls)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 import uuid
@@ -20,7 +21,7 @@ import gradio as gr
 
 from core.access.invitations import PREFIX, Standing, is_code
 from core.backend import Backend
-from core.catalog.estimate import dollars
+from core.catalog.estimate import dollars, in_micros
 from core.catalog.inputs import Inputs, check, seed_drawer
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY, Variant
@@ -76,9 +77,30 @@ class RunHandlers:
                 async for seen in self._watched(subscription, known, run):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
-    async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
-        """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
-        return await self._total(visitor, since, own, variant_id)
+    async def after(
+        self, visitor: str, since: datetime | None, own: str | None, variant_id: str, wanted: str
+    ) -> tuple[str, str]:
+        """After whatever may have cost something: header and prices anew; looking for the key keeps it awake."""
+        prices = self._prices(await self._account_shown(own), _count(wanted))
+        return await self._total(visitor, since, own, variant_id), prices
+
+    async def prices(self, own: str | None, wanted: str) -> AsyncIterator[str]:
+        """What a picture of each variant costs whoever pays: as far as it is known at once, and when it is."""
+        account, pictures = await self._account_shown(own), _count(wanted)
+        yield (known := self._prices(account, pictures))
+        await self._runs.ask_prices(account, pictures)
+        if (asked := self._prices(account, pictures)) != known:
+            yield asked
+
+    def _prices(self, account: Account, pictures: int) -> str:
+        """As JSON, in millionths of a dollar."""
+        units = self._runs.prices(account, pictures)
+        return json.dumps({variant_id: in_micros(unit) for variant_id, unit in units.items()})
+
+    async def _account_shown(self, own: str | None) -> Account:
+        with suppress(KontextError):  # the press says what is wrong
+            return await self._backend.account_for(own)
+        return self._backend.account
 
     async def _total(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
         known = _is_id(visitor) and since
@@ -140,19 +162,23 @@ class RunHandlers:
     # Runs ---------------------------------------------------------------------------------------
 
     async def generate(
-        self, request: gr.Request, visitor: str, own: str | None, payer: str, *flat: Any
+        self, request: gr.Request, visitor: str, own: str | None, payer: str, beside: str, *flat: Any
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """One press of Generate: the run as it goes on, or the comparison; or what is wrong, at its fields."""
-        form = Form.read(flat)
+        """One press of Generate: the run as it goes on, or the comparison; or what is wrong, at its fields.
+
+        `beside`: the total in USD that stands beside the button.
+        """
+        form, confirmed = Form.read(flat), _usd(beside)
         if problems := await self._inputs.problems(form):
             found = {"found": placed(problems, form), "press": uuid.uuid4().hex}
             yield gr.skip(), gr.skip(), gr.update(problems=form.compare.own(problems)), found
             return
         if form.compare.on:
-            async for shown in self._compared(request, visitor, own, payer, form):
+            starting = self._compare(visitor, own, payer, confirmed, form)
+            async for shown in self._compared(request, visitor, starting):
                 yield *shown, gr.skip()
             return
-        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, form)):
+        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, confirmed, form)):
             yield seen, gr.skip(), gr.skip(), gr.skip()
 
     async def prefetch(self, own: str | None, payer: str, *flat: Any) -> None:
@@ -254,12 +280,12 @@ class RunHandlers:
                 yield seen
 
     async def _compared(
-        self, request: gr.Request, visitor: str, own: str | None, payer: str, form: Form
+        self, request: gr.Request, visitor: str, starting: Awaitable[tuple[str, list[Run]]]
     ) -> AsyncIterator[tuple[Any, ...]]:
         """What the page shows, the comparison's id, and what becomes of the form's part that asked for it."""
         with self._subscription(request) as subscription:
             try:
-                comparison_id, runs = await self._compare(visitor, own, payer, form)
+                comparison_id, runs = await starting
             except KontextError as error:
                 yield view_of_refusal(error), gr.skip(), gr.skip()
                 return
@@ -293,19 +319,22 @@ class RunHandlers:
             # A picture does not wait.
             yield seen, not state.finished and bool(state.outputs or state.state != "downloading")
 
-    async def _start(self, visitor: str, own: str | None, payer: str, form: Form) -> Run:
+    async def _start(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
         _insist(visitor)
         inputs, references = await self._asked(form)
         account = await self._account(own, payer)
-        return await self._runs.start(visitor, account, inputs, references, form.preset)
+        return await self._runs.start(visitor, account, inputs, references, form.preset, confirmed=confirmed)
 
-    async def _compare(self, visitor: str, own: str | None, payer: str, form: Form) -> tuple[str, list[Run]]:
+    async def _compare(
+        self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form
+    ) -> tuple[str, list[Run]]:
         _insist(visitor)
         chosen = list(form.compare.variants)
         plan = comparison.plan(form.prompt, len(form.cards), chosen, form.compared(), self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references, form.cards)
         account = await self._account(own, payer)
-        return await comparison.start(self._runs, visitor, account, plan, references, form.preset)
+        preset = form.preset
+        return await comparison.start(self._runs, visitor, account, plan, references, preset, confirmed=confirmed)
 
     async def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
         variant = REGISTRY.get(form.variant_id)
@@ -475,6 +504,17 @@ def _text(event: gr.EventData, name: str) -> str:
 
 def _is_on(event: gr.EventData, name: str) -> bool:
     return getattr(event, name, None) is True
+
+
+def _usd(beside: object) -> Decimal | None:
+    """The total that a press confirms; None where none was shown."""
+    whole = isinstance(beside, str) and re.fullmatch(r"[0-9]{1,6}\.[0-9]{6}", beside)
+    return Decimal(str(beside)) if whole else None
+
+
+def _count(wanted: object) -> int:
+    """For how many pictures prices are asked."""
+    return next((n for n in range(1, int(PICTURES.maximum or 1) + 1) if wanted == str(n)), 1)
 
 
 def _insist(visitor: object) -> None:

@@ -46,6 +46,7 @@ from core.errors import BudgetError, KontextError, LedgerError
 from core.ledger.run import Label, Run
 from core.runs import files
 from core.runs.concurrency import ConcurrencyLimit
+from core.runs.quotes import PAUSE, REMEMBERED
 from core.runs.runs import Asked
 from core.runs.runtime import Timeouts
 from core.service.account import Account
@@ -1008,6 +1009,42 @@ async def test_a_discount_is_what_counts(house: House) -> None:
     assert (run.charge, run.charge_source, house.spent()) == (Decimal("0.071"), "quote", Decimal("0.071"))
 
 
+async def test_what_was_shown_is_what_is_confirmed(house: House) -> None:
+    """A press at the account's own price is estimated, reserved and charged at it; a dearer one once it was shown."""
+    house.wire.always = {"quote": quoted(0.032), "billing": answer(404, "none")}
+    run = await house.end_of(await house.press("pro", 2, confirmed=Decimal("0.064")))
+    assert run.estimate == run.charge == house.spent() == Decimal("0.064")
+    house.wire.always["quote"] = quoted(0.05)
+    house.time.now += REMEMBERED
+    with pytest.raises(KontextError, match=r"\$0.10, not \$0.064"):
+        await house.press("pro", 2, confirmed=Decimal("0.064"))
+    assert (house.wire.seen["submit"], house.spent()) == (2, Decimal("0.064"))
+    assert house.runs.prices(house.account, 2)["pro"] == Decimal("0.05")
+    run = await house.end_of(await house.press("pro", 2, confirmed=Decimal("0.10")))
+    assert run.estimate == run.charge == Decimal("0.10")
+
+
+async def test_without_an_answer_a_discount_is_over(house: House) -> None:
+    """Where the service no longer tells the lower price that was shown, nothing goes at the list's in silence."""
+    house.wire.always["quote"] = answer(404, "none")
+    with pytest.raises(KontextError, match=r"\$0.04, not \$0.032"):
+        await house.press(confirmed=Decimal("0.032"))
+    assert (await house.run(confirmed=Decimal("0.04"))).charge == Decimal("0.04")
+
+
+async def test_however_often_prices_are_looked_at_few_are_asked_for(house: House) -> None:
+    """A thousand looks ask for each variant and number of pictures once in five minutes, and seldom after a failure."""
+    house.wire.always["quote"] = answer(404, "none")
+    for _ in range(100):
+        await house.runs.ask_prices(house.account, 1)
+    assert house.wire.seen["quote"] == 2 * len(REGISTRY)  # by the newer call and by the older one
+    house.time.now += PAUSE
+    house.wire.always.clear()
+    for number in range(1000):
+        await house.runs.ask_prices(house.account, number % 4 + 1)
+    assert house.wire.seen["quote"] - 2 * len(REGISTRY) == 10
+
+
 def quoted(price: float) -> Fault:
     """A quote of that much for each submit."""
     return rewritten(lambda data: data.update(price=price, discounted_price=price))
@@ -1100,7 +1137,7 @@ async def test_a_dearer_price_known_before_the_press_meets_the_cap(tmp_path: Pat
     house.runs.prefetch(house.account, check("pro", "x", 1, {}, lambda: 1), [house.reference])
     await calm()
     with pytest.raises(BudgetError, match=r"\$0.20"):
-        await house.press()
+        await house.press(confirmed=Decimal("0.20"))
     assert house.wire.seen["submit"] == 0
     await house.aclose()
 
@@ -1415,7 +1452,7 @@ async def test_several_runs_of_one_press(tmp_path: Path) -> None:
     ]
     with pytest.raises(BudgetError, match=r"\$0\.125, .* \$0\.10 a day"):
         await house.runs.start_all("ann", house.account, [*asked, asked[1]])
-    assert (house.wire.seen.total(), await house.runs.list_for("ann"), files.runs_in(house.folder)) == (0, [], [])
+    assert (set(house.wire.seen), await house.runs.list_for("ann"), files.runs_in(house.folder)) == ({"quote"}, [], [])
     runs = await house.runs.start_all("ann", house.account, asked)
     assert [(await house.end_of(run)).state for run in runs] == ["completed"] * 3
     assert house.spent() == house.runs.cost(house.account, *(one.inputs for one in asked)) == Decimal("0.095")

@@ -58,7 +58,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     card = Card(image=(await inputs.prepare_reference({"path": uploaded_picture(tmp_path)}))["image"])
     flat = Form([card], None, [""], "Make it red", "pro", 1, AUTO, None, None, DEFAULTS).flat()
     payer = (VISITOR, None, "sandbox")
-    assert (await last(handlers.generate(request, *payer, *flat)))[0]["pictures"]
+    assert (await last(handlers.generate(request, *payer, "0.040000", *flat)))[0]["pictures"]
     assert await inputs.recheck(gr.EventData(None, {"fields": ["prompt"]}), *flat) == {"found": {}, "press": ""}
     run = (await backend.runs.list_for(VISITOR))[0]
     event = gr.EventData(None, {"run": run.id, "number": 1, "prediction": run.predictions[0].id})
@@ -74,7 +74,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     assert (await handlers.archive(VISITOR, event))["offer"]
     assert (await handlers.receipts(VISITOR))["offer"]
     assert await handlers.restore(VISITOR, "", event, *flat)
-    assert await handlers.after(VISITOR, run.created_at, None, "pro")
+    assert await handlers.after(VISITOR, run.created_at, None, "pro", "1")
     await handlers.discard(VISITOR, event)
     assert len((await handlers.history(VISITOR))["runs"]) == 1
 

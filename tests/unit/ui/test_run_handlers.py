@@ -77,7 +77,9 @@ class Desk:
         return sorted({kind(path) for path, _ in self.service.heard} - {"billings/search"})
 
     async def generate(self, own: str | None, payer: str) -> dict[str, Any]:
-        return [view async for view, *_ in self.handlers.generate(gr.Request(), VISITOR, own, payer, *self.form())][-1]
+        return [view async for view, *_ in self.handlers.generate(gr.Request(), VISITOR, own, payer, "", *self.form())][
+            -1
+        ]
 
 
 def kind(path: str) -> str:
@@ -181,7 +183,7 @@ def payer(desk: Desk) -> str:
 
 async def press(desk: Desk, visitor: str, *cards: Card, **form: Any) -> dict[str, Any]:
     """The run as it is shown last, or what is said at the fields where there is none."""
-    pressed = desk.handlers.generate(gr.Request(), visitor, None, payer(desk), *desk.form(*cards, **form))
+    pressed = desk.handlers.generate(gr.Request(), visitor, None, payer(desk), "", *desk.form(*cards, **form))
     view, *_, problems = [seen async for seen in pressed][-1]
     return problems.get("found", view)  # type: ignore[no-any-return]
 
