@@ -66,7 +66,7 @@ async function patiently(task) {
   for (let wait = FIRST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
     try {
       const answer = await task();
-      note(false);
+      if (wait > FIRST_WAIT) note(false);
       return answer;
     } catch (refusal) {
       if (!(refusal.status < 400 || refusal.status === 429 || refusal.status >= 500)) throw refusal;
@@ -91,6 +91,7 @@ let sending = false;
 
 function queue(path, body) {
   keep((all) => all[code].queue.push({ path, body, key: `${Date.now()} ${Math.random()}` }));
+  if ($("note").textContent) note(true);
   send();
 }
 
