@@ -140,7 +140,7 @@ class Backend:
             return await self._web.fetch(address)
 
     def arrived(self, sources: Sequence[Path]) -> None:
-        """Files were uploaded here: what is asked for in a moment is prepared already, and a connection is open.
+        """Files were uploaded here: what is asked for in a moment is prepared already, and connections are open.
 
         Never on a hosted app, where nothing is opened before a budget was asked.
         """
@@ -151,6 +151,8 @@ class Backend:
             self._preparing.begin(self._prepared_ahead(source))
 
     async def _prepared_ahead(self, source: Path) -> None:
+        if not await self._prepared.knows(source):
+            self._keep_alive.open_another(self.account)
         with suppress(KontextError):  # whoever asks for it is told
             await self.prepare(source, 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -23,10 +24,15 @@ class PreparedPictures:
         self._folder = folder
         self._known: OrderedDict[str, Reference] = OrderedDict()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._hash = lru_cache(REMEMBERED)(_hash)  # an upload is asked for by its card, or by the run, a moment later
+
+    async def knows(self, source: Path) -> bool:
+        """Whether nothing need be opened for that file."""
+        return await asyncio.to_thread(self._original, source) in self._known
 
     async def prepare(self, source: Path, number: int) -> Reference:
         """The prepared picture of a file, in the folder. Raises as `Decoder.prepare` does."""
-        original = await asyncio.to_thread(_hash, source)
+        original = await asyncio.to_thread(self._original, source)
         if original is None:
             return await self._decoder.prepare(source, number, self._folder)
         turn = self._turns.setdefault(original, asyncio.Lock())
@@ -47,13 +53,16 @@ class PreparedPictures:
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-
-def _hash(source: Path) -> str | None:
-    """None for what `prepare` refuses before it reads it."""
-    try:
-        if source.stat().st_size > MAX_BYTES:
+    def _original(self, source: Path) -> str | None:
+        """None for what `prepare` refuses before it reads it."""
+        try:
+            found = source.stat()
+            return None if found.st_size > MAX_BYTES else self._hash(source, found.st_ino, found.st_mtime_ns)
+        except OSError:
             return None
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+
+
+def _hash(source: Path, _inode: int, _written_ns: int) -> str:
+    """Of the file that was written there at that time."""
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,6 +31,11 @@ class KeepAlive:
             self._left[account.id] = TIMES
             self._going.begin(self._keep(account))
 
+    def open_another(self, account: Account) -> None:
+        """Something is about to be uploaded, and occupies a connection for a while. Returns at once."""
+        if account.kind != "sandbox" and len(self._going) < MOST:
+            self._going.begin(account.client.touch())
+
     async def aclose(self) -> None:
         """Keep nothing any longer."""
         await self._going.aclose()

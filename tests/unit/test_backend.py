@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -259,6 +260,34 @@ async def test_the_same_picture_again_is_not_opened_again(opened: Open, tmp_path
     first.path.unlink()
     with pytest.raises(KontextError, match="closing"):
         await backend.prepare(tmp_path / "one.png", 1)
+
+
+async def test_a_file_is_hashed_once(opened: Open, tmp_path: Path) -> None:
+    """What is asked for again where it lies is not read again; what was written there since is another picture."""
+    backend, source = await opened(), tmp_path / "one.bmp"
+    Image.new("RGB", (96, 64), "teal").save(source)
+    written = source.stat().st_mtime_ns
+    first = await backend.prepare(source, 1)
+    with source.open("r+b") as file:
+        file.write(Image.new("RGB", (96, 64), "navy").tobytes())
+    os.utime(source, ns=(written, written))
+    assert await backend.prepare(source, 1) == first
+    Image.new("RGB", (96, 64), "navy").save(source)
+    os.utime(source, ns=(written, written + 1))
+    assert await backend.prepare(source, 1) != first
+
+
+async def test_each_new_picture_has_a_connection(opened: Open, served: Served, tmp_path: Path) -> None:
+    """One is opened while it is prepared, for its way to the service; a picture that is known needs none."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
+    files = [tmp_path / f"{name}.png" for name in ("red", "lime", "blue")]
+    for file in files:
+        Image.new("RGB", (96, 64), file.stem).save(file)
+    served.asked.clear()
+    for _ in range(2):
+        backend.arrived(files)
+        await calm()
+    assert served.asked == ["/api/v3/balance"] * 4  # and the one that is kept while somebody may press
 
 
 async def test_outputs_are_opened_where_that_can_be_ended(opened: Open, served: Served) -> None:

@@ -114,3 +114,13 @@ async def test_not_for_everybody(keeping: KeepAlive) -> None:
         keeping.extend(account(service, f"own-{number}", "own"))
     await settled()
     assert len(service.asked) == MOST
+
+
+async def test_another_for_what_is_uploaded(keeping: KeepAlive) -> None:
+    """Each upload that is about to come opens one, few at once; a fault of it is nobody's, and the sandbox has none."""
+    service = Service(500)
+    keeping.open_another(account(service, "sandbox", "sandbox"))
+    for _ in range(MOST + 3):
+        keeping.open_another(account(service))
+    await settled()
+    assert len(service.asked) == MOST
