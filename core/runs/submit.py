@@ -105,6 +105,7 @@ class Submitter:
 
     async def _post(self, live: LivePrediction, entry: Entry) -> Prediction:
         with self._claims.in_flight(live.account.id, entry.payload):
+            sent_at = self._clock()  # the waiting goes by it, and the disk may have taken its time
             try:
                 prediction = await live.account.client.submit(entry.model_id, entry.payload)
             except RateLimited:
@@ -116,7 +117,9 @@ class Submitter:
                 log_foreign(fault, f"submit of run {live.run.facts.id}")
                 raise SubmitUnknown("The request may have gone out.") from None
             self._claims.claim(prediction.id)
-        kept = replace(entry, id=prediction.id, status=prediction.status, submitted_at=self._clock())
+        kept = replace(
+            entry, id=prediction.id, status=prediction.status, submitting_at=sent_at, submitted_at=self._clock()
+        )
         await self._journal.after(live.run, kept, prediction.answer)
         return prediction
 

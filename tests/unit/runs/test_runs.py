@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -565,6 +565,28 @@ async def test_a_time_that_is_not_told_is_not_learned(house: House) -> None:
     assert (run.state, run.model_seconds) == ("completed", None)
     seen = [now async for now in house.runs.watch("ann", (await house.press()).id)]
     assert {now.expected_seconds for now in seen} == {None}
+
+
+async def test_the_waiting_counts_from_the_sending(house: House) -> None:
+    """However long the disk takes to write down that a submit is about to go out, that is none of the task's time."""
+    sent = []
+
+    def ticking() -> datetime:
+        house.time.now += timedelta(seconds=1)
+        return house.time.now
+
+    async def noted(request: httpx.Request, forward: Forward) -> httpx.Response:
+        sent.append(house.time.now)
+        return await forward(request)
+
+    house.ledger.close()
+    house.time.clock = ticking  # type: ignore[method-assign]
+    house.open()
+    house.wire.always["submit"] = noted
+    run = await house.run()
+    record = house.ledger.find("ann", run.id)
+    assert record is not None
+    assert [entry.submitting_at for entry in record.entries] == sent
 
 
 async def test_transient_faults_of_looks(house: House) -> None:
