@@ -52,7 +52,9 @@ class Collector:
         finally:
             asking.cancel()
             await saving
-        await self._journal.after(live.run, entry)
+        live.run.put(entry)
+        if live.run.predictions:  # else the run ends here, and that writes it down once and for all
+            await self._journal.after(live.run, entry)
 
     async def _bring(self, live: LivePrediction, entry: Entry, prediction: Prediction) -> Entry:
         step = len(live.run.record.current)  # four predictions of one picture each number them as one of four does
