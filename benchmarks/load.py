@@ -112,7 +112,7 @@ class Crowd:
     async def arrive(self, after: float, visitor: str) -> None:
         """One page opens, as every page does before anything can be pressed on it."""
         await asyncio.sleep(after)
-        await self._follow("arrive", [visitor], visitor)
+        await self.follow("arrive", [visitor], visitor)
 
     async def press(self, after: float, visitor: str) -> float:
         """One page: press Generate and follow the run to its picture. Seconds."""
@@ -124,17 +124,21 @@ class Crowd:
             "variant": VARIANT,
         }
         _, *rest = zip(self._about["names"], self._about["values"], strict=True)  # the visitor comes first
-        await self._follow("generate", [visitor, *(named.get(name, value) for name, value in rest)], visitor)
+        await self.follow("generate", [visitor, *(named.get(name, value) for name, value in rest)], visitor)
         return time.perf_counter() - began
 
-    async def _follow(self, event: str, data: list[Any], session: str) -> None:
+    async def follow(
+        self, event: str, data: list[Any], session: str, said_with_it: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """One event of a page, to its end: what it gives back."""
         body = {"data": data, "fn_index": self._about["events"][event], "session_hash": session}
+        body |= {"event_data": said_with_it} if said_with_it else {}
         (await self._http.post("/queue/join", json=body)).raise_for_status()
         async with self._http.stream("GET", "/queue/data", params={"session_hash": session}) as stream:
             async for line in stream.aiter_lines():
                 if line.startswith("data:") and (said := json.loads(line[5:]))["msg"] == "process_completed":
                     assert said["success"], said
-                    return
+                    return list(said["output"]["data"])
         raise RuntimeError("The page was let go before its event had ended.")
 
     async def aclose(self) -> None:
