@@ -152,16 +152,16 @@ async def turns() -> None:
 
 
 async def test_a_name_that_is_given_as_a_run_ends_stays(house: House) -> None:
-    """Written between the bill and the end, it is in the ledger and in the last thing that is shown."""
+    """Written just before the end, it is in the ledger and in the last thing that is shown."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))  # so that what is written has one order
     told, name = Held(), Label("Blue owl", favourite=True)
     house.wire.always["billing"] = told
     run = await house.until(await house.press(), lambda run: bool(run.outputs) and not run.predictions[0].open)
     with closing(sqlite3.connect(house.folder / "ledger.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # the bill waits to be written, the name behind it, and the end behind both
-        told.go.set()
+        other.execute("BEGIN IMMEDIATE")  # the name waits to be written, and the end behind it
+        naming = asyncio.create_task(house.runs.label("ann", {run.id: name}))
         await turns()
-        naming = asyncio.create_task(house.runs.label("ann", run.id, name))
+        told.go.set()
         await turns()
     ended = await house.end_of(run)
     await naming
