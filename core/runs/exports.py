@@ -6,8 +6,8 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterable
-from datetime import UTC
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from core.catalog.estimate import dollars
@@ -46,16 +46,24 @@ def archive(run: Run) -> bytes:
 
     A picture that is no longer on the disk is left out, and receipt.txt says so.
     """
-    pictures = {output: data for output in run.outputs if (data := _read(output)) is not None}
-    gone = [output for output in run.outputs if output not in pictures]
-    files = {_safe(output.path.name): data for output, data in pictures.items()}
-    files["recipe.json"] = (to_json(run.recipe, indent=2) + "\n").encode()
-    files["receipt.txt"] = receipt(run, gone).encode("utf-8", "replace")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as file:  # pictures are compressed as they are, so all is only stored
-        for name, data in files.items():
-            file.writestr(_member(name, run), data)
-    return packed.getvalue()
+    gone = [output for output in run.outputs if not output.path.is_file()]
+    texts = {
+        "recipe.json": (to_json(run.recipe, indent=2) + "\n").encode(),
+        "receipt.txt": receipt(run, gone).encode("utf-8", "replace"),
+    }
+    return packed({output.path.name: output for output in run.outputs}, texts, run.created_at)
+
+
+def packed(pictures: Mapping[str, Output], texts: Mapping[str, bytes], when: datetime) -> bytes:
+    """A ZIP of pictures, those that are still on the disk, and of texts, by their names. Blocking; always the same."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:  # pictures are compressed as they are, so all is only stored
+        for name, output in pictures.items():
+            if (data := _read(output)) is not None:
+                file.writestr(_member(_safe(name), when), data)
+        for name, data in texts.items():
+            file.writestr(_member(name, when), data)
+    return made.getvalue()
 
 
 def receipt(run: Run, gone: Iterable[Output] = ()) -> str:
@@ -70,7 +78,7 @@ def receipt(run: Run, gone: Iterable[Output] = ()) -> str:
         "Seed": "none" if run.seed is None else str(run.seed),
         "Parameters": ", ".join(f"{name} {value}" for name, value in run.values.items()) or "none",
         "Estimate": dollars(run.estimate),
-        "Charge": _charge_in_words(run),
+        "Charge": charge_in_words(run),
         "Took": f"{run.seconds:.1f} s",
         "State": run.state,
     }
@@ -141,7 +149,8 @@ def _charge(run: Run) -> tuple[Decimal | None, str]:
     return run.charge or Decimal(0), run.charge_source or "none"
 
 
-def _charge_in_words(run: Run) -> str:
+def charge_in_words(run: Run) -> str:
+    """What was charged, and how that is known."""
     if _in_sandbox(run):
         return "free (practice mode; no model made this)"
     if not run.finished:
@@ -181,8 +190,8 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")
 
 
-def _member(name: str, run: Run) -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo(name, run.created_at.astimezone(UTC).timetuple()[:6])
+def _member(name: str, when: datetime) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, when.astimezone(UTC).timetuple()[:6])
     member.create_system = 3  # the same bytes from every system, and files that their owner may read
     member.external_attr = 0o100644 << 16
     return member

@@ -15,10 +15,24 @@ from core.runs.runs import STILL_GOING, Runs, first_of
 
 NO_COMPARISON = "There is no such comparison."
 
+# A reference left out changes the layout too, and so does another seed: what differs by that alone is luck.
+HINT = "Take what differs below as a hint: leaving a reference out changes the layout too."
+LUCK = "What differs here is luck alone."
+
 Place = tuple[str, int]  # the variant's id, the row
 Shuffle = Callable[[list[Place]], None]
 
 _COLUMNS = {id: number for number, id in enumerate(REGISTRY)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One place along the second axis. `prompt` is its wording, where wordings are compared; `note` explains it."""
+
+    number: int
+    title: str = ""
+    prompt: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,14 @@ class Board:
         return self.first.cell.axis if self.first.cell else "variants"
 
     @property
+    def rows(self) -> list[Row]:
+        """The places of the second axis that any cell has."""
+        found: dict[int, Run] = {}
+        for run in self.cells:
+            found.setdefault(place_of(run)[1], run)
+        return [_row(run, number, self.axis, is_last=number == max(found)) for number, run in sorted(found.items())]
+
+    @property
     def label(self) -> Label:
         """The name and the star, which all of its runs have."""
         return next((run.label for run in self.runs if run.label.name or run.label.favourite), Label())
@@ -82,6 +104,21 @@ class Board:
 
 def place_of(run: Run) -> Place:
     return run.variant_id, run.cell.row if run.cell else 0
+
+
+def _row(run: Run, number: int, axis: Axis, *, is_last: bool) -> Row:
+    match axis:
+        case "seeds":
+            return Row(number, f"Seed {run.seed}")
+        case "prompts":
+            return Row(number, f"Wording {number + 1}", run.prompt)
+        case "leave_one_out" if run.cell and run.cell.left_out:
+            return Row(number, f"Without reference {run.cell.left_out}")
+        case "leave_one_out" if is_last:
+            return Row(number, "All references, another seed", note=LUCK)
+        case "leave_one_out":
+            return Row(number, "All references", note=HINT)
+    return Row(number)
 
 
 async def find(runs: Runs, visitor: str, comparison_id: str) -> Board | None:

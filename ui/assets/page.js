@@ -12,6 +12,15 @@ window.kontext = {
     return node;
   },
 
+  // The server made a file to download: takes it.
+  take(file) {
+    if (!file) return;
+    const link = this.h("a", { href: file.url, download: file.orig_name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+  },
+
   // Draws anew what `root` shows. What was in focus is in focus again, though it is another element; where it is gone,
   // what has taken its place.
   redraw(root, draw) {

@@ -4,14 +4,14 @@ const cells = new Map(); // what is shown of each cell by its place: {cell, node
 let frame = null; // what the cells stand in: {shape, head, nodes}
 
 const placeOf = (cell) => (cell.variant === undefined ? cell.title : `${cell.variant} ${cell.row}`);
-const rowOf = (view, cell) => view.rows.find((row) => row.row === cell.row);
+const rowOf = (view, cell) => view.rows.find((row) => row.number === cell.row);
 const called = (view, cell) => [cell.title, rowOf(view, cell)?.title].filter(Boolean).join(", ");
 const alike = (one, other) => JSON.stringify({ ...one, seconds: 0 }) === JSON.stringify({ ...other, seconds: 0 });
 
 // With one variant alone, and while names are hidden, all cells flow in one group and say themselves what they are.
 function groups(view) {
-  if (view.columns.length < 2) return [{ title: "", text: "", cells: view.cells }];
-  const at = (row, column) => view.cells.find((cell) => cell.row === row.row && cell.variant === column.variant);
+  if (view.columns.length < 2) return [{ title: "", cells: view.cells }];
+  const at = (row, column) => view.cells.find((cell) => cell.row === row.number && cell.variant === column.variant);
   return view.rows.map((row) => ({ ...row, cells: view.columns.map((column) => at(row, column)) }));
 }
 
@@ -48,7 +48,7 @@ function withOthers(run, entry) {
 }
 
 function lookAtCells(view, cell, number) {
-  const rows = view.rows.map((row) => row.row);
+  const rows = view.rows.map((row) => row.number);
   const pictures = view.cells.flatMap((each) => each.pictures.map((entry) => ({
     url: entry.image.url, alt: entry.alt, name: entry.name, cell: each, number: entry.number,
     label: view.hidden ? `Picture ${each.title}` : called(view, each), group: view.columns.length > 1 ? rows.indexOf(each.row) : 0,
@@ -92,7 +92,7 @@ function under(view, cell, at) {
 
 function cellTrouble(cell) {
   return cell.troubles.map((entry) => h("div", { class: "cell-trouble" },
-    h("p", { class: "happened" }, entry.happened),
+    h("b", {}, cell.pictures.length ? "Not all made" : "Not made"), h("p", {}, entry.happened),
     entry.charged && h("p", {}, entry.charged),
     entry.advice && h("details", {}, h("summary", {}, "What to do"), h("p", {}, entry.advice),
       entry.prediction_ids.map((id) => h("p", {}, h("code", {}, id))))));
@@ -103,11 +103,13 @@ function cellActs(view, cell) {
   return acts.map(([label, name]) => h("button", { type: "button", class: "quiet", "aria-label": `${label}: ${called(view, cell)}`, onclick: () => trigger(name, { run: cell.id }) }, label));
 }
 
+const explains = (row) => (row?.prompt || row?.note) && h("p", { class: "wording" }, row.prompt || row.note);
+
 function drawCell(view, cell, at) {
   const empty = cell.finished && !cell.pictures.length;
   return h("li", { class: `cell${cell.chosen ? " chosen" : ""}${empty ? " empty" : ""}`, "aria-label": view.hidden ? `Picture ${cell.title}` : called(view, cell), "aria-busy": String(!cell.finished) },
     h("p", { class: "cap" }, captionOf(view, cell), cell.chosen && h("span", { class: "mine" }, "Your choice")),
-    view.columns.length === 1 && rowOf(view, cell)?.text ? h("p", { class: "wording" }, rowOf(view, cell).text) : null,
+    view.columns.length === 1 ? explains(rowOf(view, cell)) : null,
     empty ? null : shots(view, cell), cellTrouble(cell), cellActs(view, cell), under(view, cell, at));
 }
 
@@ -115,6 +117,7 @@ function head(view) {
   const act = (name, label, more = {}) => h("button", { type: "button", class: "quiet", onclick: () => trigger(name, { run: view.id, ...more }) }, label);
   const wide = () => { document.documentElement.classList.toggle("kontext-wide"); patch(frame.head, head(props.value)); };
   const isWide = document.documentElement.classList.contains("kontext-wide");
+  const made = view.cells.some((cell) => cell.pictures.length);
   const told = [
     h("div", { class: "tally" },
       h("p", {}, h("b", {}, view.tally[0]), h("span", {}, view.tally[1])),
@@ -126,7 +129,9 @@ function head(view) {
       view.hidden ? act("reveal", "Show names") : act("hide", "Hide names"),
       h("button", { type: "button", class: "quiet widen", "aria-pressed": String(isWide), onclick: wide }, isWide ? "Narrow view" : "Wide view"),
       view.finished ? null : act("stop", "Stop waiting"),
-      view.finished ? null : notifyMe()),
+      view.finished ? null : notifyMe(),
+      view.finished && made && !view.hidden && act("sheet", "Contact sheet"),
+      view.finished && made && !view.hidden && act("archive", "Download all")),
   ];
   return told.filter(Boolean);
 }
@@ -148,7 +153,7 @@ function foot(view) {
 // What the cells stand in: made anew only where there are other cells, or they have other names.
 function frameOf(view) {
   const group = (each) => h("section", { class: "board-row", "aria-label": each.title || null },
-    each.title && h("h3", {}, each.title), each.text && h("p", { class: "wording" }, each.text),
+    each.title && h("h3", {}, each.title), explains(each),
     h("ol", { class: "cells" }, each.cells.map((cell) => (cell ? cells.get(placeOf(cell)).node : h("li", { class: "cell gone" }, "No longer kept")))));
   const several = view.columns.length > 1;
   const node = h("div", { class: `board${several ? " columns" : ""}${view.hidden ? " hidden-names" : ""}`, style: `--columns:${several ? view.columns.length : Math.min(view.cells.length, 4)}` },
@@ -159,6 +164,9 @@ function frameOf(view) {
 }
 
 const shapeOf = (view) => JSON.stringify([view.id, view.hidden, view.columns, view.rows, view.cells.map(placeOf)]);
+
+// Where shapes differ, all stand in a square while names are hidden.
+const sameShape = (view) => new Set(view.cells.flatMap((cell) => cell.pictures.map((entry) => (entry.width / entry.height).toFixed(2)))).size === 1;
 
 function drawBoard(view) {
   const anew = !frame || frame.shape !== shapeOf(view) || !frame.node.isConnected;
@@ -173,6 +181,7 @@ function drawBoard(view) {
       cells.set(placeOf(cell), { cell, node, at });
     }
     if (anew) { frame = frameOf(view); root.replaceChildren(frame.node); }
+    frame.node.style.setProperty("--shape", sameShape(view) ? "auto" : "1");
     patch(frame.head, head(view));
     patch(frame.foot, foot(view));
   });

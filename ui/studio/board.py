@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from core.catalog.estimate import dollars, sum_in_words
@@ -35,7 +36,7 @@ class BoardView:
             "finished": all(run.finished or run.keyless for run in board.runs),
             "hidden": board.hidden,
             "columns": [] if board.hidden else _columns(board),
-            "rows": [] if board.hidden else _rows(board),
+            "rows": [] if board.hidden else [asdict(row) for row in board.rows],
             "cells": cells,
             "done": board.done,
             "tally": tally(board),
@@ -82,7 +83,7 @@ class BoardView:
             "finished": ready,
             "pictures": pictures,
             "awaited": 0 if ready else 1,
-            "troubles": [{"happened": "This one couldn't be made."}] if ready and not pictures else [],
+            "troubles": [{"happened": "This one couldn’t be made."}] if ready and not pictures else [],
         }
 
     def _nameless(self, run: Run, title: str) -> list[dict[str, Any]]:
@@ -154,33 +155,6 @@ def still(seen: Seen) -> Seen:
 def _columns(board: Board) -> list[dict[str, str]]:
     names = dict.fromkeys(place_of(run)[0] for run in board.cells)
     return [{"variant": id, "name": REGISTRY[id].name if id in REGISTRY else id} for id in names]
-
-
-def _rows(board: Board) -> list[dict[str, Any]]:
-    rows: dict[int, Run] = {}
-    for run in board.cells:
-        rows.setdefault(place_of(run)[1], run)
-    last = max(rows)
-    return [{"row": number, **_row(run, board, is_last=number == last)} for number, run in sorted(rows.items())]
-
-
-def _row(run: Run, board: Board, *, is_last: bool) -> dict[str, str]:
-    match board.axis:
-        case "seeds":
-            return {"title": f"Seed {run.seed}", "text": ""}
-        case "prompts":
-            return {"title": f"Wording {place_of(run)[1] + 1}", "text": run.prompt}
-        case "leave_one_out":
-            return _left_out(run, is_last=is_last)
-    return {"title": "", "text": ""}
-
-
-def _left_out(run: Run, *, is_last: bool) -> dict[str, str]:
-    if run.cell and run.cell.left_out:
-        return {"title": f"Without reference {run.cell.left_out}", "text": ""}
-    if is_last:
-        return {"title": "All references, another seed", "text": "What changes here is luck, not the references."}
-    return {"title": "All references", "text": "A hint, not proof: leaving one out changes the layout too."}
 
 
 def _money(board: Board) -> str:

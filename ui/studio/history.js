@@ -84,19 +84,9 @@ function recovery() {
       h("button", { type: "button", class: "plain", onclick: () => { if (id.value.trim()) trigger("recover", { prediction: id.value.trim() }); } }, "Recover")));
 }
 
-// The server made a file to download: take it.
-function take() {
-  const file = props.offer;
-  if (!file) return;
-  const link = h("a", { href: file.url, download: file.orig_name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-}
-
 window.kontext.onLabel(({ run, name, favourite }) => {
   runs = runs.map((entry) => (entry.id === run ? { ...entry, name, favourite } : entry));
 });
 watch("value", arrive);
-watch("offer", take);
+watch("offer", () => window.kontext.take(props.offer));
 arrive();

@@ -15,7 +15,7 @@ from core.trials.board import Board
 from ui.files import file_data
 from ui.studio.board import tally, thumbs
 from ui.studio.payer import charged
-from ui.studio.result import on_the_disk, receipt
+from ui.studio.result import on_the_disk, receipt, variant_name
 
 _HERE = Path(__file__).parent
 
@@ -64,7 +64,8 @@ def _one(runs: Sequence[Run], preset_names: dict[str, str], served: ServedFiles)
 
 def _comparison(board: Board, served: ServedFiles) -> dict[str, Any]:
     """All cells in one entry; by the id of any of them the page asks for the whole."""
-    shown, first = tally(board), board.first
+    first = board.first
+    names = [] if board.hidden else [", ".join(dict.fromkeys(map(variant_name, board.cells)))]
     return {
         "id": first.id,
         "name": board.label.name,
@@ -75,7 +76,7 @@ def _comparison(board: Board, served: ServedFiles) -> dict[str, Any]:
         "deletable": all(run.finished or run.keyless for run in board.runs),
         "open": False,
         "restorable": not board.hidden,
-        "receipt": shown,
+        "receipt": [*names, *tally(board)],
         "pictures": thumbs(board, served),
         "troubles": [],
     }

@@ -206,6 +206,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         other = result.make_with(runs.make_with, [visitor, own, payer], result, **LONG)
         result.hide(runs.hide, visitor, result, **LONG)
         result.reveal(runs.reveal, visitor, result, **LONG)
+        result.sheet(runs.sheet, visitor, result, **QUICK)
+        result.archive(runs.archive, visitor, result, **QUICK)
         for event in (arrive, run, again, opened, reopened, taken, resumed, other):
             event.then(**total)
         result.stop(runs.stop, visitor, None, **QUICK)

@@ -260,4 +260,5 @@ window.kontext.onLabel(({ run, name, favourite }) => {
 });
 watch("value", draw);
 watch("strip", checked);
+watch("offer", () => window.kontext.take(props.offer));
 draw();

@@ -43,11 +43,16 @@ _STAGES = {
 
 class ResultView(gr.HTML):
     """Shows one run, or a welcome while there is none. `examples` are offered in the welcome; `strip` tells of
-    runs that go on unseen.
+    runs that go on unseen; `offer` is a file to download.
     """
 
     def __init__(
-        self, examples: Sequence[dict[str, Any]] = (), *, strip: Sequence[dict[str, Any]] = (), **rest: Any
+        self,
+        examples: Sequence[dict[str, Any]] = (),
+        *,
+        strip: Sequence[dict[str, Any]] = (),
+        offer: dict[str, Any] | None = None,
+        **rest: Any,
     ) -> None:
         super().__init__(
             value=None,
@@ -57,9 +62,11 @@ class ResultView(gr.HTML):
             apply_default_css=False,
             examples=list(examples),
             strip=list(strip),
+            offer=offer,
             **rest,
         )
-        self.strip = list(strip)  # else Gradio takes the name for an event, since the script mentions it
+        # Else Gradio takes these names for events, since the script mentions them.
+        self.strip, self.offer = list(strip), offer
 
     def postprocess(self, value: dict[str, Any] | None) -> Any:
         return value

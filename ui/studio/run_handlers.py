@@ -27,14 +27,15 @@ from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY, Variant
 from core.errors import KontextError
 from core.ledger.ledger import Search
-from core.ledger.run import Label, Output, Run
+from core.ledger.run import Cell, Label, Output, Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
 from core.service.account import Account
-from core.trials import board, comparison
+from core.trials import board, comparison, sheet
+from core.trials.board import Board
 from ui.files import file_data
 from ui.studio.board import board_views, still, strip_of_board
 from ui.studio.form import Form
@@ -433,13 +434,28 @@ class RunHandlers:
         return {"gone": run.id}
 
     async def archive(self, visitor: str, event: gr.EventData) -> Update:
-        """A run as a ZIP, offered for download."""
+        """A run, or a whole comparison, as a ZIP, offered for download."""
         run = await self._run(visitor, event)
+        if run and run.cell:
+            return await self._offer_whole(visitor, run.cell, "zip", sheet.archive)
         if run is None or not run.outputs:
             return gr.skip()
         name = f"kontext-{run.variant_id}-{run.id[:8]}.zip"
         home = run.outputs[0].path.parent
         return await self._offer(run.id, name, lambda: archive(run), home)
+
+    async def sheet(self, visitor: str, event: gr.EventData) -> Update:
+        """A comparison on one contact sheet, offered for download."""
+        run = await self._run(visitor, event)
+        return await self._offer_whole(visitor, run.cell, "png", sheet.contact_sheet) if run and run.cell else gr.skip()
+
+    async def _offer_whole(self, visitor: str, cell: Cell, kind: str, make: Callable[[Board], bytes]) -> Update:
+        whole = await board.find(self._runs, visitor, cell.comparison_id)
+        made = [run for run in whole.cells if run.outputs] if whole else []
+        if whole is None or not made or whole.hidden:  # it would tell the names
+            return gr.skip()
+        name = f"kontext-comparison-{whole.first.id[:8]}.{kind}"
+        return await self._offer(whole.first.id, name, partial(make, whole), made[0].outputs[0].path.parent)
 
     async def receipts(self, visitor: str) -> Update:
         """Every receipt of the visitor as CSV, offered for download."""
