@@ -1,0 +1,149 @@
+"""The report as a file: whole in itself, nothing in it taken for markup, and the votes for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from making import SEAL, facts
+from PIL import Image
+
+from core.ledger.trials import Picture
+from core.trials.report import report
+from core.trials.votes import Vote, Withdrawn
+from ui.trials.sheet import html, votes_csv
+
+NASTY = "<script>alert(1)</script> & “owl”"
+
+
+def document(
+    cases: int = 8, judges: int = 4, variants: int = 3, gone: Sequence[int] = (), **others: Any
+) -> dict[str, Any]:
+    """What the life of a trial tells of a closed one: every judge prefers Pro, but for set 8."""
+    withdrawn = tuple(Withdrawn(str(case), f"Max: {NASTY}", ("max",)) for case in gone)
+    known = facts(variants, cases, withdrawn=(), **others)
+    numbered = tuple(str(n) for n in range(1, cases + 1))
+    known = type(known)(SEAL, known.variants, numbered, withdrawn, practice=others.get("practice", False))
+    votes = [
+        {
+            **{"judge": judge, "case": case, "take": 1, "repeat": False, "places": list(known.ids), "usable": ["pro"]},
+            **{"best": "max" if case == 8 else "pro", "worst": "dev" if variants > 2 else None},
+            "remark": f"=1+1 {NASTY}" if (judge, case) == (1, 1) else "",
+        }
+        for judge in range(1, judges + 1)
+        for case in range(1, cases + 1)
+        if case not in gone
+    ]
+    told = [
+        Vote(f"{v['judge']:02}", str(v["case"]), v["best"], v["worst"], frozenset(v["usable"]), tuple(v["places"]))
+        for v in votes
+    ]
+    sealed_cases = [
+        {"case": n, "prompt": f"Set {n}: {NASTY}", "pictures": [{"variant": id} for id in known.ids]}
+        for n in range(1, cases + 1)
+    ]
+    sealed = {
+        **{"title": NASTY, "question": "Which?", "practice": known.practice, "margin": 10, "min_cases": 8},
+        **{"min_judges": 3, "sealed_at": "2026-11-24T12:00:00+00:00", "cases": sealed_cases},
+        "variants": [{"id": v.id, "name": v.name, "price_usd": str(v.price)} for v in known.variants],
+    }
+    return {
+        "sealed": sealed,
+        "seal": SEAL,
+        "withdrawn": [{"case": w_case, "reason": f"Max: {NASTY}", "failed": ["max"]} for w_case in gone],
+        "making": [{"variant": id, "asked": cases, "failed": len(gone), "blocked": 0} for id in known.ids],
+        "judges": [{"judge": n, "name": NASTY if n == 1 else ""} for n in range(1, judges + 1)],
+        "votes": votes,
+        "report": report(known, told),
+    }
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Picture]:
+    """For three variants and a reference, of twelve sets."""
+    found = []
+    for case in range(1, 13):
+        for number, variant in enumerate((None, "max", "pro", "dev")):
+            path = tmp_path / f"{case}-{variant}.png"
+            Image.new("RGB", (900, 600), (20 * case, 60 * number, 90)).save(path)
+            found.append(Picture(f"{case}{variant}", case, variant, 1, path, "0" * 64))
+    return found
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and all of its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", self.text)
+
+
+def standing(told: dict[str, Any], pictures: list[Picture]) -> list[Picture]:
+    """As the ledger has them: none of a case that was withdrawn."""
+    cases = {case["case"] for case in told["sealed"]["cases"]} - {row["case"] for row in told["withdrawn"]}
+    variants = {variant["id"] for variant in told["sealed"]["variants"]} | {None}
+    return [picture for picture in pictures if picture.case in cases and picture.variant in variants]
+
+
+def test_it_needs_nothing_beside_it_and_takes_nothing_for_markup(pictures: list[Picture]) -> None:
+    """No script, no address but of pictures inside the file; titles, prompts, names and remarks are text."""
+    told = document(gone=(2,), cases=9)
+    page = Page(html(told, standing(told, pictures)))
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "object")]
+    addresses = [str(value) for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href")]
+    assert addresses and all(address.startswith("data:image/jpeg;base64,") for address in addresses)
+    assert page.words.count(NASTY) >= 1 + 9 + 1 + 1 + 1  # title, prompts, a reason, a remark, a judge's name
+
+
+def test_page_one_says_what_the_boss_asks(pictures: list[Picture]) -> None:
+    """The verdict, the winner's best, typical and worst set beside the cheapest, what a thousand cost, the seal."""
+    told = document()
+    page = Page(html(told, standing(told, pictures))).words
+    one = page[: page.index("How sure this is")]
+    assert told["report"]["verdict"]["words"] in one and "Pro beside Dev" in one
+    for words in ("Best case", "Typical case", "Worst case number 8", "$40.00", "$80.00", "$30.00", f"Seal {SEAL}"):
+        assert words in one
+    assert "Pro: best 4, worst 0, would use 4 of 4" in one and "Pro: best 0, worst 0, would use 4 of 4" in one
+    assert all(line in page for line in told["report"]["agreement"]["words"])
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"practice": True}, "A rehearsal in practice mode"),
+        ({"gone": (1, 3)}, "Withdrawn for all variants"),
+        ({"cases": 1, "judges": 1}, "Too early"),
+        ({"judges": 0}, "nobody voted"),
+        ({"cases": 2, "gone": (1, 2), "judges": 0}, "Withdrawn for all variants"),
+        ({"variants": 2}, "best 4, would use"),
+    ],
+)
+def test_every_trial_has_a_report(pictures: list[Picture], others: dict[str, Any], said: str) -> None:
+    """Practice, withdrawn cases, one case, no vote, no case left, two variants: a page and no crash."""
+    told = document(**others)
+    assert said in Page(html(told, standing(told, pictures))).words
+
+
+def test_votes_go_into_a_spreadsheet() -> None:
+    """A line for each, judges by number, and no remark that a spreadsheet would calculate."""
+    rows = list(csv.DictReader(io.StringIO(votes_csv(document()))))
+    assert len(rows) == 32 and rows[0]["judge"] == "1" and rows[0]["best"] == "pro" and rows[0]["worst"] == "dev"
+    assert rows[0]["remark"] == f"'=1+1 {NASTY}" and rows[0]["shown"] == "max pro dev"
