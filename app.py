@@ -65,9 +65,11 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     os.environ["GRADIO_TEMP_DIR"] = str(settings.data_dir / "served")
     # Nobody reads Gradio's statistics, for which it would go through its last ten thousand events after each one.
     os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
+    from core.backend import Backend
+
+    backend = Backend(settings, HOME / "presets")  # before Gradio comes: what can't be kept or read is said at once
     from starlette.middleware import Middleware
 
-    from core.backend import Backend
     from core.pictures.reference import MAX_BYTES
     from ui.door import Door
     from ui.sessions import SESSIONS, Presence
@@ -77,7 +79,6 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     from ui.theme import theme
     from ui.uploads import Uploads
 
-    backend = Backend(settings, HOME / "presets")
     page = build(backend, load_examples(HOME / "examples"))
     routes = _routes(backend)
     loops: list[asyncio.AbstractEventLoop] = []

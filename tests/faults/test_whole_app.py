@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 RUNS = 20
 VISITOR = "api"  # programs are one visitor
 KINDS = ("upload", "submit", "result", "download")  # of the request that the app dies at
+FIRST = 2  # of them are met in the gate, and each of them there by the lean process
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def draw_trap(seed: int) -> tuple[str, Trap]:
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(len(KINDS)), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(len(KINDS), 25))]
+    "seed", [*range(FIRST), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(FIRST, 25))]
 )
 async def test_killed_and_started_again(slow: Server, tmp_path: Path, seed: int) -> None:
     """Twenty calls of /generate, SIGKILL, and another start: what was created has its picture, the totals agree."""

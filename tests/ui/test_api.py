@@ -145,7 +145,7 @@ def test_failure_at_the_service_is_an_answer(client: Client) -> None:
 def test_a_forged_path_opens_nothing(studio: Studio, forged: dict[str, Any]) -> None:
     """A raw call that names a file of the server is refused, with and without the mark of a real upload."""
     before = studio.runs
-    body = {"data": ["Show me", [forged], "pro", {}]}
+    body = {"data": ["Show me", [forged], "pro", {}, ""]}
     joined = httpx.post(f"{studio.url}/gradio_api/call/generate", json=body)
     if joined.status_code == 200:
         events = httpx.get(f"{studio.url}/gradio_api/call/generate/{joined.json()['event_id']}").text

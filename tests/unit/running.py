@@ -159,7 +159,8 @@ class House:
     ) -> None:
         self.folder = folder
         self.time = Time()
-        self.wire = Wire(create_app(seconds=2, clock=lambda: self.time.now.timestamp(), random=random.Random(1)))
+        sandbox = {"clock": lambda: self.time.now.timestamp(), "sleep": self.time.sleep, "random": random.Random(1)}
+        self.wire = Wire(create_app(seconds=2, **sandbox))
         self.budget = budget or Budget()
         self._sleep = sleep or self.time.sleep
         self._timeouts = timeouts
