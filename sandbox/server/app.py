@@ -208,23 +208,27 @@ class Api:
         return _envelope({"balance": float(account.balance)})
 
     async def price(self, request: Request) -> Response:
-        model, cost = await self._cost(request)
-        # A discount belongs to an account; what rate the service writes where there is none is assumed (A).
-        about = {"model_id": model.id, "price": cost, "discounted_price": cost, "discount_rate": 0}
+        model, listed, cost = await self._cost(request)
+        # A discount belongs to an account; what rate the service writes is assumed (A).
+        rate = max(0.0, round(1 - cost / listed, 6))
+        about = {"model_id": model.id, "price": max(listed, cost), "discounted_price": cost, "discount_rate": rate}
         return _envelope({**about, "currency": "USD"})
 
     async def pricing(self, request: Request) -> Response:
-        model, cost = await self._cost(request)
+        model, _, cost = await self._cost(request)
         return _envelope({"model_id": model.id, "unit_price": cost, "currency": "USD"})
 
-    async def _cost(self, request: Request) -> tuple[Model, float]:
-        self._account(request)
+    async def _cost(self, request: Request) -> tuple[Model, float, float]:
+        """The model, what it costs by the list and what it costs this account, in USD."""
+        account = self._account(request)
         asked = await _json_object(request)
         inputs = asked.get("inputs", {})
         if not isinstance(inputs, dict):
             raise Refused(400, 'field "inputs" must be of type object')
         model = _model(str(asked.get("model_id", "")))
-        return model, float(model.cost(inputs))
+        listed, cost = float(model.cost(inputs)), float(account.price(model, inputs))
+        account.told.add(model.id)
+        return model, listed, cost
 
     async def billings(self, request: Request) -> Response:
         account = self._account(request)

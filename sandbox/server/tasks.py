@@ -25,6 +25,8 @@ LARGEST_UPLOAD = 20 * 1024 * 1024
 SHELF_BYTES = 256 * 1024 * 1024
 MOST_PREDICTIONS = 300
 MOST_ACCOUNTS = 1000
+DISCOUNT_KEY, RISING_KEY = "wsk_discount", "wsk_rising"  # what keys begin with whose accounts pay other prices
+RISE = Decimal("1.25")
 SLOW_FACTOR, SLOW_LEAST = 10, 20.0
 SERVED_TYPES = frozenset(f"image/{kind}" for kind in ("jpeg", "png", "webp", "gif", "bmp", "x-ms-bmp", "tiff"))
 
@@ -47,10 +49,20 @@ def unfetchable(number: int) -> Failure:
 
 @dataclass
 class Account:
-    """The balance in USD of one key; an endless one is never less."""
+    """The balance in USD of one key; an endless one is never less.
+
+    It pays `share` of the list's prices. Where it `rises`, a model costs a quarter more once its price was told.
+    """
 
     balance: Decimal
     endless: bool = False
+    share: Decimal = Decimal(1)
+    rises: bool = False
+    told: set[str] = field(default_factory=set)
+
+    def price(self, model: Model, inputs: Mapping[str, Any]) -> Decimal:
+        """USD that these inputs cost this account just now."""
+        return model.cost(inputs) * self.share * (RISE if self.rises and model.id in self.told else 1)
 
     def add(self, amount: Decimal) -> None:
         if not self.endless:
@@ -59,8 +71,8 @@ class Account:
 
 @dataclass
 class Prediction:
-    """One submitted request; times in seconds since the epoch. `price` in USD, and `charge`: what is left of it after a
-    refund.
+    """One submitted request; times in seconds since the epoch. `price` in USD by the list; `charge`: what it costs this
+    account, and what is left of that after a refund.
     """
 
     id: str
@@ -168,7 +180,9 @@ class Service:
     def account(self, key: str) -> Account:
         """The account of a key, made on first sight; the key itself is not kept."""
         name = hashlib.sha256(key.encode()).hexdigest()
-        account = self._accounts.setdefault(name, Account(self.start, self.endless))
+        share = Decimal("0.8") if key.startswith(DISCOUNT_KEY) else Decimal(1)
+        fresh = Account(self.start, self.endless, share, rises=key.startswith(RISING_KEY))
+        account = self._accounts.setdefault(name, fresh)
         self._accounts.move_to_end(name)
         if len(self._accounts) > MOST_ACCOUNTS:
             self._accounts.popitem(last=False)
@@ -203,7 +217,7 @@ class Service:
 
     def submit(self, account: Account, model: Model, inputs: dict[str, Any]) -> Prediction:
         """Charges the account and makes a prediction. Raises Refused where the credit does not reach."""
-        charge = model.cost(inputs)
+        charge = account.price(model, inputs)
         prompt = inputs["prompt"]
         if "[sandbox:no-credit]" in prompt or account.balance < charge:
             # 400, not 402: this is the answer that was seen (O).
@@ -218,7 +232,7 @@ class Service:
             model=model,
             inputs=inputs,
             charge=charge,
-            price=charge,
+            price=model.cost(inputs),
             seed=self._seed(inputs),
             created=now,
             begins=begins,

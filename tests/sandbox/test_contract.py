@@ -355,6 +355,20 @@ async def test_the_charge_the_quote_and_the_bill_agree(world: World, model: str,
     ]
 
 
+@pytest.mark.parametrize(("key", "told", "charged"), [("wsk_discount", [32, 32], 32), ("wsk_rising", [40, 50], 50)])
+async def test_accounts_with_prices_of_their_own(world: World, key: str, told: list[int], charged: int) -> None:
+    """One pays 20 % less, told, charged and billed; of one each price rises once it was told. In mills."""
+    asked = {"model_id": PRO, "inputs": {}}
+    quotes = [(await world.post("model/price", asked, key)).json()["data"] for _ in told]
+    assert [round(1000 * quote["discounted_price"]) for quote in quotes] == told
+    assert [quote["discount_rate"] for quote in quotes] == [0.2 * (key == "wsk_discount")] * 2
+    prediction = await world.submit(PRO, key)
+    await world.result(prediction, key)
+    body = {"page": 1, "page_size": 10, "prediction_uuids": [prediction["id"]]}
+    (bill,) = (await world.post("billings/search", body, key)).json()["data"]["items"]
+    assert (round(1000 * bill["price"]), round(1000 * bill["order"]["origin_price"])) == (charged, 40)
+
+
 async def bills(world: World, *ids: str, **query: Any) -> dict[str, Any]:
     body = {"page": 1, "page_size": 100, "prediction_uuids": list(ids), **query}
     return dict((await world.post("billings/search", body)).json()["data"])
