@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from core.catalog.variants import REGISTRY, Variant
 
 MILL = Decimal("0.001")  # a tenth of a cent, the finest amount that any price has
+SHOWN = Decimal("0.0001")  # what a discount makes of such a price
 MICRO = Decimal("0.000001")
 
 
@@ -22,9 +23,9 @@ def pictures_for_a_dollar(variant: Variant) -> int:
 
 
 def dollars(amount: Decimal) -> str:
-    """An amount as a person reads it: at least two decimals, a third only where it says something."""
-    text = f"{amount.quantize(MILL):,f}"
-    return "$" + (text[:-1] if text.endswith("0") else text)
+    """An amount as a person reads it: at least two decimals, a third and a fourth only where they say something."""
+    whole, _, decimals = f"{amount.quantize(SHOWN):,f}".partition(".")
+    return f"${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
 def sum_in_words(variant: Variant, pictures: int) -> str:
@@ -53,9 +54,8 @@ _JAVASCRIPT = """
 const unitPrice = (id, prices = {}) => prices[id] ?? listPrices[id];
 const times = (pictures) => (pictures === 1 ? '' : `${pictures} × `);
 function inDollars(micros) {
-  const mills = Math.round(micros / 1000);
-  const text = Math.floor(mills / 1000) + '.' + String(mills % 1000).padStart(3, '0');
-  return '$' + (text.endsWith('0') ? text.slice(0, -1) : text);
+  const [whole, decimals] = (Math.round(micros / 100) / 10000).toFixed(4).split('.');
+  return '$' + whole + '.' + decimals.slice(0, 2) + decimals.slice(2).replace(/0+$/, '');
 }
 // What a press costs, what the list says, and the difference in words: "list $0.08", "list price" or "".
 function priceOf(terms, prices) {

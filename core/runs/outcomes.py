@@ -126,7 +126,7 @@ def keyless(record: Record) -> Trouble:
 def price_rose(price: Decimal, confirmed: Decimal) -> KontextError:
     """It costs more than the person agreed to."""
     happened = f"The price is now {dollars(price)}, not {dollars(confirmed)}. It was not sent."
-    return KontextError(happened, "The new price is beside Generate. Press it to go ahead.")
+    return KontextError(happened, "Check the new price, then press again.")
 
 
 def broken(record: Record, now: datetime) -> Record:

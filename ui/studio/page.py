@@ -133,7 +133,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             js=_estimate(says),
             **PRIVATE,
         )
-        gr.on([wanted.change, own.change], runs.prices, [own, wanted], prices, **{**LONG, "trigger_mode": "multiple"})
+        # All of them by the queue, so that no answer overtakes a later one.
+        asking = {"fn": runs.prices, "inputs": [own, wanted], "outputs": prices, **LONG, "trigger_mode": "multiple"}
+        gr.on([wanted.change, own.change], **asking)
         payer.change(None, payer, [glance, paid], js=_paid(says), **PRIVATE)
 
         # References, preset and prompt.
@@ -184,8 +186,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
 
         # Runs. A run belongs to the application; what the page watches of it ends when the page asks for another.
-        spent: list[Any] = [visitor, since, own, variant, wanted]
-        total = {"fn": runs.after, "inputs": spent, "outputs": [header, prices], **QUICK}
+        total = {"fn": runs.after, "inputs": [visitor, since, own, variant], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, sum_of, summed, js=_estimate(says), **PRIVATE)
         page.load(runs.cards, None, [variant, compare], **QUICK)
@@ -210,6 +211,8 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         result.archive(runs.archive, visitor, result, **QUICK)
         for event in (arrive, run, again, opened, reopened, taken, resumed, other):
             event.then(**total)
+        for event in (run, again, other):  # a press may have found that prices rose
+            event.then(**asking)
         result.stop(runs.stop, visitor, None, **QUICK)
         result.use(runs.use, [visitor, *flat], gallery, **QUICK).success(**_shown("Added to your references."))
         result.check(runs.check, visitor, result, **QUICK)

@@ -222,7 +222,7 @@ function draw() {
   clearInterval(clock);
   root.setAttribute("aria-busy", String(Boolean(run && !run.finished)));
   if (!run) { root.replaceChildren(welcome()); return; }
-  if (!run.id) window.kontext.refused();
+  if (run.unsent) window.kontext.refused();
   const same = lastRun?.id === run.id;
   const ended = run.finished && same && !lastRun.finished;
   const begun = !run.finished && !same;

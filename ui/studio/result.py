@@ -14,6 +14,7 @@ from core.catalog.estimate import dollars, sum_in_words
 from core.catalog.inputs import parse_size
 from core.catalog.variants import REGISTRY
 from core.errors import Charged, KontextError
+from core.ledger.record import NOT_SENT
 from core.ledger.run import Output, Run, Trouble
 from core.pictures.recipe import embed
 from core.pictures.served import ServedFiles
@@ -85,6 +86,7 @@ def view_of(run: Run, served: ServedFiles) -> Seen:
         "name": run.label.name,
         "favourite": run.label.favourite,
         "finished": run.finished or run.keyless,
+        "unsent": run.finished and all(prediction.status == NOT_SENT for prediction in run.predictions),
         "stages": _stages(run),
         "seconds": run.seconds,
         "expected_seconds": run.expected_seconds,
@@ -187,6 +189,7 @@ def view_of_refusal(error: KontextError) -> Seen:
     return {
         "id": "",
         "finished": True,
+        "unsent": True,
         "stages": [],
         "notice": "",
         "awaited": 0,

@@ -78,12 +78,9 @@ class RunHandlers:
                 async for seen in self._watched(subscription, known, run):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
-    async def after(
-        self, visitor: str, since: datetime | None, own: str | None, variant_id: str, wanted: str
-    ) -> tuple[str, str]:
-        """After whatever may have cost something: header and prices anew; looking for the key keeps it awake."""
-        prices = self._prices(await self._account_shown(own), _count(wanted))
-        return await self._total(visitor, since, own, variant_id), prices
+    async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
+        """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
+        return await self._total(visitor, since, own, variant_id)
 
     async def prices(self, own: str | None, wanted: str) -> AsyncIterator[str]:
         """What a picture of each variant costs whoever pays: as far as it is known at once, and when it is."""

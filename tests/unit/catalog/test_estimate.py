@@ -51,12 +51,14 @@ def test_splitting_a_run_costs_the_same(variant, one: int, other: int) -> None: 
         ("12.5", "$12.50"),
         ("10", "$10.00"),
         ("1234.5", "$1,234.50"),
-        ("0.0376", "$0.038"),
+        ("0.0376", "$0.0376"),
+        ("0.03755", "$0.0376"),
+        ("0.0300", "$0.03"),
         ("1E+1", "$10.00"),
     ],
 )
 def test_an_amount_as_a_person_reads_it(amount: str, said: str) -> None:
-    """Two decimals, and a third only where it says something."""
+    """Two decimals, and more only where they say something."""
     assert dollars(Decimal(amount)) == said
 
 

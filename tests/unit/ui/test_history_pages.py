@@ -98,7 +98,7 @@ async def test_receipts_are_of_all_runs(handlers: RunHandlers) -> None:
 async def test_a_deleted_run_goes_and_its_money_stays(handlers: RunHandlers) -> None:
     """The answer names it, so that the page need not come anew; the total of the session does not change."""
     event = gr.EventData(None, {"run": f"{59:032x}"})
-    before = await handlers.after(VISITOR, NOON, None, "pro", "1")
+    before = await handlers.after(VISITOR, NOON, None, "pro")
     assert await handlers.discard(VISITOR, event) == {"gone": f"{59:032x}"}
-    assert await handlers.after(VISITOR, NOON, None, "pro", "1") == before
+    assert await handlers.after(VISITOR, NOON, None, "pro") == before
     assert (await handlers.history(VISITOR))["runs"][0]["id"] == f"{58:032x}"
