@@ -28,10 +28,10 @@ def page(own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     backend.ledger.close()
 
 
-def test_only_three_endpoints_are_public(page: gr.Blocks) -> None:
-    """Three endpoints under just these names; every event of the page itself is private."""
+def test_only_these_endpoints_are_public(page: gr.Blocks) -> None:
+    """Runs, comparisons, estimates and trials have a name; every event of the page itself is private."""
     shown = {fn.api_name for fn in page.fns.values() if fn.api_visibility != "private"}
-    assert shown == {"generate", "compare", "estimate"}
+    assert shown == {"generate", "compare", "estimate", "trial", "trial_close", "trial_report"}
 
 
 def test_every_element_has_an_id_of_its_own(page: gr.Blocks) -> None:
