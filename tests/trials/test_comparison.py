@@ -22,6 +22,7 @@ from core.catalog.estimate import estimate
 from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, InputError, KontextError
 from core.ledger.run import Cell, Run
+from core.pictures.recipe import to_json
 from core.runs import files
 from core.trials.comparison import Plan, again, plan, start
 
@@ -69,7 +70,7 @@ def test_seeds() -> None:
 
 
 def test_wordings() -> None:
-    """Each wording with the same seed; they take the prompt's place."""
+    """Each wording with the same seed; they take the prompt's place, which is said where it is another one."""
     made = planned(["dev", "max"], prompt="", prompts=["a red cup", " a blue cup "])
     assert [(inputs.variant.id, inputs.prompt, inputs.seed) for inputs in made.inputs] == [
         ("dev", "a red cup", 4711),
@@ -77,6 +78,25 @@ def test_wordings() -> None:
         ("max", "a red cup", None),
         ("max", "a blue cup", None),
     ]
+    notes = [planned(["dev"], prompt=prompt, prompts=["a cup", "a mug"]).notes for prompt in ("a cup ", None, "a jug")]
+    assert notes == [(), (), ("The wordings are used in place of the prompt.",)]
+
+
+def test_a_shape_said_both_ways_is_lacked_by_nobody() -> None:
+    """Where the same shape comes as a ratio and as a size, each variant has the one that it takes."""
+    assert planned(["pro", "dev"], aspect_ratio="1:1", size="1024*1024").notes == ()
+    assert planned(["pro", "dev"], size="1024*1024").notes == ("Pro has no size.",)
+
+
+def test_seeds_that_would_make_a_picture_twice() -> None:
+    """Where each picture is a prediction the seeds that follow are taken too; where one makes them all, they aren't."""
+    for variants, seeds, pictures in ((["pro"], [7, 9], 2), (["pro"], [7, 8], 1), (["dev"], [7, 8], 4)):
+        made = planned(variants, seeds=seeds, num_images=pictures)
+        assert len({seed for inputs in made.inputs for seed in inputs.seeds}) == sum(len(i.seeds) for i in made.inputs)
+    with pytest.raises(InputError, match=r"Seeds 9 and 7 are too close: 3 pictures .* Leave 3 or more between them\."):
+        planned(["dev", "pro"], seeds=[9, 7], num_images=3)
+    with pytest.raises(InputError, match="Seeds 2147483647 and 0 are too close"):
+        planned(["pro"], seeds=[2147483647, 0], num_images=2)
 
 
 def test_leave_one_out() -> None:
@@ -243,11 +263,18 @@ async def test_a_comparison_starves_nobody(tmp_path: Path) -> None:
 
 
 async def test_no_recipe_tells_of_other_cells(house: House) -> None:
-    """A cell's recipe is that of a run alone: its own inputs."""
+    """A cell's recipe is that of a run alone: its own inputs; no other wording, and no picture that is left out."""
     _, runs = await begun(house, planned(["pro", "dev"], seed=7))
     alone = await house.press("pro", prompt=PROMPT, references=list(runs[0].references), seed=7)
     assert runs[0].recipe == alone.recipe
-    for run in (*runs, alone):
+    _, worded = await begun(house, planned(["pro"], prompts=["a red cup", "a blue cup"]))
+    comparison_id, left_out = await begun(house, planned(["pro"], **LEAVE_ONE_OUT))
+    assert [run.recipe.prompt for run in worded] == ["a red cup", "a blue cup"]
+    assert "red" not in to_json(worded[1].recipe)
+    hashes = [reference.sha256 for reference in left_out[0].references]
+    assert [(hash in to_json(run.recipe)) for run in left_out[1:3] for hash in hashes] == [False, True, True, False]
+    assert not any(comparison_id in to_json(run.recipe) for run in left_out)
+    for run in (*runs, alone, *worded, *left_out):
         await house.end_of(run)
 
 

@@ -10,3 +10,11 @@ window.kontext.terms = ({ variants, axis, seeds, wordings }, references, picture
   const part = variants.filter((id) => !(id in out));
   return problem || part.length * count < fewestCells ? [] : part.map((id) => [id, count * pictures]);
 };
+
+// What the rest of the form holds: {variant, references, prompt}. It may be told before there is anybody to hear it.
+{
+  const held = { variant: null, references: 0, prompt: "" };
+  let hear = () => {};
+  window.kontext.comparing = (known) => { const before = { ...held }; hear(Object.assign(held, known), before); };
+  window.kontext.onComparing = (heard) => { hear = heard; return held; };
+}

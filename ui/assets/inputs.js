@@ -11,20 +11,19 @@ window.kontext.left = (variant) => {
 // What Generate makes, what that costs, and who pays: [the line beside it, its own words]. `notes` are by who pays.
 // And the total that a press confirms, and for how many pictures prices are asked: in practice mode for none.
 window.kontext.price = (notes, variant, pictures, payer, compare, cards, prices) => {
-  const references = (cards || []).length, free = payer === "sandbox", note = notes[payer];
+  const references = (cards || []).length, free = payer === "sandbox", note = notes[payer], on = Boolean(compare?.on);
   const known = window.kontext.prices = free ? {} : JSON.parse(prices || "{}");
   window.kontext.left(variant);
   window.kontext.comparing({ variant, references });
-  const terms = compare?.on ? window.kontext.terms(compare, references, Number(pictures)) : [[variant, Number(pictures)]];
+  const terms = on ? window.kontext.terms(compare, references, Number(pictures)) : [[variant, Number(pictures)]];
   const made = terms.reduce((sum, [, count]) => sum + count, 0);
   const { total, beside } = priceOf(terms, known), confirmed = [(total / 1e6).toFixed(6), free ? "" : String(pictures)];
-  window.kontext.spends(free || !compare?.on ? 0 : total);
-  const words = compare?.on ? `Generate ${made} pictures` : "Generate";
-  const button = { __type__: "update", value: made ? words : "Generate" };
+  window.kontext.spends(free || !on ? 0 : total);
+  const button = { __type__: "update", value: on && made ? `Generate ${made} pictures` : "Generate" };
   if (!made) return ["<div class='sum'></div><small>Choose one more variant, or something else to compare.</small>", button, ...confirmed];
-  const sum = compare?.on ? termsInWords(terms, known) : sumInWords(...terms[0], known);
+  const sum = on ? termsInWords(terms, known).split(" + ").map((term) => `<span>${term}</span>`).join(" + ") : sumInWords(...terms[0], known);
   const below = free ? `${sum} ${note}` : [beside, note].filter(Boolean).join(" · ");
-  return [`<div class="sum${compare?.on ? " terms" : ""}">${free ? "Free now" : sum}</div><small>${below}</small>`, button, ...confirmed];
+  return [`<div class="sum${on ? " terms" : ""}">${free ? "Free now" : sum}</div><small>${below}</small>`, button, ...confirmed];
 };
 
 // A button inside a text opens what it speaks of.

@@ -10,21 +10,22 @@ const AXES = [
   ["leave_one_out", "Which picture matters?", "Leaves out one reference at a time, and makes the whole once more with another seed. It’s a hint, not proof: without a picture the layout changes too."],
 ];
 
-let page = { variant: null, references: 0, prompt: "" }; // what the rest of the form holds
-let shown = null; // the value that is drawn, as text
+const FIRST = "Your prompt goes first.";
+let drawn = null; // the value and the problems that are drawn, as text
+const state = () => JSON.stringify([props.value, props.problems]);
 
 function commit(change) {
-  props.problems = {};
   hold(change);
   show();
   trigger("change");
 }
 
-// Into the value without drawing: the cursor stays where it is.
+// Into the value without drawing: the cursor stays where it is. What was wrong may be right now.
 function hold(change) {
-  const next = { ...props.value, ...change };
-  shown = JSON.stringify(next);
-  props.value = next;
+  drawn = JSON.stringify([{ ...props.value, ...change }, {}]);
+  props.value = { ...props.value, ...change };
+  props.problems = {};
+  for (const line of root.querySelectorAll("[role=alert]")) line.remove();
 }
 
 function turn() {
@@ -61,26 +62,30 @@ function axis([id, label], blocked) {
 // Another wording is the prompt, to be changed.
 const start = (axis) => (axis === "prompts" && !props.value.wordings.some(Boolean) ? { axis, wordings: [page.prompt] } : { axis });
 
-// Two to four boxes; `field` is the list in the value that they fill.
+// Two to four boxes; `field` is the list in the value that they fill, and `first` stands before them.
 function boxes(field, box, what, first) {
-  const texts = props.value[field], count = texts.length + (first ? 1 : 0);
+  const before = first ? 1 : 0, count = props.value[field].length + before;
   const row = (text, at) => {
-    const number = at + (first ? 2 : 1);
+    const called = `${what} ${at + before + 1}`;
     const node = box({
-      "aria-label": `${what} ${number}`, maxlength: props.longest[field],
-      oninput: (event) => hold({ [field]: props.value[field].map((each, place) => (place === at ? event.target.value : each)) }),
+      "aria-label": called, maxlength: props.longest[field],
+      oninput: (event) => hold({ [field]: props.value[field].with(at, event.target.value) }),
       onchange: () => trigger("change"),
     });
     node.value = text;
-    const less = h("button", { type: "button", class: "less", "aria-label": `Remove ${what.toLowerCase()} ${number}`, onclick: () => commit({ [field]: texts.filter((_, place) => place !== at) }) }, "×");
-    return h("div", { class: "box" }, node, count > props.fewest && less);
+    return h("div", { class: "box" }, node,
+      count > props.fewest && h("button", { type: "button", class: "less", "aria-label": `Remove ${called.toLowerCase()}`, onclick: () => commit({ [field]: props.value[field].toSpliced(at, 1) }) }, "×"));
   };
-  const more = h("button", { type: "button", class: "more", onclick: () => { commit({ [field]: [...texts, first ? page.prompt : ""] }); root.querySelector(`.${field} .box:last-of-type :is(input, textarea)`).focus(); } }, `Add a ${what.toLowerCase()}`);
-  return h("div", { class: `boxes ${field}` }, first, texts.map(row), count < props.most && more);
+  const add = () => {
+    commit({ [field]: [...props.value[field], first ? page.prompt : ""] });
+    root.querySelector(`.${field} .box:nth-last-of-type(1) :is(input, textarea)`).focus();
+  };
+  return h("div", { class: `boxes ${field}` }, first, props.value[field].map(row),
+    count < props.most && h("button", { type: "button", class: "more", onclick: add }, `Add a ${what.toLowerCase()}`));
 }
 
 const seeds = () => boxes("seeds", (given) => h("input", { type: "text", inputmode: "numeric", autocomplete: "off", placeholder: "new for every run", ...given }), "Seed");
-const wordings = () => boxes("wordings", (given) => h("textarea", { rows: "4", ...given }), "Wording", h("p", { class: "box first" }, page.prompt || "Your prompt goes first."));
+const wordings = () => boxes("wordings", (given) => h("textarea", { rows: "4", ...given }), "Wording", h("p", { class: "box first" }, page.prompt || FIRST));
 
 function body() {
   const { axis: chosen, variants } = props.value;
@@ -107,17 +112,15 @@ function draw() {
     ...(on ? body().filter(Boolean) : []));
 }
 
-const show = () => redraw(root, draw);
+const show = () => { drawn = state(); redraw(root, draw); };
 
 // What the sum counts is drawn on the cards as well; the first wording is the prompt.
-window.kontext.comparing = (known) => {
-  const before = page;
-  page = { ...page, ...known };
+const page = window.kontext.onComparing((now, before) => {
   const first = root.querySelector(".first");
-  if (first) first.textContent = page.prompt || "Your prompt goes first.";
-  if (props.value.on && (before.references !== page.references || !root.classList.contains("on"))) show();
-};
+  if (first) first.textContent = now.prompt || FIRST;
+  if (props.value.on && now.references !== before.references) show();
+});
 
-watch("value", () => { if (JSON.stringify(props.value) !== shown) { shown = JSON.stringify(props.value); show(); } });
-watch(["problems", "cards"], show);
+watch(["value", "problems"], () => { if (state() !== drawn) show(); });
+watch("cards", show);
 draw();

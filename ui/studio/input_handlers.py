@@ -14,7 +14,17 @@ import gradio as gr
 from core.backend import Backend
 from core.catalog.inputs import check, parse_size, size_for
 from core.catalog.limits import NAME_CHARACTERS, PATH_CHARACTERS
-from core.catalog.variants import ASPECT_RATIO, ASPECT_RATIOS, REFERENCE_LIMIT, REGISTRY, SEED, SIZE, Parameter, Variant
+from core.catalog.variants import (
+    ASPECT_RATIO,
+    ASPECT_RATIOS,
+    PICTURES,
+    REFERENCE_LIMIT,
+    REGISTRY,
+    SEED,
+    SIZE,
+    Parameter,
+    Variant,
+)
 from core.errors import InputError, KontextError, Problem, ReferenceRejected
 from core.ledger.run import Output, Run
 from core.pictures.fit import fit
@@ -197,11 +207,14 @@ class InputHandlers:
             return [Problem("images", f"{error.happened} {error.advice}")]
         return []
 
-    async def recheck(self, event: gr.EventData, *flat: Any) -> dict[str, Any]:
+    async def recheck(self, event: gr.EventData, *flat: Any) -> list[Update]:
         """Of the fields that something is said at, those at which there still is something to say."""
         form = Form.read(flat)
-        found = placed(await self.problems(form), form)
-        return {"found": {place: found[place] for place in event.fields if place in found}, "press": ""}
+        problems = await self.problems(form)
+        found = placed(problems, form)
+        still = {place: found[place] for place in event.fields if place in found}
+        own = gr.update(problems=form.compare.own(problems)) if "compare" in event.fields else gr.skip()
+        return [{"found": still, "press": ""}, own]
 
     # Variant ------------------------------------------------------------------------------------
 
@@ -237,6 +250,8 @@ class InputHandlers:
         return [
             gr.update(limit=widest.reference_limit, variant=widest.name),
             gr.update(choices=shapes(*form.variants)),
+            gr.update(label=f"{PICTURES.label} each" if form.compare.on else PICTURES.label),
+            gr.update(visible=form.parameters[SEED.name] is not None and _has_effect(SEED.name, form)),
             *[_offered(name, form) for name in form.parameters],
         ]
 
@@ -453,9 +468,14 @@ def _shown(name: str, value: Any, variant: Variant) -> Update:
 def _offered(name: str, form: Form) -> Update:
     """The parameter where any of the form's variants has it; with who has it, where not all have."""
     having = [variant for variant in form.variants if variant.parameter(name)]
-    by_axis = name == SEED.name and form.compare.on and form.compare.axis == "seeds"
     whose = f" Only {_names(having)}." if having and len(having) < len(form.variants) else ""
-    return gr.update(visible=bool(having) and not by_axis, info=explained(plain_parameters()[name]) + whose)
+    return gr.update(visible=_has_effect(name, form), info=explained(plain_parameters()[name]) + whose)
+
+
+def _has_effect(name: str, form: Form) -> bool:
+    """Whether any of the form's variants has the parameter; where seeds are compared, theirs take the one's place."""
+    by_axis = name == SEED.name and form.compare.on and form.compare.axis == "seeds"
+    return not by_axis and any(variant.parameter(name) for variant in form.variants)
 
 
 def explained(row: Parameter) -> str:

@@ -86,7 +86,6 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         own_words: gr.State = gr.State(None)
         order: gr.State = gr.State([])
         before = gr.State(first.id)
-        compared: gr.State = gr.State("")  # the comparison that this page started last
         payer = gr.Textbox(backend.account.kind, visible=False)
         cue, brought = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
         brought_code = gr.Textbox("", visible=False)
@@ -153,7 +152,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             **QUICK,
         )
         # One event for all that hints depend on: of two, the answer to an older prompt could come last, and stay.
-        chosen = compare.change(inputs.choose_compared, flat, [gallery, shape, *form.parameters.values()], **QUICK)
+        chosen = compare.change(
+            inputs.choose_compared, flat, [gallery, shape, pictures, chip, *form.parameters.values()], **QUICK
+        )
         for heard in (followed, chosen):
             heard.then(lambda: uuid.uuid4().hex, None, cue, **QUICK)
         gr.on([prompt.change, variant.change, cue.change], inputs.hint, [composed, *flat], [hints, rebuild], **QUICK)
@@ -179,7 +180,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         # What can be done before the press. Last of what these set off: nothing waits for it.
         gr.on(
-            [gallery.change, variant.change],
+            [gallery.change, variant.change, compare.change],
             runs.prefetch,
             [own, payer, *flat],
             **{**QUICK, "trigger_mode": "multiple"},
@@ -194,9 +195,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.
         press = {**LONG, "trigger_mode": "multiple"}
-        answers = [result, compared, compare, problems]
+        answers = [result, compare, problems]
         run = generate.click(runs.generate, [visitor, own, payer, confirmed, *flat], answers, **press)
-        problems.recheck(inputs.recheck, flat, problems, **QUICK)
+        problems.recheck(inputs.recheck, flat, [problems, compare], **QUICK)
         again = result.again(runs.again, [visitor, own, payer], result, **LONG)
         history.open(**to_result)
         opened = history.open(runs.open, visitor, result, **LONG)

@@ -63,5 +63,8 @@ async function show() {
   bringIntoView();
 }
 
-document.addEventListener("kontext-changed", () => { if (shown.size) trigger("recheck", { fields: [...shown.keys()] }); });
+document.addEventListener("kontext-changed", () => {
+  const fields = [...shown.keys(), ...(document.querySelector("#compare [role=alert]") ? ["compare"] : [])];
+  if (fields.length) trigger("recheck", { fields });
+});
 watch("value", show);

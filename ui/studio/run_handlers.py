@@ -169,15 +169,11 @@ class RunHandlers:
         form, confirmed = Form.read(flat), _usd(beside)
         if problems := await self._inputs.problems(form):
             found = {"found": placed(problems, form), "press": uuid.uuid4().hex}
-            yield gr.skip(), gr.skip(), gr.update(problems=form.compare.own(problems)), found
+            yield gr.skip(), gr.update(problems=form.compare.own(problems)), found
             return
-        if form.compare.on:
-            starting = self._compare(visitor, own, payer, confirmed, form)
-            async for shown in self._compared(request, visitor, starting):
-                yield *shown, gr.skip()
-            return
-        async for seen in self._shown(request, visitor, self._start(visitor, own, payer, confirmed, form)):
-            yield seen, gr.skip(), gr.skip(), gr.skip()
+        start = self._compare if form.compare.on else self._start
+        async for seen in self._shown(request, visitor, start(visitor, own, payer, confirmed, form)):
+            yield seen, gr.skip(), gr.skip()
 
     async def prefetch(self, own: str | None, payer: str, *flat: Any) -> None:
         """References came: they go to the service before the press, and the quote comes; what is wrong the press says.
@@ -186,9 +182,12 @@ class RunHandlers:
         """
         if self._backend.settings.hosted:
             return
-        with suppress(KontextError, gr.Error, OSError):
-            inputs, references = await self._asked(replace(Form.read(flat), prompt=_NO_WORDS_YET))
-            self._runs.prefetch(await self._account(own, payer), inputs, references)
+        with suppress(gr.Error):
+            form = replace(Form.read(flat), prompt=_NO_WORDS_YET)
+            for variant in form.variants:
+                with suppress(KontextError, OSError):
+                    inputs, references = await self._asked(replace(form, variant_id=variant.id))
+                    self._runs.prefetch(await self._account(own, payer), inputs, references)
 
     async def again(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
@@ -277,20 +276,6 @@ class RunHandlers:
             async for seen in self._watched(subscription, visitor, run):
                 yield seen
 
-    async def _compared(
-        self, request: gr.Request, visitor: str, starting: Awaitable[tuple[str, list[Run]]]
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """What the page shows, the comparison's id, and what becomes of the form's part that asked for it."""
-        with self._subscription(request) as subscription:
-            try:
-                comparison_id, runs = await starting
-            except KontextError as error:
-                yield view_of_refusal(error), gr.skip(), gr.skip()
-                return
-            yield gr.skip(), comparison_id, gr.update(problems={})
-            async for seen in self._watched(subscription, visitor, runs[0]):
-                yield seen, gr.skip(), gr.skip()
-
     def _subscription(self, request: gr.Request) -> AbstractContextManager[Subscription]:
         return self._subscriptions.begin(request.session_hash or uuid.uuid4().hex)
 
@@ -323,16 +308,15 @@ class RunHandlers:
         account = await self._account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, form.preset, confirmed=confirmed)
 
-    async def _compare(
-        self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form
-    ) -> tuple[str, list[Run]]:
+    async def _compare(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
+        """Set a comparison going: its first cell."""
         _insist(visitor)
         chosen = list(form.compare.variants)
         plan = comparison.plan(form.prompt, len(form.cards), chosen, form.compared(), self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references, form.cards)
         account = await self._account(own, payer)
-        preset = form.preset
-        return await comparison.start(self._runs, visitor, account, plan, references, preset, confirmed=confirmed)
+        made = comparison.start(self._runs, visitor, account, plan, references, form.preset, confirmed=confirmed)
+        return (await made)[1][0]
 
     async def _asked(self, form: Form) -> tuple[Inputs, list[Reference]]:
         variant = REGISTRY.get(form.variant_id)

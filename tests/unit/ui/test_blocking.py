@@ -59,7 +59,8 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     flat = Form([card], None, [""], "Make it red", "pro", 1, AUTO, None, None, DEFAULTS).flat()
     payer = (VISITOR, None, "sandbox")
     assert (await last(handlers.generate(request, *payer, "0.040000", *flat)))[0]["pictures"]
-    assert await inputs.recheck(gr.EventData(None, {"fields": ["prompt"]}), *flat) == {"found": {}, "press": ""}
+    found, _ = await inputs.recheck(gr.EventData(None, {"fields": ["prompt"]}), *flat)
+    assert found == {"found": {}, "press": ""}
     run = (await backend.runs.list_for(VISITOR))[0]
     event = gr.EventData(None, {"run": run.id, "number": 1, "prediction": run.predictions[0].id})
     assert (await last(handlers.arrive(request, VISITOR)))[3]["pictures"]

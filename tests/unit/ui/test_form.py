@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.catalog.inputs import check
 from core.catalog.variants import ASPECT_RATIOS, REGISTRY
 from core.errors import InputError
+from ui.studio.compare import Compare, read
 from ui.studio.form import AUTO, OWN, Form, plain_parameters
 from ui.studio.references import Card
 
@@ -144,3 +145,65 @@ def test_a_size_by_hand_goes_to_the_check_as_it_is(width: float | None, height: 
     if size != "1024*768":
         with pytest.raises(InputError, match="Size"):
             check("dev", "x", 1, values, lambda: 1)
+
+
+def compared(variant_id: str = "pro", parameters: dict[str, Any] | None = None, **rest: Any) -> dict[str, Any]:
+    """What is asked of a comparison of all variants, with nothing changed but what is given."""
+    untouched = {name: None if name == "seed" else row.default for name, row in plain_parameters().items()}
+    chosen = {"on": True, "variants": tuple(REGISTRY), **rest.pop("compare", {})}
+    given = {"parameters": untouched | (parameters or {}), "pictures": 1, **rest}
+    return form(variant_id, compare=Compare(**chosen), **given).compared()
+
+
+def test_what_nobody_touched_is_each_variant_s_own() -> None:
+    """A slider at the default of the variant before says nothing; moved, it speaks for all that have it."""
+    assert compared() == {"num_images": 1}
+    assert compared("dev") == {"guidance_scale": 3.5}
+    assert compared(parameters={"guidance_scale": 4.0, "num_inference_steps": 30}, pictures=3) == {
+        "guidance_scale": 4.0,
+        "num_inference_steps": 30,
+        "num_images": 3,
+    }
+    assert compared(shape="1:1") == {"aspect_ratio": "1:1", "size": "1024*1024", "num_images": 1}
+    assert "size" not in compared(shape=OWN, compare={"variants": ("pro", "max")})
+
+
+@pytest.mark.parametrize(
+    ("compare", "values"),
+    [
+        ({"axis": "seeds", "seeds": ("7", " "), "wordings": ("x",)}, {"seeds": [7, -1]}),
+        ({"axis": "seeds", "seeds": ("many", "-3", "٣")}, {"seeds": ["many", "-3", 3]}),
+        ({"axis": "prompts", "wordings": ("make it blue",)}, {"prompts": ["make it red", "make it blue"]}),
+        ({"axis": "leave_one_out"}, {"leave_one_out": True}),
+        ({"axis": "variants"}, {"seed": 7}),
+    ],
+)
+def test_a_second_axis_takes_the_place_of_its_parameter(compare: dict[str, Any], values: dict[str, Any]) -> None:
+    """As the plan takes it: an empty seed is drawn, what is no number is named by the check, the prompt goes first."""
+    found = compared(parameters={"seed": 7}, compare=compare)
+    assert {name: found[name] for name in values} == values
+    assert ("seed" in found) == ("seeds" not in found)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        None,
+        "on",
+        {"on": True, "seeds": ["1"]},
+        {"on": True, "seeds": ["1"] * 5},
+        {"on": True, "seeds": ["1", "2" * 13]},
+        {"on": True, "wordings": []},
+        {"on": True, "wordings": ["x" * 20_001]},
+        {"on": True, "axis": "trial"},
+        {"on": True, "variants": ["pro"] * 5},
+    ],
+)
+def test_what_no_page_of_ours_holds_compares_nothing(claim: object) -> None:
+    """What comes from a browser is a claim; past a limit it is switched off."""
+    assert read(claim) == Compare()
+
+
+def test_a_choice_is_read_in_the_registry_s_order() -> None:
+    """Variants that there are not fall out, and the rest stands as the sum counts it."""
+    assert read({"on": True, "variants": ["dev", "nano", "pro"]}).variants == ("pro", "dev")

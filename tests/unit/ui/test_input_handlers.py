@@ -26,9 +26,11 @@ from core.catalog.limits import FIELD_CHARACTERS, NAME_CHARACTERS, PROMPT_CHARAC
 from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
 from core.errors import InputError, KontextError, ReferenceRejected
 from core.ledger.run import Output, Run
+from core.pictures.recipe import Recipe
 from core.prompts.compose import compose
 from core.service.web import Web
 from core.settings import read
+from ui.studio.compare import Compare
 from ui.studio.examples import load_examples
 from ui.studio.form import AUTO, OWN, Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers, shapes
@@ -851,3 +853,85 @@ async def test_what_does_not_fit_in_a_draft_is_left_out(handlers: InputHandlers,
 async def test_what_is_no_draft_changes_nothing(handlers: InputHandlers, text: Any) -> None:
     """The page is as on the first visit."""
     assert set(map(str, await handlers.drafted(text, *form().flat()))) == {str(SKIP)}
+
+
+# Compare ----------------------------------------------------------------------------------------------
+
+
+def comparing(*variants: str, **rest: Any) -> Compare:
+    return Compare(on=True, variants=variants, **rest)
+
+
+def offered(handlers: InputHandlers, whole: Form) -> tuple[dict[str, Any], ...]:
+    """What becomes of the gallery, the shapes, the pictures, the held seed; and of each parameter, by name."""
+    *first, _ = rest = handlers.choose_compared(*whole.flat())
+    return (*first[:4], dict(zip(plain_parameters(), rest[4:], strict=True)))
+
+
+def test_what_any_of_the_variants_has_is_shown(handlers: InputHandlers) -> None:
+    """With whose it is where not all have it; switched off, all is as for the one that was chosen before."""
+    gallery, shape, pictures, _, shown = offered(handlers, form(compare=comparing("max", "dev", "ultra-fast")))
+    assert (gallery["limit"], gallery["variant"], pictures["label"]) == (5, "Max", "Pictures each")
+    assert ("Custom size · only Dev and Ultra-fast", OWN) in shape["choices"]
+    assert ("1:1", "1:1") in shape["choices"]
+    assert all(parameter["visible"] for parameter in shown.values())
+    assert shown["seed"]["info"].endswith("Only Dev and Ultra-fast.")
+    assert shown["enable_safety_checker"]["info"].endswith("Only Ultra-fast.")
+    assert "Only" not in shown["guidance_scale"]["info"]
+    gallery, shape, pictures, _, shown = offered(handlers, form("dev", compare=Compare(variants=("pro", "max"))))
+    assert (gallery["limit"], gallery["variant"], pictures["label"]) == (4, "Dev", "Pictures")
+    assert shape["choices"] == shapes(REGISTRY["dev"])
+    assert [name for name, parameter in shown.items() if not parameter["visible"]] == ["enable_safety_checker"]
+    assert not any("Only" in parameter["info"] for parameter in shown.values())
+
+
+def test_a_held_seed_is_shown_only_where_it_counts(handlers: InputHandlers) -> None:
+    """Not among seeds that are compared, nor where no variant has one."""
+    seeds, nobody, somebody = (
+        offered(handlers, form(parameters=DEFAULTS | {"seed": 7}, compare=compare))
+        for compare in (comparing("pro", "dev", axis="seeds"), comparing("max"), comparing("max", "pro"))
+    )
+    assert [(chip["visible"], shown["seed"]["visible"]) for *_, chip, shown in (seeds, nobody, somebody)] == [
+        (False, False),
+        (False, False),
+        (True, True),
+    ]
+
+
+def test_every_wording_is_hinted_at(handlers: InputHandlers) -> None:
+    """Each remark once; of wordings that are not compared just now there is none."""
+    wordings = {"wordings": ("image 1 and image 9", "image 1 and image 9")}
+    cards = [card("a")]
+    for axis, count in (("prompts", 1), ("seeds", 0)):
+        whole = form(cards=cards, prompt="image 1", compare=comparing("pro", axis=axis, **wordings))
+        assert handlers.hint("", *whole.flat())[0].count("image 9") == count
+
+
+def test_the_numbers_of_every_wording_follow(handlers: InputHandlers) -> None:
+    """Cards that change places take the wordings along; where none speaks of them nothing is written back."""
+    before = [("/nowhere/a.jpg", None), ("/nowhere/b.jpg", None)]
+    cards = [card("b"), card("a")]
+    moved, still = (
+        handlers.follow("", before, *form(cards=cards, compare=comparing("pro", wordings=wordings)).flat())[-1]
+        for wordings in (("image 1", "a cup"), ("a cup",))
+    )
+    assert (moved.wordings, still) == (("image 2", "a cup"), SKIP)
+
+
+async def test_whole_fillings_end_the_comparison(handlers: InputHandlers) -> None:
+    """A recipe is one run's: the switch goes off, and what was typed stays until everything starts over."""
+    kept = comparing("pro", "dev", axis="prompts", wordings=("another",))
+    whole = form(compare=kept).flat()
+    recipe = Recipe("dev", "a cup", {}, 7, 1, None, ())
+    assert filled(handlers.restored(recipe, [], "", *whole)).compare == kept.model_copy(update={"on": False})
+    assert filled(handlers.start_over("", *whole)).compare == Compare()
+
+
+async def test_a_draft_brings_the_comparison_back(handlers: InputHandlers) -> None:
+    """As it was left; one that can't be read is none, and the rest of the draft still comes."""
+    kept = comparing("pro", "dev", axis="prompts", wordings=("another",))
+    draft = {"cards": [], "preset": None, "fields": [], "prompt": "a cup", "variant": "dev", "pictures": 2}
+    draft |= {"shape": AUTO, "width": None, "height": None, "parameters": {}}
+    for told, read_as in ((kept.model_dump(), kept), ({"on": True, "seeds": 7}, Compare()), (None, Compare())):
+        back = filled(await handlers.drafted(json.dumps(draft | {"compare": told}), *form().flat()))
+        assert (back.compare, back.prompt, back.pictures) == (read_as, "a cup", 2)
