@@ -208,9 +208,15 @@ def change(connection: sa.Connection, trial_id: str, **columns: Any) -> None:
     connection.execute(trials.update().where(trials.c.id == trial_id).values(columns))
 
 
-def set_spec(connection: sa.Connection, trial_id: str, spec: Spec, home: Path) -> None:
-    """Write what it is to find out anew: with the seeds that the seal has drawn."""
-    change(connection, trial_id, **_spec_row(spec, home))
+def seal(connection: sa.Connection, draft: Trial, spec: Spec, home: Path, **columns: Any) -> bool:
+    """Seal a draft with what was drawn for it; False where it is not, or no longer, this very draft."""
+    as_it_is = find(connection, draft.visitor, draft.id, home) == draft
+    return as_it_is and move(connection, draft.id, "draft", "sealed", **_spec_row(spec, home), **columns)
+
+
+def unseal(connection: sa.Connection, trial_id: str) -> None:
+    """Make a draft of it again: nothing was reserved."""
+    move(connection, trial_id, "sealed", "draft", **dict.fromkeys(("sealed", "seal", "sealed_at", "code_hash")))
 
 
 def close_due(connection: sa.Connection, now: datetime) -> None:
@@ -227,11 +233,17 @@ def add_pictures(connection: sa.Connection, trial_id: str, added: Iterable[Pictu
         connection.execute(trial_pictures.insert().values(row | named))
 
 
-def delete(connection: sa.Connection, trial_id: str) -> None:
-    """Take it out of the ledger, with its votes and its judges' names; its runs are left for `Ledger.delete`."""
+def delete(connection: sa.Connection, trial_id: str, state: State) -> bool:
+    """Take it out of the ledger, with its votes and its judges' names; its runs are left for `Ledger.delete`.
+
+    False where it is not, or no longer, in that state.
+    """
+    if not move(connection, trial_id, state, state):
+        return False
     for table in (ballots, judges, trial_pictures):
         connection.execute(table.delete().where(table.c.trial_id == trial_id))
     connection.execute(trials.delete().where(trials.c.id == trial_id))
+    return True
 
 
 # inside

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -28,13 +26,12 @@ from core.ledger.run import Cell, Run
 from core.ledger.trials import Picture, Spec, Trial
 from core.pictures.reference import Reference
 from core.runs import files
-from core.runs.again import Unfinished, insist
-from core.runs.journal import log_foreign
 from core.runs.runs import Asked, Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
 from core.trials import results, seal
 from core.trials.blind import Blind
+from core.trials.making import STILL_MAKING, Making, read, write
 from core.trials.report import report
 from core.trials.trial import FOLDER, TrialCell, check_draft, folder_of, plan, total
 
@@ -43,9 +40,9 @@ MOST_TRIALS = 100  # of one visitor
 
 NO_TRIAL = "There is no such trial."
 SEALED = "This trial is sealed, so nothing of it can change."
+CHANGED = "This trial was changed meanwhile, so it is not sealed."
 NOT_OPEN = "Judges can't vote on this trial."
 NOT_CLOSED = "This trial isn't closed yet, so there is no report."
-STILL_MAKING = "Pictures of this trial are still being made."
 
 T = TypeVar("T")
 
@@ -59,20 +56,6 @@ class Progress:
     cells: int
 
 
-@dataclass
-class _Making:
-    """A trial whose pictures are being made just now."""
-
-    cells: int
-    done: int = 0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def touch(self, done: int = 0) -> None:
-        self.done += done
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-
 class Trials:
     """All trials of one ledger. A trial is found by the visitor who made it, and by nobody else: for all others there
     is none.
@@ -82,11 +65,9 @@ class Trials:
         self._ledger = ledger
         self._folder = ledger.home
         self._runs = runs
-        self._blind = blind
-        self._runtime = runtime
-        self._draw_seed = seed_drawer(self._runtime.random)
-        self._making: dict[str, _Making] = {}
-        self._watching: set[asyncio.Task[None]] = set()
+        self._clock = runtime.clock
+        self._draw_seed = seed_drawer(runtime.random)
+        self._making = Making(ledger, runs, blind, runtime)
         self._writing: set[asyncio.Task[Any]] = set()
 
     # setting up
@@ -103,7 +84,7 @@ class Trials:
             await self.get(visitor, trial_id)
         elif len(await self.list_for(visitor)) >= MOST_TRIALS:
             raise KontextError(f"There are {MOST_TRIALS} trials already.", "Delete one that you no longer need.")
-        kind, now = account.kind, self._runtime.clock()
+        kind, now = account.kind, self._clock()
         trial = Trial(trial_id or secrets.token_hex(16), visitor, account.id, kind, now, spec)
         return await self._to_its_end(asyncio.to_thread(self._save, trial))
 
@@ -122,7 +103,7 @@ class Trials:
         Raises:
             InputError: with every problem found; or the total is not the one that was confirmed.
         """
-        spec, cells = plan(spec, self._draw_seed, self._runtime.clock())
+        spec, cells = plan(spec, self._draw_seed, self._clock())
         if confirmed != (asked := total(cells)):
             sentence = f"These {len(cells)} pictures are expected to cost {dollars(asked)}. Confirm that very amount."
             raise InputError([Problem("confirm_usd", sentence)])
@@ -135,95 +116,36 @@ class Trials:
             InputError: with every problem found; or the total is not the one that was confirmed.
             BudgetError, LedgerError: nothing is reserved, and it stays a draft.
         """
-        trial, now = await self.get(visitor, trial_id), self._runtime.clock()
-        spec, cells = self.plan(trial.spec, confirmed)
-        practice = account.kind == "sandbox"
-        sealed = seal.canonical(seal.document(spec, cells, now, practice=practice))
+        draft, now = await self.get(visitor, trial_id), self._clock()
+        if draft.state != "draft":
+            raise KontextError(SEALED, "Make a new one.")
+        spec, cells = self.plan(draft.spec, confirmed)
+        text = seal.canonical(seal.document(spec, cells, now, practice=account.kind == "sandbox"))
         code = new_code(CODE)
-        paying = {"account_id": account.id, "account_kind": account.kind, "invitation": account.invitation}
-        fixed = {"sealed": sealed, "seal": seal.seal(sealed), "sealed_at": now, "code_hash": code_hash(code), **paying}
-        await self._to_its_end(self._start(replace(trial, spec=spec), account, cells, fixed))
+        fixed: dict[str, Any] = {
+            "sealed": text,
+            "seal": seal.seal(text),
+            "sealed_at": now,
+            "code_hash": code_hash(code),
+            "account_id": account.id,
+            "account_kind": account.kind,
+            "invitation": account.invitation,
+        }
+        sealed = partial(trials.seal, draft=draft, spec=spec, home=self._folder, **fixed)
+        reserve = partial(self._reserve, visitor, account, sealed, _asked(draft.id, spec, cells))
+        await self._to_its_end(self._making.begin(replace(draft, spec=spec), account, reserve))
         return await self.get(visitor, trial_id), code
 
-    async def _start(
-        self, trial: Trial, account: Account, cells: Sequence[TrialCell], fixed: Mapping[str, Any]
-    ) -> None:
-        if not await self._write(partial(self._fix, trial=trial, fixed=fixed)):
-            raise KontextError(SEALED, "Make a new one.")
-        asked = [
-            Asked(cell.inputs, trial.spec.cases[cell.case - 1].references, cell=Cell(trial.id, "trial", cell.row))
-            for cell in cells
-        ]
-        try:
-            made = await self._runs.start_all(trial.visitor, account, asked)
-        except KontextError:
-            await self._write(partial(_unseal, trial_id=trial.id))
-            raise
-        await self._write(lambda connection: trials.move(connection, trial.id, "sealed", "making"))
-        self._begin(trial, account, made)
-
-    def _fix(self, connection: sa.Connection, trial: Trial, fixed: Mapping[str, Any]) -> bool:
-        trials.set_spec(connection, trial.id, trial.spec, self._folder)
-        return trials.move(connection, trial.id, "draft", "sealed", **fixed)
-
-    # making
+    async def _reserve(
+        self, visitor: str, account: Account, sealed: Callable[[sa.Connection], bool], asked: Sequence[Asked]
+    ) -> list[Run]:
+        if not await self._write(sealed):
+            raise KontextError(CHANGED, "Look at it once more, then seal it.")
+        return await self._runs.start_all(visitor, account, asked)
 
     async def resume(self, account: Account) -> None:
         """Go on with the trials of that account that an earlier process, or the lack of the key, left unmade."""
-        unmade = await self._read(partial(trials.unmade, account_id=account.id, home=self._folder))
-        for trial in unmade:
-            if trial.id not in self._making:
-                await self._resume(trial, replace(account, invitation=trial.invitation))
-
-    async def _resume(self, trial: Trial, account: Account) -> None:
-        made = await self._runs.comparison(trial.visitor, trial.id)
-        if trial.state == "sealed" and not made:  # it ended before anything was reserved
-            await self._write(partial(_unseal, trial_id=trial.id))
-            return
-        await self._write(lambda connection: trials.move(connection, trial.id, "sealed", "making"))
-        self._begin(trial, account, made)
-
-    def _begin(self, trial: Trial, account: Account, runs: Sequence[Run]) -> None:
-        tries = results.tries_of(runs)
-        self._making[trial.id] = _Making(len(tries))
-        task = asyncio.create_task(self._make(trial, account, tries))
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
-
-    async def _make(self, trial: Trial, account: Account, tries: results.Tries) -> None:
-        making = self._making[trial.id]
-
-        async def one(runs: Sequence[Run]) -> list[Run]:
-            made = await insist(self._runs, account, runs, self._runtime.sleep)
-            making.touch(done=1)
-            return made
-
-        try:
-            # All come to an end before any fault counts: nothing of it goes on when it is taken up again.
-            made = await asyncio.gather(*map(one, tries.values()), return_exceptions=True)
-            await self._open(trial, {cell: _sound(runs) for cell, runs in zip(tries, made, strict=True)})
-        except Unfinished:
-            pass
-        except Exception as fault:  # the next start tries it again
-            log_foreign(fault, f"trial {trial.id}")
-        finally:
-            del self._making[trial.id]
-            making.touch()
-
-    async def _open(self, trial: Trial, made: results.Tries) -> None:
-        """Let the judges in to what there is; where no case is left, there is nothing to judge."""
-        trial = replace(trial, withdrawn=results.withdrawn(trial, made))
-        shown = await asyncio.to_thread(lambda: [*_made(trial, made), *_given(trial)])
-        shown = [picture for picture in shown if picture.case in trial.standing]
-        await self._blind.make(trial.id, shown)
-        await self._write(partial(self._let_in, trial=trial, shown=shown))
-
-    def _let_in(self, connection: sa.Connection, trial: Trial, shown: Sequence[Picture]) -> None:
-        now, withdrawn = self._runtime.clock(), list(trial.withdrawn)
-        if trials.move(connection, trial.id, "making", "open", opened_at=now, withdrawn=withdrawn):
-            trials.add_pictures(connection, trial.id, shown, self._folder)
-        if not trial.standing:
-            trials.move(connection, trial.id, "open", "closed", closed_at=now, code_hash=None)
+        await self._making.resume(account)
 
     # following
 
@@ -239,12 +161,12 @@ class Trials:
         return trial
 
     def _find(self, connection: sa.Connection, visitor: str, trial_id: str) -> Trial | None:
-        trials.close_due(connection, self._runtime.clock())
+        trials.close_due(connection, self._clock())
         return trials.find(connection, visitor, trial_id, self._folder)
 
     async def list_for(self, visitor: str) -> list[Trial]:
         """All of the visitor's trials, newest first."""
-        await self._write(partial(trials.close_due, now=self._runtime.clock()))
+        await self._write(partial(trials.close_due, now=self._clock()))
         return await self._read(partial(trials.every, visitor=visitor, home=self._folder))
 
     async def watch(self, visitor: str, trial_id: str) -> AsyncGenerator[Progress]:
@@ -254,7 +176,7 @@ class Trials:
             KontextError: there is none of that id.
         """
         while True:
-            making = self._making.get(trial_id)
+            making = self._making.under_way.get(trial_id)
             changed = making.changed if making else None
             trial = await self.get(visitor, trial_id)
             cells = len(trial.spec.variants) * len(results.places(trial))
@@ -299,7 +221,7 @@ class Trials:
         Raises:
             KontextError: there is no such trial, or it is not open.
         """
-        trial, now = await self.get(visitor, trial_id), self._runtime.clock()
+        trial, now = await self.get(visitor, trial_id), self._clock()
         if trial.state not in ("open", "closed"):
             raise KontextError(NOT_OPEN, "It can be closed once its pictures are made.")
         change = partial(trials.move, trial_id=trial.id, before="open", after="closed", closed_at=now, code_hash=None)
@@ -320,7 +242,7 @@ class Trials:
         Raises:
             KontextError: there is no such trial, or it is not open.
         """
-        trial, now = await self.get(visitor, trial_id), self._runtime.clock()
+        trial, now = await self.get(visitor, trial_id), self._clock()
         if trial.state == "open" and trial.looked_at is None:
             trial = replace(trial, looked_at=now)
             await self._write(partial(trials.change, trial_id=trial.id, looked_at=now))
@@ -377,14 +299,15 @@ class Trials:
             KontextError: there is no such trial, or its pictures are being made.
         """
         trial = await self.get(visitor, trial_id)
-        if trial.id in self._making:
+        if trial.id in self._making.under_way or trial.state == "sealed":
             raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
         await self._to_its_end(self._delete(trial))
 
     async def _delete(self, trial: Trial) -> None:
         made = await self._runs.comparison(trial.visitor, trial.id)
         # The trial first: what is left of it where a crash cuts this off is found by its lack.
-        await self._write(partial(trials.delete, trial_id=trial.id))
+        if not await self._write(partial(trials.delete, trial_id=trial.id, state=trial.state)):
+            raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
         for run in made:
             await self._runs.delete(run.visitor, run.id, of_trial=True)
         await asyncio.to_thread(shutil.rmtree, folder_of(self._folder, trial.id), ignore_errors=True)
@@ -402,17 +325,16 @@ class Trials:
 
     async def aclose(self) -> None:
         """Let go what is being made, which goes on at the next start, and bring to its end what is being written."""
-        for task in self._watching:
-            task.cancel()
-        await asyncio.gather(*self._watching, *self._writing, return_exceptions=True)
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._making.aclose()
 
     # inside
 
     async def _read(self, work: Callable[[sa.Connection], T]) -> T:
-        return await asyncio.to_thread(_on, self._ledger.reading, work)
+        return await read(self._ledger, work)
 
     async def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        return await asyncio.to_thread(_on, self._ledger.writing, work)
+        return await write(self._ledger, work)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Whoever stops waiting for it: a tab that closes must leave nothing half done."""
@@ -422,15 +344,11 @@ class Trials:
         return await asyncio.shield(task)
 
 
-def _on(open: Callable[[], AbstractContextManager[sa.Connection]], work: Callable[[sa.Connection], T]) -> T:
-    with open() as connection:
-        return work(connection)
-
-
-def _unseal(connection: sa.Connection, trial_id: str) -> None:
-    """Back to a draft: nothing was reserved."""
-    nothing = dict.fromkeys(("sealed", "seal", "sealed_at", "code_hash"))
-    trials.move(connection, trial_id, "sealed", "draft", **nothing)
+def _asked(trial_id: str, spec: Spec, cells: Sequence[TrialCell]) -> list[Asked]:
+    return [
+        Asked(cell.inputs, spec.cases[cell.case - 1].references, cell=Cell(trial_id, "trial", cell.row))
+        for cell in cells
+    ]
 
 
 def _with_files(spec: Spec, folder: Path) -> Spec:
@@ -461,25 +379,3 @@ def _clear(folder: Path, known: Collection[str]) -> None:
     for path in folder.glob("*"):
         if path.name not in known:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _sound(ended: list[Run] | BaseException) -> list[Run]:
-    if isinstance(ended, BaseException):
-        raise ended
-    return ended
-
-
-def _made(trial: Trial, made: results.Tries) -> Iterator[Picture]:
-    """What the variants made."""
-    for (row, variant), runs in made.items():
-        case, take = results.places(trial)[row]
-        for output in runs[-1].outputs[:1]:
-            sha256 = hashlib.sha256(output.path.read_bytes()).hexdigest()
-            yield Picture(secrets.token_hex(16), case, variant, take, output.path, sha256, runs[-1].id)
-
-
-def _given(trial: Trial) -> Iterator[Picture]:
-    """What they were made from."""
-    for number, case in enumerate(trial.spec.cases, 1):
-        for place, reference in enumerate(case.references, 1):
-            yield Picture(secrets.token_hex(16), number, None, place, reference.path, reference.sha256)

@@ -291,6 +291,25 @@ async def test_a_crash_loses_and_repeats_nothing(lab: Lab, moment: str) -> None:
     assert len(set(made)) == 8
 
 
+async def test_crashes_use_up_no_try(lab: Lab) -> None:
+    """However often the app ends before anything was sent, each picture is owed its two tries."""
+    lab.wire.always["upload"] = held = Held()
+    trial = await lab.sealed()
+    for life in range(1, 4):
+        await held.reached.wait()
+        while len(runs := await lab.runs.comparison("ann", trial.id)) < 4 * life:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        for run in runs[:4]:
+            await lab.until(run, lambda now: now.state == "uploading")
+        await lab.kill()
+        lab.wire.always["upload"] = held = Held()
+        await lab.runs.resume_all(lab.account)
+        await lab.trials.resume(lab.account)
+    held.go.set()
+    after = await lab.made(trial)
+    assert (after.state, after.withdrawn, lab.spent()) == ("open", (), 2 * PRICE)
+
+
 async def test_a_crash_between_the_seal_and_the_reservation(lab: Lab) -> None:
     """Nothing was reserved, so at the next start it is a draft again, and lets nobody in."""
     draft = await lab.trials.save("ann", lab.account, lab.spec())
@@ -328,7 +347,7 @@ async def test_what_a_crash_left_of_a_deletion_goes_at_the_next_start(lab: Lab) 
     """Runs and files without a trial are found and taken away; those of other trials stay."""
     gone, kept = await lab.opened(), await lab.opened()
     with lab.ledger.writing() as connection:
-        trials.delete(connection, gone.id)
+        assert trials.delete(connection, gone.id, "open")
     await lab.kill()
     await lab.trials.clear_deleted()
     assert [folder_of(lab.folder, one.id).exists() for one in (gone, kept)] == [False, True]
@@ -480,3 +499,28 @@ async def test_practice(tmp_path: Path, decoder: Decoder) -> None:
     assert "These are practice pictures" in (await lab.trials.report("ann", trial.id))["verdict"]["words"]
     await lab.trials.aclose()
     await lab.aclose()
+
+
+async def test_two_presses_seal_once(lab: Lab) -> None:
+    """Whoever comes second is refused, and nothing is made or paid twice."""
+    draft = await lab.trials.save("ann", lab.account, lab.spec())
+    presses = [lab.trials.seal("ann", lab.account, draft.id, 2 * PRICE) for _ in range(3)]
+    ended = await asyncio.gather(*presses, return_exceptions=True)
+    ((trial, code),) = [one for one in ended if isinstance(one, tuple)]
+    assert sum(isinstance(one, KontextError) for one in ended) == 2
+    after = await lab.made(trial)
+    assert (after.state, after.seal, lab.spent()) == ("open", trial.seal, 2 * PRICE)
+    assert seal.seal(str(after.sealed)) == after.seal
+    assert lets_in(lab, code)
+
+
+async def test_a_draft_that_changes_at_the_press_is_not_sealed(lab: Lab) -> None:
+    """What is sealed is what was looked at, and never a mixture."""
+    draft = await lab.trials.save("ann", lab.account, lab.spec())
+    pressed = lab.trials.seal("ann", lab.account, draft.id, 2 * PRICE)
+    saved = lab.trials.save("ann", lab.account, lab.spec("another", "and one more"), draft.id)
+    ended = await asyncio.gather(pressed, saved, return_exceptions=True)
+    after = await lab.trials.get("ann", draft.id)
+    refused = [isinstance(one, KontextError) for one in ended]
+    assert (after.state == "draft", lab.spent()) in ((True, 0), (False, 2 * PRICE))
+    assert refused in ([True, False], [False, True])

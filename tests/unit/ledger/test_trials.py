@@ -149,7 +149,8 @@ def test_nothing_of_a_deleted_trial_is_left(ledger: Ledger) -> None:
         assert trials.picture(connection, "one", "q", ledger.home) == made
         assert trials.picture(connection, "two", "q", ledger.home) is None
         assert ballots.vote(connection, ann.id, "1-0", Choice("pro", "max"), NOW)
-        trials.delete(connection, "one")
+        assert not trials.delete(connection, "one", "draft")
+        assert trials.delete(connection, "one", "open")
         assert trials.pictures(connection, "one", ledger.home) == []
         assert ballots.voted(connection, "one") == []
         assert ballots.by_token(connection, "token of Ann") is None
