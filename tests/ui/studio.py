@@ -36,6 +36,7 @@ SECONDS = 30  # that the page may take for anything, on a machine that has other
 expect.set_options(timeout=1000 * SECONDS)
 
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 HOME = Path(app.__file__).parent
 PHOTOS = HOME / "examples"

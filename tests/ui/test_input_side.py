@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
-from studio import CAT, HOME, PORTRAIT, HandSandbox, Profile, Studio, Visit, serving
+from studio import CAT, HOME, PHONE, PORTRAIT, HandSandbox, Profile, Studio, Visit, serving
 
 from core.prompts.presets import FAMILIES, load_presets
 
@@ -156,27 +156,9 @@ def test_a_draft_comes_back(visit: Visit) -> None:
     expect(visit.preset).to_contain_text("Choose a preset")
 
 
-def test_examples_stand_before_the_fold_on_a_phone(browser: Browser, profile: Profile, studio: Studio) -> None:
-    """Above the references, at one press, and it is said; on a desk they have a tab that no message takes away."""
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with Visit(browser, studio, **phone).open() as visit:
-        example = visit.page.locator("#examples-row").get_by_role("button", name="A cup made of brick")
-        place = visit.page.locator("#examples-row").bounding_box()
-        assert place and place["y"] + place["height"] < 600
-        example.click()
-        expect(visit.cards).to_have_count(2)
-        expect(visit.page.locator("#said")).to_have_text("Everything is filled in. Press Generate.")
-        expect(visit.cards.first).to_be_in_viewport()
-    with Visit(profile, studio).open() as visit:
-        expect(visit.page.locator("#examples-row")).to_be_hidden()
-        visit.tab("Examples").get_by_role("button", name="A cup made of brick").click()
-        expect(visit.cards).to_have_count(2)
-
-
 def test_what_stops_a_press_is_said_at_its_field(browser: Browser, studio: Studio) -> None:
     """In view on a phone, told to screen readers, and gone as soon as its cause is mended, and no sooner."""
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with Visit(browser, studio, **phone).open() as visit:
+    with Visit(browser, studio, **PHONE).open() as visit:
         page, before, ask = visit.page, studio.runs, visit.page.locator("#ask")
         missing, empty = (page.locator(f"#{field} .problem") for field in ("references", "prompt"))
         page.locator("#parameters").scroll_into_view_if_needed()

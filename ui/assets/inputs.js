@@ -60,13 +60,17 @@ window.kontext.keep = (key, names, flat) => {
   try { localStorage.setItem(key, JSON.stringify({ ...draft, prompt: draft.prompt || "" })); } catch { /* full or forbidden: no draft */ }
 };
 
-// What was changed from elsewhere comes into view, and is said in a line that goes by itself.
+// What was changed from elsewhere comes into view, and is said in a line over the button: until it is pressed, or read.
 window.kontext.show = (id, words) => {
   const node = document.getElementById(id), { top, bottom } = node.getBoundingClientRect();
   if (top < 0 || bottom > innerHeight) node.scrollIntoView({ block: "start", behavior: "smooth" });
   let line = document.getElementById("said");
-  if (!line) document.body.append(line = window.kontext.h("p", { id: "said", role: "status" }));
+  if (!line) document.getElementById("press").append(line = window.kontext.h("p", { id: "said", role: "status" }));
   line.textContent = words;
   clearTimeout(window.kontext.saying);
   window.kontext.saying = setTimeout(() => { line.textContent = ""; }, 5000);
 };
+document.addEventListener("click", ({ target }) => {
+  const line = target.closest?.("#generate") && document.getElementById("said");
+  if (line) line.textContent = "";
+});

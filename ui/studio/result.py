@@ -225,7 +225,7 @@ def cost(run: Run, *, short: bool = False) -> list[str]:
     """What a finished run cost; `short` where it stands beside many others that are free alike."""
     charge = run.charge if run.charge is not None else Decimal(0)
     if run.account_kind == "sandbox":
-        price = f"{dollars(charge)} with a key"
+        price = f"{dollars(charge)} with a key" if charge else "with a key too"
         return [(price if charge else "Free") if short else f"Free · {price}"]
     estimated = [] if charge == run.estimate else [f"estimated {dollars(run.estimate)}"]
     match run.charge_source:

@@ -17,7 +17,7 @@ def variant_cards(usual: Usual) -> list[tuple[str, str]]:
 
 def variant_card(row: Variant, seconds: float | None) -> str:
     """Name, price, limit and usual time of a variant, a line each; no line for a time that nobody knows."""
-    price = f"{dollars(row.price)} each, about {pictures_for_a_dollar(row)} pictures for $1"
+    price = f"{dollars(row.price)} · {pictures_for_a_dollar(row)} for $1"
     lines = [row.name, price, f"up to {row.reference_limit} references"]
     lines += [f"about {max(1, round(seconds))} s"] if seconds else []
     return "\n".join(lines)

@@ -114,7 +114,7 @@ def test_a_sandbox_receipt_never_says_charged(outputs: Made) -> None:
     run = replace(RUN, account_id="sandbox", account_kind="sandbox", charge=Decimal("0.04"), outputs=outputs(1))
     assert receipt(run) == ["Pro", "Free · $0.04 with a key", "17.3 s", "seed 4711"]
     assert receipt(replace(run, outputs=()))[1] == "Free · $0.04 with a key"
-    assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "Free · $0.00 with a key"
+    assert receipt(replace(run, outputs=(), charge=Decimal(0), charge_source=None))[1] == "Free · with a key too"
 
 
 # The view ---------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from ui.studio.variant_cards import variant_card
 @pytest.mark.parametrize(
     ("variant_id", "seconds", "card"),
     [
-        ("pro", None, ["Pro", "$0.04 each, about 25 pictures for $1", "up to 5 references"]),
-        ("max", 8.4, ["Max", "$0.08 each, about 12 pictures for $1", "up to 5 references", "about 8 s"]),
-        ("dev", 17.0, ["Dev", "$0.03 each, about 33 pictures for $1", "up to 4 references", "about 17 s"]),
-        ("ultra-fast", 0.2, ["Ultra-fast", "$0.025 each, about 40 pictures for $1", "up to 4 references", "about 1 s"]),
+        ("pro", None, ["Pro", "$0.04 · 25 for $1", "up to 5 references"]),
+        ("max", 8.4, ["Max", "$0.08 · 12 for $1", "up to 5 references", "about 8 s"]),
+        ("dev", 17.0, ["Dev", "$0.03 · 33 for $1", "up to 4 references", "about 17 s"]),
+        ("ultra-fast", 0.2, ["Ultra-fast", "$0.025 · 40 for $1", "up to 4 references", "about 1 s"]),
     ],
 )
 def test_a_card_says_what_is_known(variant_id: str, seconds: float | None, card: list[str]) -> None:
