@@ -153,7 +153,7 @@ def _lifespan(
             gc.freeze()
             gc.enable()
         sweeping = each_minute(keep_what_is_used(app, presence))
-        tasks = [asyncio.create_task(task) for task in (backend.storage.hourly(), warm_up(), sweeping)]
+        tasks = [asyncio.create_task(task) for task in (backend.storage.hourly(), backend.daily(), warm_up(), sweeping)]
         yield
         for task in tasks:
             task.cancel()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +21,7 @@ from core.access.attempts import Attempts
 from core.access.budget import Budget
 from core.access.invitations import Invitations, Standing, is_code
 from core.access.keys import Keys
+from core.catalog.variants import REGISTRY
 from core.errors import KontextError, SettingsError
 from core.ledger.ledger import Ledger
 from core.pictures.decoder import Decoder
@@ -32,6 +34,7 @@ from core.runs.keep_alive import KeepAlive
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
+from core.service.catalogue import differences
 from core.service.client import Client
 from core.service.pool import Pool
 from core.service.rate_limit import RateLimiter
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
 CLOSED = "This app is open by invitation only."
 BY_INVITATION = "Open the link that you were given, or paste your invitation under “Your key”."
 
+log = logging.getLogger(__name__)
+
+FIRST_LOOK, DAY = 60.0, 24 * 3600.0  # seconds
 _SANDBOX_HOST = "http://sandbox.invalid"  # answered inside the process; never resolved
 
 
@@ -104,6 +110,7 @@ class Backend:
         # Where the environment names a proxy, each client finds it by itself.
         self._pool = None if getproxies() else Pool(settings.base_url)
         self.keys = Keys(lambda key: self._client(key, self._pool))
+        self.drift: tuple[str, ...] = ()  # in what the service's catalogue differs from the registry, as far as known
 
     def _practice_account(self) -> Account:
         transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds, self._drawing))
@@ -210,6 +217,18 @@ class Backend:
         """Let go of what nobody has used for a while."""
         for account_id in await self.keys.sweep(self.runs.busy):
             self.runs.forget(account_id)
+
+    async def daily(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """With a host's key: see for as long as the app serves in what the service's catalogue differs."""
+        await sleep(FIRST_LOOK)  # a start has other things to do
+        while self.host is not None:
+            try:
+                self.drift = tuple(differences(REGISTRY.values(), await self.host.client.catalogue()))
+                for difference in self.drift:
+                    log.warning("drift: %s", difference)
+            except Exception as fault:  # tomorrow it may go better; its text may quote anything
+                log.info("the service's catalogue can't be had: %s", type(fault).__name__)
+            await sleep(DAY)
 
     async def open(self) -> None:
         """Resume what an earlier process left unfinished."""

@@ -22,6 +22,8 @@ from core.ledger.run import Run
 from core.pictures.reference import prepare
 from core.prompts.compose import compose
 from core.runs.runtime import Runtime
+from core.service.catalogue import differences
+from core.service.client import Client
 from core.settings import Settings, read
 
 HOME = Path(__file__).resolve().parents[1]
@@ -38,6 +40,18 @@ def bill() -> tuple[str, Decimal]:
     total = sum((estimate(variant, 1) for variant in REGISTRY.values()), Decimal(0))
     lines = [f"  {variant.name:<12}{dollars(estimate(variant, 1)):>7}" for variant in REGISTRY.values()]
     return "\n".join([*lines, f"  {'together':<12}{dollars(total):>7}"]), total
+
+
+async def drift(settings: Settings) -> list[str]:
+    """In what the service's catalogue differs from the registry, a line for each; it costs nothing."""
+    client = Client(str(settings.api_key), settings.base_url, attempts=1)
+    try:
+        found = differences(REGISTRY.values(), await client.catalogue())
+        return found or ["The service's catalogue agrees with the registry."]
+    except KontextError as error:
+        return [f"The service's catalogue can't be had. {error.happened}"]
+    finally:
+        await client.aclose()
 
 
 async def try_all(settings: Settings, runtime: Runtime | None = None) -> list[Run]:
@@ -85,6 +99,7 @@ def main(environment: Mapping[str, str], ask: Callable[[str], str] = input, runt
         settings = read(environment, HOME)
         if not settings.api_key:
             sys.exit(NO_KEY)
+        print("\n".join(asyncio.run(drift(settings))))
         lines, total = bill()
         print(f"One picture with each variant, billed to your key at {settings.base_url}:\n{lines}")
         if ask(f'Type "yes" to spend up to {dollars(total)}: ').strip().lower() != "yes":

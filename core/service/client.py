@@ -27,7 +27,8 @@ import tenacity
 from core.errors import KeyRejected, RateLimited, ServiceBroken, ServiceError, Unreachable
 from core.pictures.output import Picture, open_in_thread
 from core.pictures.reference import Reference
-from core.service import answers, faults, hosts
+from core.service import answers, catalogue, faults, hosts
+from core.service.catalogue import Listed
 from core.service.prediction import Prediction, parse
 from core.service.rate_limit import RateLimiter
 from core.service.redact import Redactor
@@ -209,6 +210,11 @@ class Client:
     async def balance(self) -> Decimal:
         """The account's credit in USD."""
         return await self._repeat(self._request, _Call("GET", "balance", answers.balance, exact=True))
+
+    async def catalogue(self) -> dict[str, Listed | None]:
+        """What the service says of each of its models, by id; None for one that can't be read."""
+        read = partial(catalogue.read, self._redactor)
+        return await self._repeat(self._request, _Call("GET", "models", read, exact=True, low_priority=True))
 
     @property
     def idle_for(self) -> float:

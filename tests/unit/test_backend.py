@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 from running import calm
@@ -18,12 +19,14 @@ from serving import AT_ONCE, Served, serving
 
 from core.access.attempts import FREE
 from core.access.keys import IDLE, LINGERS, Keys
-from core.backend import Backend
+from core.backend import DAY, FIRST_LOOK, Backend
 from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, KeyRejected, KontextError, PresetError, SettingsError
 from core.ledger.run import Run
 from core.pictures.reference import prepare
+from core.service.account import Account
+from core.service.client import Client
 from core.settings import read
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +61,28 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
             return backend
 
         yield open
+
+
+async def test_once_a_day_the_catalogue_is_looked_at(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """What differs is a line in the log and kept; an answer that is none changes nothing, and nothing ever fails."""
+    answers = [httpx.Response(200, json={"data": []}), httpx.Response(404), httpx.Response(200, json=["odd"])]
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if not answers:
+            raise asyncio.CancelledError
+
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY)
+    wire = httpx.MockTransport(lambda _: answers.pop(0))
+    backend.host = Account("host", "host", Client(HOST_KEY, "http://service.invalid", transport=wire, attempts=1))
+    with pytest.raises(asyncio.CancelledError):
+        await backend.daily(sleep)
+    assert slept == [FIRST_LOOK, DAY, DAY, DAY]
+    missing = [f"{row.name}: the service doesn't list {row.model_id}." for row in REGISTRY.values()]
+    assert list(backend.drift) == missing
+    assert [line for line in caplog.messages if line.startswith("drift")] == [f"drift: {line}" for line in missing]
+    await backend.host.client.aclose()
 
 
 async def one_run(backend: Backend, account: object = None) -> Run:

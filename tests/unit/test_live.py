@@ -42,6 +42,7 @@ def test_anything_but_yes_spends_nothing(tmp_path: Path, word: str, capsys: pyte
     assert len(asked) == 1 and "$0.175" in asked[0]
     said = capsys.readouterr().out
     assert all(row.name in said and f"${row.price}" in said for row in REGISTRY.values())
+    assert "catalogue agrees with the registry" in said
 
 
 def test_yes_tries_each_variant_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
