@@ -183,10 +183,6 @@ class Runs:
         await asyncio.to_thread(self._ledger.consider, records, partial(self._check, records))
         self._stay_connected(account)
 
-    def cost(self, account: Account, *inputs: Inputs) -> Decimal:
-        """USD that would be reserved for these: at the account's own price where that is known, else at the list's."""
-        return _reserved(self._priced("", account, inputs))
-
     def _priced(self, visitor: str, account: Account, inputs: Sequence[Inputs]) -> list[Record]:
         now = self._runtime.clock()
         records = (new_record("", visitor, account, one, (), None, now) for one in inputs)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -15,16 +17,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from running import Forward, Held, House, another_reference, answer, calm, rewritten
+from running import KEY, Forward, Held, House, another_reference, answer
 
 from core.access.budget import Budget
-from core.catalog.estimate import estimate
+from core.catalog.estimate import MICRO, in_micros
 from core.catalog.variants import REGISTRY
 from core.errors import BudgetError, InputError, KontextError
 from core.ledger.run import Cell, Run
 from core.pictures.recipe import to_json
 from core.runs import files
+from core.runs.quotes import REMEMBERED
 from core.trials.comparison import Plan, again, plan, start
+from sandbox.server.rules import MODELS
 
 pytestmark = pytest.mark.anyio
 
@@ -182,9 +186,11 @@ def test_what_is_false_or_not_given_is_no_axis() -> None:
 # runs and nothing else
 
 
-async def begun(house: House, made: Plan, colours: str = "red blue") -> tuple[str, list[Run]]:
+async def begun(
+    house: House, made: Plan, colours: str = "red blue", confirmed: Decimal | None = None
+) -> tuple[str, list[Run]]:
     references = [another_reference(house.folder, colour) for colour in colours.split()]
-    return await start(house.runs, "ann", house.account, made, references)
+    return await start(house.runs, "ann", house.account, made, references, confirmed=confirmed)
 
 
 async def test_each_cell_is_a_run_with_a_place(house: House) -> None:
@@ -294,56 +300,80 @@ async def test_hosted_cells_wait_for_a_confirmed_price(tmp_path: Path) -> None:
     await house.aclose()
 
 
+async def test_where_one_price_rose_nothing_of_it_is_sent(tmp_path: Path) -> None:
+    """More than the total that was shown is a refusal of all cells; confirmed at the new total, all are made."""
+    house = House(tmp_path / "data", key="wsk_rising")
+    await house.runs.ask_prices(house.account, 1)
+    house.time.now += REMEMBERED
+    made = planned(["pro", "max"])
+    with pytest.raises(KontextError, match=r"\$0\.15, not \$0\.12"):
+        await begun(house, made, confirmed=Decimal("0.12"))
+    assert (await house.runs.list_for("ann"), house.wire.seen["submit"]) == ([], 0)
+    _, runs = await begun(house, made, confirmed=Decimal("0.15"))
+    assert [(await house.end_of(run)).charge for run in runs] == [Decimal("0.05"), Decimal("0.10")]
+    await house.aclose()
+
+
 # the sum
 
-AXES = st.sampled_from(
-    [{}, {"seeds": [1, 5]}, {"seeds": [9, 8, 7]}, {"prompts": ["a red cup", "a blue cup"]}, LEAVE_ONE_OUT]
-)
+AXES: list[dict[str, Any]] = [{}, {"seeds": [1, 5]}, {"prompts": ["a red cup", "a blue cup"]}, LEAVE_ONE_OUT]
+SHARE = {KEY: Decimal(1), "wsk_discount": Decimal("0.8")}  # of the list's prices, that an account pays
+CHOICES = [list(some) for count in range(1, len(ALL) + 1) for some in itertools.combinations(ALL, count)]
 
 
-@settings(max_examples=25)
-@given(st.lists(st.sampled_from(ALL), min_size=1, unique=True), AXES, st.integers(1, 4), st.booleans())
-def test_the_sum_shown_is_what_is_charged(
-    variants: list[str], axis: dict[str, Any], pictures: int, discount: bool
-) -> None:
-    """For any variants, axis and pictures, at the list's prices and at 20 % off, to the tenth of a cent."""
+@pytest.mark.parametrize("key", SHARE)
+async def test_every_sum_shown_is_what_the_service_asks(tmp_path: Path, key: str) -> None:
+    """For all variants, axes and pictures, by the service's own rules: at the list's prices and at 20 % off."""
+    house, seen = House(tmp_path / "data", key=key), 0
+    for pictures, variants, axis in itertools.product((1, 2, 3, 4), CHOICES, AXES):
+        with suppress(InputError):
+            made = planned(variants, num_images=pictures, **axis)
+            assert await shown(house, made) == asked_for(made) * SHARE[key]
+            seen += 1
+    assert seen > 180
+    assert house.wire.seen["quote"] == 10
+    await house.aclose()
+
+
+@settings(max_examples=6)
+@given(st.sampled_from(CHOICES[4:]), st.sampled_from(AXES), st.sampled_from([*SHARE]))
+def test_the_sum_shown_is_what_is_charged(variants: list[str], axis: dict[str, Any], key: str) -> None:
+    """What is shown, confirmed, reserved, charged and billed is one amount, to the tenth of a cent."""
     try:
-        made = planned(variants, num_images=pictures, **axis)
+        made = planned(variants, num_images=2, **axis)
     except InputError:
         assume(False)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sandbox.server.tasks.render", lambda prediction: [TINY] * pictures_of(prediction))
-        shown, charged, listed = asyncio.run(paid(Path(folder), made, discount))
-    assert shown == charged == listed * (Decimal("0.8") if discount else 1)
+        amounts = asyncio.run(paid(Path(folder), key, made))
+    assert amounts == {asked_for(made) * SHARE[key]}
 
 
-async def paid(folder: Path, made: Plan, discount: bool) -> tuple[Decimal, Decimal, Decimal]:
-    """What a comparison was said to cost, what its runs were charged, and what the list says."""
-    house = House(folder)
-    if discount:
-        house.wire.always |= {"quote": rewritten(cheaper_quote), "billing": rewritten(cheaper_bills)}
-    for inputs in made.inputs:
-        house.runs.prefetch(house.account, inputs, [house.reference])
-    await calm()
-    shown = house.runs.cost(house.account, *made.inputs)
-    _, runs = await begun(house, made)
+async def shown(house: House, made: Plan) -> Decimal:
+    """The total that the page shows beside Generate."""
+    pictures = made.inputs[0].pictures
+    await house.runs.ask_prices(house.account, pictures)
+    micros = {id: in_micros(unit) for id, unit in house.runs.prices(house.account, pictures).items()}
+    return sum((MICRO * micros[one.variant.id] * one.pictures for one in made.inputs), Decimal(0))
+
+
+def asked_for(made: Plan) -> Decimal:
+    """What all submits of these cost by the service's list."""
+    costs = [MODELS[one.variant.model_id].cost(one.payload([], seed)) for one in made.inputs for seed in one.seeds]
+    return sum(costs, Decimal(0))
+
+
+async def paid(folder: Path, key: str, made: Plan) -> set[Decimal]:
+    """The amounts that there are of one comparison: the one shown, and each that follows of it."""
+    house = House(folder, key=key)
+    confirmed = await shown(house, made)
+    _, runs = await begun(house, made, confirmed=confirmed)
+    reserved = house.spent()
     ended = [await house.end_of(run) for run in runs]
     assert {run.state for run in ended} == {"completed"}
-    assert house.spent() == shown
+    amounts = {confirmed, reserved, house.spent(), await house.billed(), sum(run.estimate for run in ended)}
     await house.aclose()
-    charged = sum((run.charge or Decimal(0) for run in ended), Decimal(0))
-    listed = sum((estimate(one.variant, one.pictures) for one in made.inputs), Decimal(0))
-    assert sum(run.estimate for run in ended) == shown
-    return shown, charged, listed
-
-
-def cheaper_quote(data: dict[str, Any]) -> None:
-    data["discounted_price"] = round(data["price"] * 0.8, 6)
-
-
-def cheaper_bills(data: dict[str, Any]) -> None:
-    for item in data["items"]:
-        item["price"] = round(item["price"] * 0.8, 6)
+    return {*amounts, sum(run.charge or Decimal(0) for run in ended)}  # type: ignore[arg-type]
 
 
 def pictures_of(prediction: Any) -> int:

@@ -154,6 +154,7 @@ class House:
         budget: Budget | None = None,
         sleep: Callable[[float], Awaitable[None]] | None = None,
         mounted: str = "",
+        key: str = KEY,
         timeouts: Timeouts = Timeouts(optional_wait=30, bill=30, shutdown_grace=5),  # noqa: B008 - frozen
         **runs: Any,
     ) -> None:
@@ -162,6 +163,7 @@ class House:
         sandbox = {"clock": lambda: self.time.now.timestamp(), "sleep": self.time.sleep, "random": random.Random(1)}
         self.wire = Wire(create_app(seconds=2, **sandbox))
         self.budget = budget or Budget()
+        self._key = key
         self._sleep = sleep or self.time.sleep
         self._timeouts = timeouts
         self._settings = runs
@@ -173,7 +175,7 @@ class House:
 
     def _client(self, transport: httpx.AsyncBaseTransport) -> Client:
         tools = {"sleep": self.time.sleep, "clock": self.time.clock, "random": random.Random(2)}
-        return Client(KEY, "http://service.invalid", transport=transport, **tools)
+        return Client(self._key, "http://service.invalid", transport=transport, **tools)
 
     def open(self) -> None:
         self._threads = ThreadPoolExecutor()

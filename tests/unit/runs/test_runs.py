@@ -1477,7 +1477,7 @@ async def test_several_runs_of_one_press(tmp_path: Path) -> None:
     assert (set(house.wire.seen), await house.runs.list_for("ann"), files.runs_in(house.folder)) == ({"quote"}, [], [])
     runs = await house.runs.start_all("ann", house.account, asked)
     assert [(await house.end_of(run)).state for run in runs] == ["completed"] * 3
-    assert house.spent() == house.runs.cost(house.account, *(one.inputs for one in asked)) == Decimal("0.095")
+    assert house.spent() == Decimal("0.095")
     await house.aclose()
 
 
