@@ -1,8 +1,9 @@
 """Two hundred runs in flight at once in one process: what they cost each other, the page, and the service.
 
 Run `python benchmarks/load.py`. The app is the real one, in a process of its own; the service is in another, and takes
-17 s for a prediction. Two hundred pages press Generate and watch their run, while somebody else uses the page.
-Loopback only; a minute and a half. `--over 0` has all of them press in the same moment.
+17 s for a prediction. Two hundred pages press Generate and watch their run, while somebody else uses the page; then ten
+pages press for a comparison of 24 cells at once, and others press for single runs meanwhile. Loopback only; two minutes
+and a half. `--over 0` has all of the two hundred press in the same moment; `--only` makes one of the two.
 """
 
 from __future__ import annotations
@@ -32,12 +33,16 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.children import Child, attend  # noqa: E402  (needs the line above when run as a script)
 from benchmarks.table import heading, percentile, table, verdict  # noqa: E402
+from core.catalog.variants import REGISTRY  # noqa: E402
 
 RUNS = 200
 SECONDS = 17.0
 VARIANT = "dev"  # the one whose time is published; of another the app first has to see a run or two end
 OPENING = 5.0  # seconds over which their pages open
 OVER = 10.0  # seconds over which they press; all are in flight together for the rest
+COMPARISONS, CELLS = 10, 24  # pressed in the same moment
+SINGLES = 16  # runs pressed meanwhile; with the cells they fill the places at the service, and none is over
+BEHIND = 0.5  # seconds between them
 EVERY = 0.1  # seconds between two plain events
 TIMEOUT = 90.0  # seconds for everything to end
 
@@ -114,14 +119,20 @@ class Crowd:
         await asyncio.sleep(after)
         await self.follow("arrive", [visitor], visitor)
 
-    async def press(self, after: float, visitor: str) -> float:
-        """One page: press Generate and follow the run to its picture. Seconds."""
+    async def compare(self, visitor: str) -> float:
+        """One page: press for a comparison of all variants with one of four references left out at a time."""
+        asked = {"on": True, "variants": [*REGISTRY], "axis": "leave_one_out"}
+        return await self.press(0, visitor, references=[self._about["card"]] * 4, compare=asked)
+
+    async def press(self, after: float, visitor: str, **form: Any) -> float:
+        """One page: press Generate and follow the run to its picture, or the board to its end. Seconds."""
         await asyncio.sleep(after)
         began = time.perf_counter()
         named = {
             "references": [self._about["card"]],
             "prompt": "The thing from image 1, in the sun.",
             "variant": VARIANT,
+            **form,
         }
         _, *rest = zip(self._about["names"], self._about["values"], strict=True)  # the visitor comes first
         await self.follow("generate", [visitor, *(named.get(name, value) for name, value in rest)], visitor)
@@ -177,17 +188,36 @@ async def measure(app: Child, folder: Path, over: float) -> Result:
         stop.set()
         await asyncio.to_thread(using.join)
     await crowd.aclose()
-    return Result(ended(folder, visitors), [page - SECONDS for page in pages], events, idle)
+    return Result(ended(folder, visitors, RUNS), [page - SECONDS for page in pages], events, idle)
 
 
-def ended(folder: Path, visitors: Sequence[str]) -> list[float]:
-    """Seconds over the model of each run, from the press to its picture on the disk."""
+async def measure_comparisons(app: Child, folder: Path, _over: float) -> Result:
+    """Single runs while ten whole comparisons are made."""
+    boards, singles = ([uuid.uuid4().hex for _ in range(count)] for count in (COMPARISONS, SINGLES))
+    crowd, stop, events = Crowd(app), threading.Event(), list[float]()
+    await asyncio.gather(*(crowd.arrive(0, visitor) for visitor in (*boards, *singles)))
+    using = threading.Thread(target=use, args=(app.about, uuid.uuid4().hex, stop, events))
+    using.start()
+    whole = asyncio.gather(*map(crowd.compare, boards))
+    pages = asyncio.gather(*(crowd.press(BEHIND * n, visitor) for n, visitor in enumerate(singles, 1)))
+    await asyncio.wait_for(asyncio.gather(whole, pages), TIMEOUT)
+    stop.set()
+    await asyncio.to_thread(using.join)
+    await crowd.aclose()
+    over = percentile([seconds - SECONDS for seconds in whole.result()], 0.95)
+    print(f"The {COMPARISONS} boards were whole {over:.2f} s after the model's {SECONDS:.0f} s (95th percentile).\n")
+    ended(folder, boards, COMPARISONS * CELLS)
+    return Result(ended(folder, singles, SINGLES), [page - SECONDS for page in pages.result()], events, [])
+
+
+def ended(folder: Path, visitors: Sequence[str], count: int) -> list[float]:
+    """Seconds over the model of each of so many runs, from the press to its picture on the disk."""
     from core.ledger.ledger import Ledger
 
     ledger = Ledger(folder)
     records = [record for visitor in visitors for record in ledger.list_for(visitor)]
     ledger.close()
-    assert len(records) == RUNS and all(record.state == "completed" for record in records)
+    assert len(records) == count and all(record.state == "completed" for record in records)
     pictures = [(record.facts.created_at, entry.outputs) for record in records for entry in record.entries]
     return [
         output.path.stat().st_mtime - began.timestamp() - SECONDS for began, outputs in pictures for output in outputs
@@ -205,19 +235,14 @@ def busiest(asked: Sequence[tuple[float, str]]) -> int:
     return most
 
 
-def show(result: Result, memory: dict[str, float], seen: dict[str, Any]) -> None:
-    late, on_page, events, idle = (
-        percentile(values, 0.95) for values in (result.on_disk, result.on_page, result.events, result.idle_events)
-    )
-    middle = [statistics.median(v) for v in (result.on_disk, result.on_page, result.events, result.idle_events)]
+def show(what: str, result: Result, memory: dict[str, float], seen: dict[str, Any]) -> None:
     rows = [
-        ["over the model, picture on disk", f"{middle[0]:.2f} s", f"{late:.2f} s", verdict(late, 1.0) + " s"],
-        ["over the model, receipt on the page", f"{middle[1]:.2f} s", f"{on_page:.2f} s", ""],
-        ["a plain event meanwhile", f"{middle[2] * 1000:.0f} ms", f"{events * 1000:.0f} ms",
-         verdict(events * 1000, 100, ".0f") + " ms"],
-        ["the same with nobody else there", f"{middle[3] * 1000:.0f} ms", f"{idle * 1000:.0f} ms", ""],
-    ]  # fmt: skip
-    table((f"{len(result.on_disk)} runs at once", "median", "95th percentile", "target"), rows)
+        seconds("over the model, picture on disk", result.on_disk, most=1.0),
+        seconds("over the model, receipt on the page", result.on_page),
+        milliseconds("a plain event meanwhile", result.events, most=100),
+    ]
+    rows += [milliseconds("the same with nobody else there", result.idle_events)] if result.idle_events else []
+    table((what, "median", "95th percentile", "target"), rows)
     print(f"Peak memory of the app: {memory['idle']:.0f} MB idle, {memory['peak']:.0f} MB", end="")
     print(f" ({verdict(memory['peak'], 450, '.0f')} MB). Processor: {memory['processor'] - memory['before']:.1f} s.")
     asked = sum(seen["kinds"].values())
@@ -225,8 +250,26 @@ def show(result: Result, memory: dict[str, float], seen: dict[str, Any]) -> None
     print(", ".join(f"{count} {kind}" for kind, count in sorted(seen["kinds"].items())) + ".")
 
 
-def main(over: float, folder: Path) -> None:
-    heading(f"Load: {RUNS} runs in flight at once, pressed over {over:.0f} s, {SECONDS:.0f} s for a prediction")
+def seconds(what: str, taken: Sequence[float], most: float | None = None) -> list[str]:
+    late = percentile(taken, 0.95)
+    return [what, f"{statistics.median(taken):.2f} s", f"{late:.2f} s", f"{verdict(late, most)} s" if most else ""]
+
+
+def milliseconds(what: str, taken: Sequence[float], most: float | None = None) -> list[str]:
+    middle, late = 1000 * statistics.median(taken), 1000 * percentile(taken, 0.95)
+    return [what, f"{middle:.0f} ms", f"{late:.0f} ms", f"{verdict(late, most, '.0f')} ms" if most else ""]
+
+
+PARTS = {
+    "runs": (measure, f"{RUNS} runs at once"),
+    "comparisons": (measure_comparisons, f"{SINGLES} runs beside {COMPARISONS} comparisons of {CELLS} cells"),
+}
+
+
+def main(part: str, over: float, folder: Path) -> None:
+    """One of the parts, with an app and a service of its own."""
+    how, what = PARTS[part]
+    heading(f"Load: {what}, {SECONDS:.0f} s for a prediction")
     own = {"GRADIO_ANALYTICS_ENABLED": "False"}
     with (
         Child("service.py", SECONDS) as service,
@@ -234,17 +277,19 @@ def main(over: float, folder: Path) -> None:
     ):
         idle = app.ask()
         service.ask()
-        result = asyncio.run(measure(app, folder, over))
-        show(result, {"idle": idle["peak"], "before": idle["processor"], **app.ask()}, service.ask())
+        result = asyncio.run(how(app, folder, over))
+        show(what, result, {"idle": idle["peak"], "before": idle["processor"], **app.ask()}, service.ask())
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Two hundred runs at once.")
     parser.add_argument("--over", type=float, default=OVER, help="seconds over which they press")
+    parser.add_argument("--only", choices=PARTS, help="make this part alone")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.serve:
         serve(chosen.serve[0], Path(chosen.serve[1]))
     else:
-        with tempfile.TemporaryDirectory() as temporary:
-            main(chosen.over, Path(temporary))
+        for part in [chosen.only] if chosen.only else PARTS:
+            with tempfile.TemporaryDirectory() as temporary:
+                main(part, chosen.over, Path(temporary))
