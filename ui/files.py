@@ -11,11 +11,16 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from core.catalog.limits import PATH_CHARACTERS
 
 
+def address(held: Path) -> str:
+    """Where the page fetches a file that lies where Gradio serves from."""
+    return f"{gr.route_utils.API_PREFIX}/file={held}"
+
+
 def file_data(held: Path) -> dict[str, Any]:
-    """A file that lies where Gradio serves from, as the page takes it."""
+    """Such a file as the page takes it."""
     return {
         "path": str(held),
-        "url": f"{gr.route_utils.API_PREFIX}/file={held}",
+        "url": address(held),
         "orig_name": held.name,
         "meta": {"_type": "gradio.FileData"},
     }

@@ -3,6 +3,8 @@
 const cells = new Map(); // what is shown of each cell by its place: {cell, node, at}
 let frame = null; // what the cells stand in: {shape, head, nodes}
 
+// A comparison's cells come as JSON.
+const read = (value) => (value?.cells ? { ...value, cells: value.cells.map((cell) => JSON.parse(cell)) } : value);
 const placeOf = (cell) => (cell.variant === undefined ? cell.title : `${cell.variant} ${cell.row}`);
 const rowOf = (view, cell) => view.rows.find((row) => row.number === cell.row);
 const called = (view, cell) => [cell.title, rowOf(view, cell)?.title].filter(Boolean).join(", ");
@@ -68,7 +70,7 @@ const choose = (cell) => trigger("reveal", { run: cell.id, chosen: true });
 function shots(view, cell) {
   const several = cell.pictures.length > 1;
   const taken = cell.pictures.map((entry) => h("button", {
-    type: "button", class: "open", "aria-haspopup": "dialog", onclick: () => lookAtCells(props.value, props.value.cells.find((each) => each.id === cell.id), entry.number),
+    type: "button", class: "open", "aria-haspopup": "dialog", onclick: () => lookAtCells(lastRun, lastRun.cells.find((each) => each.id === cell.id), entry.number),
     "aria-label": `${view.hidden ? `Picture ${cell.title}` : called(view, cell)}${several ? `, picture ${entry.number}` : ""}: open at full size`,
   }, h("img", { src: entry.image.url, alt: entry.alt, width: entry.width, height: entry.height })));
   const coming = Array.from({ length: cell.finished ? 0 : cell.awaited }, () => h("div", { class: "coming", style: `aspect-ratio:${cell.shape || 1}` }));
@@ -115,7 +117,7 @@ function drawCell(view, cell, at) {
 
 function head(view) {
   const act = (name, label, more = {}) => h("button", { type: "button", class: "quiet", onclick: () => trigger(name, { run: view.id, ...more }) }, label);
-  const wide = () => { document.documentElement.classList.toggle("kontext-wide"); patch(frame.head, head(props.value)); };
+  const wide = () => { document.documentElement.classList.toggle("kontext-wide"); patch(frame.head, head(lastRun)); };
   const isWide = document.documentElement.classList.contains("kontext-wide");
   const made = view.cells.some((cell) => cell.pictures.length);
   const told = [

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from core.catalog.estimate import dollars, sum_in_words
 from core.catalog.variants import REGISTRY
-from core.ledger.run import Run
+from core.ledger.run import Output, Run
 from core.pictures.served import ServedFiles
 from core.prompts.compose import listed
 from core.runs.runs import Runs
 from core.trials.board import Board, place_of, watch
-from ui.files import file_data
+from ui.files import address
 from ui.studio.result import Seen, cost, references, variant_name, view_of
 
 _MANY = "Pictures appear together once all are done, so that speed gives nothing away."
 
 
 class BoardView:
-    """What the page shows of one comparison, time after time; a cell that has not changed is not worked out again."""
+    """What the page shows of one comparison, time after time; what has not changed is not worked out again.
+
+    A cell is JSON and a file its address alone: whatever else an event gives back Gradio walks through on the event
+    loop, and looks for each file on the disk.
+    """
 
     def __init__(self, served: ServedFiles) -> None:
         self._served = served
-        self._known: dict[str, tuple[Run, Seen]] = {}
+        self._known: dict[str, tuple[object, Any]] = {}
 
     def __call__(self, board: Board) -> Seen:
         """The comparison as the page takes it. Blocking: it gives the pictures their addresses."""
-        cells = self._hidden(board) if board.hidden else [self._cell(run) for run in board.cells]
+        most = max(board.cells, key=lambda run: len(run.references))
         return {
             "id": board.first.id,
             "name": board.label.name,
@@ -37,31 +43,35 @@ class BoardView:
             "hidden": board.hidden,
             "columns": [] if board.hidden else _columns(board),
             "rows": [] if board.hidden else [asdict(row) for row in board.rows],
-            "cells": cells,
+            "cells": self._hidden(board) if board.hidden else self._shown(board),
             "done": board.done,
             "tally": tally(board),
             "notice": _MANY if board.hidden and not board.finished else "",
-            "references": references(max(board.cells, key=lambda run: len(run.references)), self._served),
+            "references": self._once("references", most.id, lambda: _addressed(references(most, self._served))),
             "prompt": board.first.prompt,
             "made": {} if board.hidden else _made(board),
             "choice": _choice(board),
-            "thumbs": thumbs(board, self._served),
+            "thumbs": self._once("thumbs", _pictured(board), lambda: thumbs(board, self._served)),
         }
 
-    def _cell(self, run: Run) -> Seen:
-        known = self._known.get(run.id)
-        if known is None or known[0] != run:
-            self._known[run.id] = known = (run, self._worked_out(run))
-        return known[1]
+    def _once(self, name: str, state: object, make: Callable[[], Any]) -> Any:
+        """What that makes, until the state is another."""
+        if name not in self._known or self._known[name][0] != state:
+            self._known[name] = (state, make())
+        return self._known[name][1]
 
-    def _worked_out(self, run: Run) -> Seen:
+    def _shown(self, board: Board) -> list[str]:
+        return [self._once(run.id, run, partial(self._cell, run)) for run in board.cells]
+
+    def _cell(self, run: Run) -> str:
         variant_id, row = place_of(run)
         variant = REGISTRY.get(variant_id)
         seen = view_of(run, self._served)
         again = f"Make again · {sum_in_words(variant, run.pictures)}" if variant and _fell_short(run) else ""
-        shown = ("id", "finished", "stages", "seconds", "expected_seconds", "notice", "shape", "awaited", "pictures")
-        return {
+        shown = ("id", "finished", "stages", "seconds", "expected_seconds", "notice", "shape", "awaited")
+        cell = {
             **{name: seen[name] for name in (*shown, "troubles", "resume", "with")},
+            "pictures": _addressed(seen["pictures"]),
             "variant": variant_id,
             "row": row,
             "title": variant_name(run),
@@ -69,15 +79,19 @@ class BoardView:
             "again": again,
             "chosen": run.label.chosen,
         }
+        return json.dumps(cell)
 
-    def _hidden(self, board: Board) -> list[Seen]:
-        return [self._hidden_cell(run, letter, ready=board.finished) for letter, run in enumerate(board.cells)]
+    def _hidden(self, board: Board) -> list[str]:
+        ready = board.finished
+        return [
+            self._once(run.id, (letter, ready), partial(self._hidden_cell, run, letter_of(letter), ready=ready))
+            for letter, run in enumerate(board.cells)
+        ]
 
-    def _hidden_cell(self, run: Run, letter: int, *, ready: bool) -> Seen:
+    def _hidden_cell(self, run: Run, title: str, *, ready: bool) -> str:
         """Nothing in it tells one variant from another."""
-        title = letter_of(letter)
         pictures = self._nameless(run, title) if ready else []
-        return {
+        cell = {
             "id": run.id,
             "title": title,
             "finished": ready,
@@ -85,13 +99,14 @@ class BoardView:
             "awaited": 0 if ready else 1,
             "troubles": [{"happened": "This one couldn’t be made."}] if ready and not pictures else [],
         }
+        return json.dumps(cell)
 
     def _nameless(self, run: Run, title: str) -> list[dict[str, Any]]:
-        shown = [(o, self._served.show(run.id, o.path, f"picture-{o.number}{o.path.suffix}")) for o in run.outputs]
+        shown = [(o, self._served.show(run.id, o.path, _nameless(o))) for o in run.outputs]
         return [
             {
                 "number": output.number,
-                "image": file_data(file),
+                "image": {"url": address(file)},
                 "name": f"picture-{title}-{output.number}{file.suffix}",
                 "alt": f"Picture {title}" if len(run.outputs) == 1 else f"Picture {title}, {output.number}",
                 "width": output.width,
@@ -119,12 +134,27 @@ def thumbs(board: Board, served: ServedFiles) -> list[dict[str, Any]]:
     """Some of its pictures, small; none while names are hidden and some are still being made."""
     if board.hidden and not board.finished:
         return []
-    shown = [
-        served.show(run.id, output.path, f"picture-{output.number}{output.path.suffix}" if board.hidden else "")
-        for run in board.cells
-        for output in run.outputs[:1]
+    firsts = [(run, output) for run in board.cells for output in run.outputs[:1]][:4]
+    shown = [served.show(run.id, output.path, _nameless(output) if board.hidden else "") for run, output in firsts]
+    return [{"url": address(file)} for file in shown if file]
+
+
+def _pictured(board: Board) -> object:
+    """Another whenever its thumbnails may be."""
+    return board.hidden, board.finished, [(run.id, len(run.outputs)) for run in board.cells]
+
+
+def _nameless(output: Output) -> str:
+    return f"picture-{output.number}{output.path.suffix}"
+
+
+def _addressed(entries: Sequence[Seen]) -> list[Seen]:
+    """The same with each file's address in the place of the file."""
+    files = ("image", "with_recipe")
+    return [
+        {name: value and {"url": value["url"]} if name in files else value for name, value in entry.items()}
+        for entry in entries
     ]
-    return [file_data(file) for file in shown[:4] if file]
 
 
 def strip_of_board(board: Board, served: ServedFiles) -> Seen:
@@ -148,8 +178,7 @@ def tally(board: Board) -> list[str]:
 
 def still(seen: Seen) -> Seen:
     """What is shown without the seconds that pass: two of these are equal where nothing would look different."""
-    cells = [{**cell, "seconds": None} for cell in seen.get("cells", ())]
-    return {**seen, "seconds": None, "cells": cells}
+    return {**seen, "seconds": None}
 
 
 def _columns(board: Board) -> list[dict[str, str]]:

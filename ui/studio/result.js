@@ -217,7 +217,7 @@ function welcome() {
 }
 
 function draw() {
-  const run = props.value;
+  const run = read(props.value);
   shownAt = performance.now();
   clearInterval(clock);
   root.setAttribute("aria-busy", String(Boolean(run && !run.finished)));

@@ -50,6 +50,7 @@ from ui.studio.variant_cards import variant_cards
 
 MOST_UNSEEN = 24  # runs that one page asks after at once
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
+BOARD_SETTLING = 0.2  # for a comparison, whose cells take many steps at once
 
 _NO_WORDS_YET = "-"  # a person's words stay here until they press Generate, and no price depends on them
 
@@ -282,25 +283,26 @@ class RunHandlers:
     async def _watched(self, subscription: Subscription, visitor: str, run: Run) -> AsyncIterator[Seen]:
         """The run, or the comparison that it is a cell of, as it stands, and each time that it looks different."""
         shown: Seen = {}
-        async for seen, settles in subscription.of(self._views(visitor, run)):
+        async for seen, pause in subscription.of(self._views(visitor, run)):
             if subscription.over:  # made for nothing: it would hide what has taken its place
                 return
             if still(shown) != still(seen):
                 yield (shown := seen)
-            if settles:
-                await asyncio.sleep(SETTLING)
+            if pause:
+                await asyncio.sleep(pause)
 
-    async def _views(self, visitor: str, run: Run) -> AsyncGenerator[tuple[Seen, bool], None]:
-        """What the page shows of it, and whether more is likely to come at once."""
+    async def _views(self, visitor: str, run: Run) -> AsyncGenerator[tuple[Seen, float], None]:
+        """What the page shows of it, and the seconds that what comes at once is gathered for."""
         served = self._backend.served
         if run.cell:
             async for seen in board_views(self._runs, served, visitor, run.cell.comparison_id):
-                yield seen, not seen["finished"]
+                yield seen, 0 if seen["finished"] else BOARD_SETTLING
             return
         async for state in self._runs.watch(visitor, run.id):
             seen = await self._runs.readers(view_of, state, served)
             # A picture does not wait.
-            yield seen, not state.finished and bool(state.outputs or state.state != "downloading")
+            waits = not state.finished and (state.outputs or state.state != "downloading")
+            yield seen, SETTLING if waits else 0
 
     async def _start(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
         _insist(visitor)
