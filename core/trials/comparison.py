@@ -163,6 +163,9 @@ async def again(runs: Runs, visitor: str, account: Account, run_id: str, *, conf
 
 def _variants(ids: Any, problems: list[Problem]) -> list[Variant]:
     """Those of the ids; what is wrong with these goes to `problems`."""
+    if ids == []:
+        problems.append(Problem("variant_ids", "Choose the variants to compare."))
+        return []
     if not isinstance(ids, list | tuple) or not 1 <= len(ids) <= len(REGISTRY):
         problems.append(Problem("variant_ids", f"Name the variants as a list, each once: {', '.join(REGISTRY)}."))
         return []
@@ -312,6 +315,6 @@ def _count(cells: Sequence[PlannedCell], reasons: Iterable[str]) -> list[Problem
     if len(cells) > MOST_CELLS:
         return [Problem("axis", f"At most {MOST_CELLS} runs are compared at once; these would be {len(cells)}.")]
     if len(cells) < FEWEST:
-        why = " ".join((*reasons, "Choose another variant, or compare seeds or prompts."))
+        why = " ".join((*reasons, "Choose another variant, or compare seeds or wordings."))
         return [Problem("variant_ids", f"There is nothing to compare. {why}")]
     return []

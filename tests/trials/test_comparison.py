@@ -123,12 +123,13 @@ def test_leave_one_out() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"variants": []}, "Name the variants as a list, each once: pro, max, dev, ultra-fast."),
+        ({"variants": []}, "Choose the variants to compare."),
+        ({"variants": ["pro"] * 5}, "Name the variants as a list, each once: pro, max, dev, ultra-fast."),
         ({"variants": "pro"}, "Name the variants as a list"),
         ({"variants": None}, "Name the variants as a list"),
         ({"variants": ["pro", "pro"]}, "A variant is named twice."),
         ({"variants": ["pro", "nano", 7]}, "There is no such variant. Choose one of pro, max, dev, ultra-fast."),
-        ({"variants": ["pro"]}, "There is nothing to compare. Choose another variant, or compare seeds or prompts."),
+        ({"variants": ["pro"]}, "There is nothing to compare. Choose another variant, or compare seeds or wordings."),
         ({"variants": ["max"], "seeds": [1, 2]}, "There is nothing to compare. Max is left out: it has no seed."),
         ({"variants": ["pro", "dev"], "references": 5}, "Dev is left out: it takes at most 4 references; there are 5."),
         ({"references": 6}, "Pro takes at most 5 references; there are 6."),

@@ -73,7 +73,10 @@ def test_the_sum_is_what_core_plans(browser: Browser) -> None:
 
 
 def test_a_large_sum_is_confirmed_by_the_button(browser: Browser) -> None:
-    """Above $0.50 a press asks for that sum and spends nothing; the next one does. Any change takes it back."""
+    """Above $0.50 a press asks for that sum and spends nothing; the next one does. Any change takes it back.
+
+    In practice mode nothing is spent, and nothing asked.
+    """
     page = browser.new_page()
     page.set_content(
         f"""{head()}<div id="inputs"><input id="a"><div class="cards"><img src="data:,1"></div>
@@ -98,8 +101,21 @@ def test_a_large_sum_is_confirmed_by_the_button(browser: Browser) -> None:
     assert pressed(620_000) == 1
     page.evaluate("document.querySelector('.cards img').src = 'data:,2'; window.kontext.changed()")
     expect(button).to_have_accessible_name("Generate 9 pictures")
-    assert (pressed(620_000), pressed(620_000)) == (1, 2)
+    assert pressed(620_000) == 1
+    assert pressed(640_000) == 1
+    expect(button).to_have_accessible_name("Spend $0.64")
+    assert pressed(640_000) == 2
     expect(button).to_have_accessible_name("Generate 9 pictures")
+    for payer, presses in (("sandbox", 3), ("host", 3)):
+        page.locator("#a").fill(f"as {payer}")
+        page.evaluate(
+            "([payer, compare]) => window.kontext.price({}, 'max', 4, payer, compare, [{}, {}], '{}')",
+            [payer, Compare(on=True, variants=("pro", "max"), axis="leave_one_out").model_dump()],
+        )
+        button.click()
+        assert page.evaluate("presses") == presses
+    button.click()
+    assert page.evaluate("presses") == 4
     page.close()
 
 

@@ -20,7 +20,7 @@ window.kontext.price = (notes, variant, pictures, payer, compare, cards, prices)
   const { total, beside } = priceOf(terms, known), confirmed = [(total / 1e6).toFixed(6), free ? "" : String(pictures)];
   window.kontext.spends(free || !on ? 0 : total);
   const button = { __type__: "update", value: on && made ? `Generate ${made} pictures` : "Generate" };
-  if (!made) return ["<div class='sum'></div><small>Choose one more variant, or something else to compare.</small>", button, ...confirmed];
+  if (!made) return [`<div class="sum"></div><small>${window.kontext.comparison(compare.axis, references).problem || "Choose one more variant, or something else to compare."}</small>`, button, ...confirmed];
   const sum = on ? termsInWords(terms, known).split(" + ").map((term) => `<span>${term}</span>`).join(" + ") : sumInWords(...terms[0], known);
   const below = free ? `${sum} ${note}` : [beside, note].filter(Boolean).join(" · ");
   return [`<div class="sum${on ? " terms" : ""}">${free ? "Free now" : sum}</div><small>${below}</small>`, button, ...confirmed];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,10 +18,11 @@ from running import calm
 from serving import AT_ONCE, Served, serving
 
 from core.backend import Backend
-from core.catalog.variants import REFERENCE_LIMIT
+from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
 from core.ledger.run import Run
 from core.pictures.recipe import Recipe, to_json
 from core.settings import read
+from ui.studio.compare import Compare
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers
 from ui.studio.references import Card
@@ -116,6 +118,16 @@ async def test_on_ones_own_computer_the_press_finds_it_done(sit: Sit) -> None:
     desk.service.heard.clear()
     assert (await desk.generate(None, "host"))["pictures"]
     assert not {kind(path) for path, _ in desk.service.heard} & set(ALL)
+
+
+async def test_each_variant_that_is_compared_has_it_done(sit: Sit) -> None:
+    """The reference is uploaded once, and each one's price is asked for; one that can't take part asks for nothing."""
+    desk = await sit(**HOST)
+    compare = Compare(on=True, variants=("pro", "max", "dev"))
+    await desk.prefetch(None, "host", *desk.form(*[desk.card] * 5, compare=compare))
+    asked = [json.loads(body)["model_id"] for path, body in desk.service.heard if kind(path) == "model/price"]
+    assert sorted(asked) == [REGISTRY[id].model_id for id in ("max", "pro")]
+    assert [kind(path) for path, _ in desk.service.heard].count("put") == 1
 
 
 async def test_a_visitor_s_own_key_is_the_one_that_is_used(sit: Sit) -> None:
