@@ -28,12 +28,6 @@ def dollars(amount: Decimal) -> str:
     return f"${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
-def sum_in_words(variant: Variant, pictures: int) -> str:
-    """The estimate with its working, such as "2 × $0.03 = $0.06"."""
-    total = dollars(estimate(variant, pictures))
-    return total if pictures == 1 else f"{pictures} × {dollars(variant.price)} = {total}"
-
-
 def in_micros(unit: Decimal) -> int:
     """A price in millionths of a dollar, as the browser counts; rounded up, so that none is too low."""
     return int((unit / MICRO).to_integral_value(ROUND_CEILING))

@@ -27,6 +27,8 @@ from starlette.responses import Response as Answer
 from starlette.types import Receive, Scope, Send
 
 import app
+from core.catalog.estimate import dollars, estimate
+from core.catalog.variants import Variant
 from core.settings import read
 from sandbox import create_app
 
@@ -89,6 +91,12 @@ def serving(data: Path, **environment: str) -> Iterator[Studio]:
         yield Studio(url.rstrip("/"), page, data)
     finally:
         page.close(verbose=False)
+
+
+def sum_in_words(variant: Variant, pictures: int) -> str:
+    """The list price with its working, such as "2 × $0.03 = $0.06"."""
+    total = dollars(estimate(variant, pictures))
+    return total if pictures == 1 else f"{pictures} × {dollars(variant.price)} = {total}"
 
 
 def free_port() -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from playwright.sync_api import Browser, Route, expect
-from studio import Profile, Studio, Visit
+from studio import Profile, Studio, Visit, sum_in_words
 
-from core.catalog.estimate import javascript, sum_in_words
+from core.catalog.estimate import javascript
 from core.catalog.variants import PICTURES, REGISTRY
 
 COUNTS = range(int(PICTURES.minimum or 1), int(PICTURES.maximum or 1) + 1)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import expect
-from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Profile, Studio, Visit
+from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Profile, Studio, Visit, sum_in_words
 
-from core.catalog.estimate import dollars, sum_in_words
+from core.catalog.estimate import dollars
 from core.catalog.variants import REGISTRY, Variant
 
 # Markup in the three ways in which a page could mistake a text for its own.

@@ -57,4 +57,5 @@ def test_the_account_s_own_price(profile: Profile, live: Studio) -> None:
         visit.generate()
         visit.expect_pictures(2)
         expect(visit.receipt).to_contain_text("Charged $0.075")
+        expect(visit.result.get_by_role("button", name="Run again · 2 × $0.0375 = $0.075")).to_be_visible()
         assert len(live.sent("Make it red, at any price")) == 1

@@ -8,6 +8,13 @@ window.kontext.left = (variant) => {
   line.textContent = line.textContent.replace(/about .*/, `about ${more.toLocaleString("en")} more ${more === 1 ? "picture" : "pictures"}`);
 };
 
+// Another press that spends: its words with the price for whoever pays now, and the total in USD that it confirms.
+const usd = (micros) => (micros / 1e6).toFixed(6);
+window.kontext.priced = (words, id, pictures) => {
+  const prices = window.kontext.prices || {};
+  return { label: `${words} · ${sumInWords(id, pictures, prices)}`, beside: usd(priceOf([[id, pictures]], prices).total) };
+};
+
 // What Generate makes, what that costs, and who pays: [the line beside it, its own words]. `notes` are by who pays.
 // And the total that a press confirms, and for how many pictures prices are asked: in practice mode for none.
 window.kontext.price = (notes, variant, pictures, payer, compare, cards, prices) => {
@@ -17,7 +24,7 @@ window.kontext.price = (notes, variant, pictures, payer, compare, cards, prices)
   window.kontext.comparing({ variant, references });
   const terms = on ? window.kontext.terms(compare, references, Number(pictures)) : [[variant, Number(pictures)]];
   const made = terms.reduce((sum, [, count]) => sum + count, 0);
-  const { total, beside } = priceOf(terms, known), confirmed = [(total / 1e6).toFixed(6), free ? "" : String(pictures)];
+  const { total, beside } = priceOf(terms, known), confirmed = [usd(total), free ? "" : String(pictures)];
   window.kontext.spends(free || !on ? 0 : total);
   const button = { __type__: "update", value: on && made ? `Generate ${made} pictures` : "Generate" };
   if (!made) return [`<div class="sum"></div><small>${window.kontext.comparison(compare.axis, references).problem || "Choose one more variant, or something else to compare."}</small>`, button, ...confirmed];

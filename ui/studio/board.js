@@ -43,10 +43,11 @@ function actionsOf(view, cell, entry) {
 }
 
 function withOthers(run, entry) {
-  return (run.with || []).map((offer) => ({
-    group: "Make it with", label: `${offer.name} · ${offer.price}`, note: offer.note, disabled: !offer.possible,
-    act: () => trigger("make_with", { run: run.id, number: entry.number, variant: offer.variant }),
-  }));
+  return (run.with || []).map((offer) => {
+    const { label, beside } = window.kontext.priced(offer.name, offer.variant, 1);
+    const act = () => trigger("make_with", { run: run.id, number: entry.number, variant: offer.variant, beside });
+    return { group: "Make it with", label, note: offer.note, disabled: !offer.possible, act };
+  });
 }
 
 function lookAtCells(view, cell, number) {
@@ -101,8 +102,9 @@ function cellTrouble(cell) {
 }
 
 function cellActs(view, cell) {
-  const acts = [[cell.again, "again"], [cell.resume, "resume"]].filter(([label]) => label);
-  return acts.map(([label, name]) => h("button", { type: "button", class: "quiet", "aria-label": `${label}: ${called(view, cell)}`, onclick: () => trigger(name, { run: cell.id }) }, label));
+  const again = cell.again && window.kontext.priced("Make again", ...cell.again);
+  const acts = [again && { ...again, name: "again" }, cell.resume && { label: cell.resume, name: "resume" }].filter(Boolean);
+  return acts.map(({ label, name, beside }) => h("button", { type: "button", class: "quiet", "aria-label": `${label}: ${called(view, cell)}`, onclick: () => trigger(name, { run: cell.id, beside }) }, label));
 }
 
 const explains = (row) => (row?.prompt || row?.note) && h("p", { class: "wording" }, row.prompt || row.note);

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from core.catalog.estimate import dollars, sum_in_words
+from core.catalog.estimate import dollars
 from core.catalog.variants import REGISTRY
 from core.ledger.run import Output, Run
 from core.pictures.served import ServedFiles
@@ -67,7 +67,7 @@ class BoardView:
         variant_id, row = place_of(run)
         variant = REGISTRY.get(variant_id)
         seen = view_of(run, self._served)
-        again = f"Make again · {sum_in_words(variant, run.pictures)}" if variant and _fell_short(run) else ""
+        again = [variant.id, run.pictures] if variant and _fell_short(run) else None
         shown = ("id", "finished", "stages", "seconds", "expected_seconds", "notice", "shape", "awaited")
         cell = {
             **{name: seen[name] for name in (*shown, "troubles", "resume", "with")},

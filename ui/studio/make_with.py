@@ -1,11 +1,10 @@
-"""“Make it with …”: the recipe of one picture on another variant, what that costs and what it does without."""
+"""“Make it with …”: the recipe of one picture on another variant, and what it does without."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from core.catalog.estimate import sum_in_words
 from core.catalog.inputs import Inputs, check, size_for
 from core.catalog.variants import ASPECT_RATIO, PICTURES, REGISTRY, SEED, SIZE, Variant
 from core.ledger.run import Output, Run
@@ -14,7 +13,7 @@ from core.prompts.reference_numbers import reword
 
 
 def offers(run: Run) -> list[dict[str, Any]]:
-    """Each other variant as the page offers it: price and what is dropped, or why it can't be had."""
+    """Each other variant as the page offers it: what is dropped, or why it can't be had."""
     return [_offer(run, variant) for variant in REGISTRY.values() if variant.id != run.variant_id]
 
 
@@ -31,7 +30,7 @@ def inputs_for(run: Run, output: Output, variant: Variant, draw_seed: Callable[[
 
 
 def _offer(run: Run, variant: Variant) -> dict[str, Any]:
-    offer = {"variant": variant.id, "name": variant.name, "price": sum_in_words(variant, 1)}
+    offer = {"variant": variant.id, "name": variant.name}
     if len(run.references) > variant.reference_limit:
         return {**offer, "note": f"Takes at most {variant.reference_limit} references.", "possible": False}
     dropped = list(_dropped(run, variant))

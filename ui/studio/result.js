@@ -194,12 +194,17 @@ function recipeSwitch() {
 
 const costs = (run) => run.receipt.map((part) => h("span", {}, part));
 
+function againButton(run) {
+  const { label, beside } = window.kontext.priced("Run again", ...run.again);
+  return h("button", { type: "button", onclick: () => trigger("again", { run: run.id, beside }) }, label);
+}
+
 function receipt(run) {
   return h("div", { class: "receipt" },
     h("p", {}, costs(run)),
     run.pictures.length > 0 && recipeSwitch(),
     run.resume && h("button", { type: "button", onclick: () => trigger("resume", { run: run.id }) }, run.resume),
-    run.again && h("button", { type: "button", onclick: () => trigger("again", { run: run.id }) }, run.again));
+    run.again && againButton(run));
 }
 
 function welcome() {

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.catalog.estimate import dollars, sum_in_words
+from core.catalog.estimate import dollars
 from core.catalog.inputs import parse_size
 from core.catalog.variants import REGISTRY
 from core.errors import Charged, KontextError
@@ -113,7 +113,7 @@ def view_of(run: Run, served: ServedFiles) -> Seen:
         "references": references(run, served),
         "made": _made(run),
         "with": offers(run) if run.outputs else [],
-        "again": f"Run again · {sum_in_words(variant, run.pictures)}" if variant else "",
+        "again": [variant.id, run.pictures] if variant else None,
     }
 
 
@@ -201,7 +201,7 @@ def view_of_refusal(error: KontextError) -> Seen:
         "references": [],
         "made": {},
         "with": [],
-        "again": "",
+        "again": None,
     }
 
 

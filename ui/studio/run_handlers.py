@@ -195,7 +195,7 @@ class RunHandlers:
     ) -> AsyncIterator[Seen]:
         """The same inputs once more, at the price that stands on the button: with a new seed, or in a cell's place."""
         if old := await self._run(visitor, event):
-            async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, old)):
+            async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, _beside(event), old)):
                 yield seen
 
     async def make_with(
@@ -204,7 +204,7 @@ class RunHandlers:
         """A picture's recipe on another variant, at the price that stands on the button."""
         found, variant = await self._picture(visitor, event), REGISTRY.get(_text(event, "variant"))
         if found and variant:
-            starting = self._make_with(visitor, own, payer, *found, variant)
+            starting = self._make_with(visitor, own, payer, _beside(event), *found, variant)
             async for seen in self._shown(request, visitor, starting):
                 yield seen
 
@@ -326,21 +326,30 @@ class RunHandlers:
         inputs = check(form.variant_id, form.prompt, len(form.cards), values, self._draw_seed)
         return inputs, await asyncio.to_thread(self._inputs.references, form.cards)
 
-    async def _repeat(self, visitor: str, own: str | None, payer: str, old: Run) -> Run:
+    async def _repeat(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, old: Run) -> Run:
         if old.cell:
-            return await comparison.again(self._runs, visitor, await self._account(own, payer), old.id)
+            account = await self._account(own, payer)
+            return await comparison.again(self._runs, visitor, account, old.id, confirmed=confirmed)
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
         account = await self._account(own, payer)
-        return await self._runs.start(visitor, account, inputs, references, old.preset)
+        return await self._runs.start(visitor, account, inputs, references, old.preset, confirmed=confirmed)
 
     async def _make_with(
-        self, visitor: str, own: str | None, payer: str, old: Run, output: Output, variant: Variant
+        self,
+        visitor: str,
+        own: str | None,
+        payer: str,
+        confirmed: Decimal | None,
+        old: Run,
+        output: Output,
+        variant: Variant,
     ) -> Run:
         inputs = inputs_for(old, output, variant, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
-        return await self._runs.start(visitor, await self._account(own, payer), inputs, references, old.preset)
+        account = await self._account(own, payer)
+        return await self._runs.start(visitor, account, inputs, references, old.preset, confirmed=confirmed)
 
     async def _resume(self, visitor: str, own: str | None, payer: str, run: Run) -> Run:
         return await self._runs.resume(visitor, await self._account(own, payer), run.id)
@@ -509,6 +518,11 @@ def _usd(beside: object) -> Decimal | None:
     """The total that a press confirms; None where none was shown."""
     whole = isinstance(beside, str) and re.fullmatch(r"[0-9]{1,6}\.[0-9]{6}", beside)
     return Decimal(str(beside)) if whole else None
+
+
+def _beside(event: gr.EventData) -> Decimal | None:
+    """The same of a press elsewhere on the page."""
+    return _usd(getattr(event, "beside", None))
 
 
 def _count(wanted: object) -> int:
