@@ -19,6 +19,7 @@ from running import Held, House, another_reference, rewritten
 
 from core.access.budget import Budget
 from core.access.codes import code_hash
+from core.access.invitations import Invitations
 from core.errors import BudgetError, InputError, KontextError
 from core.ledger import ballots, trials
 from core.ledger.ballots import Ballot, Choice
@@ -308,6 +309,38 @@ async def test_crashes_use_up_no_try(lab: Lab) -> None:
     held.go.set()
     after = await lab.made(trial)
     assert (after.state, after.withdrawn, lab.spent()) == ("open", (), 2 * PRICE)
+
+
+async def test_a_trial_waits_for_its_key(lab: Lab) -> None:
+    """Without the key that it was sealed with it stays unmade, and can be deleted; with it, it goes on."""
+    lab.wire.always["result"] = held = Held()
+    kept, dropped = await lab.sealed(), await lab.sealed()
+    await held.reached.wait()
+    await lab.kill()
+    lab.wire.always.clear()
+    assert (await lab.made(kept)).state == "making"
+    await lab.trials.delete("ann", dropped.id)
+    await lab.runs.resume_all(lab.account)
+    await lab.trials.resume(lab.account)
+    assert (await lab.made(kept)).state == "open"
+
+
+async def test_a_second_try_is_paid_by_the_same_invitation(lab: Lab) -> None:
+    """After a restart too, when nobody is there who could show it."""
+    invitations = Invitations(lab.ledger, clock=lab.time.clock)
+    invitation = invitations.find(invitations.invite("Anna", Decimal(1), "never")).invitation.id
+    draft = await lab.trials.save("ann", lab.account, lab.spec())
+    lab.wire.always["upload"] = held = Held()
+    account = replace(lab.account, invitation=invitation)
+    trial, _ = await lab.trials.seal("ann", account, draft.id, 2 * PRICE)
+    await held.reached.wait()
+    await lab.kill()
+    lab.wire.always.clear()
+    await lab.runs.resume_all(lab.account)
+    await lab.trials.resume(lab.account)
+    await lab.made(trial)
+    runs = await lab.runs.comparison("ann", trial.id)
+    assert (len(runs), {run.invitation for run in runs}) == (8, {invitation})
 
 
 async def test_a_crash_between_the_seal_and_the_reservation(lab: Lab) -> None:
