@@ -296,16 +296,17 @@ async def test_crashes_use_up_no_try(lab: Lab) -> None:
     """However often the app ends before anything was sent, each picture is owed its two tries."""
     lab.wire.always["upload"] = held = Held()
     trial = await lab.sealed()
-    for life in range(1, 4):
-        await held.reached.wait()
-        while len(runs := await lab.runs.comparison("ann", trial.id)) < 4 * life:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0)
-        for run in runs[:4]:
-            await lab.until(run, lambda now: now.state == "uploading")
-        await lab.kill()
-        lab.wire.always["upload"] = held = Held()
-        await lab.runs.resume_all(lab.account)
-        await lab.trials.resume(lab.account)
+    async with asyncio.timeout(30):  # else it would wait for a try that never comes
+        for life in range(1, 4):
+            await held.reached.wait()
+            while len(runs := await lab.runs.comparison("ann", trial.id)) < 4 * life:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0)
+            for run in runs[:4]:
+                await lab.until(run, lambda now: now.state == "uploading")
+            await lab.kill()
+            lab.wire.always["upload"] = held = Held()
+            await lab.runs.resume_all(lab.account)
+            await lab.trials.resume(lab.account)
     held.go.set()
     after = await lab.made(trial)
     assert (after.state, after.withdrawn, lab.spent()) == ("open", (), 2 * PRICE)
@@ -545,15 +546,3 @@ async def test_two_presses_seal_once(lab: Lab) -> None:
     assert (after.state, after.seal, lab.spent()) == ("open", trial.seal, 2 * PRICE)
     assert seal.seal(str(after.sealed)) == after.seal
     assert lets_in(lab, code)
-
-
-async def test_a_draft_that_changes_at_the_press_is_not_sealed(lab: Lab) -> None:
-    """What is sealed is what was looked at, and never a mixture."""
-    draft = await lab.trials.save("ann", lab.account, lab.spec())
-    pressed = lab.trials.seal("ann", lab.account, draft.id, 2 * PRICE)
-    saved = lab.trials.save("ann", lab.account, lab.spec("another", "and one more"), draft.id)
-    ended = await asyncio.gather(pressed, saved, return_exceptions=True)
-    after = await lab.trials.get("ann", draft.id)
-    refused = [isinstance(one, KontextError) for one in ended]
-    assert (after.state == "draft", lab.spent()) in ((True, 0), (False, 2 * PRICE))
-    assert refused in ([True, False], [False, True])

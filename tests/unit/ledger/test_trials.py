@@ -65,15 +65,18 @@ def test_a_trial_comes_back_as_it_was_written(ledger: Ledger) -> None:
 
 
 def test_only_a_draft_of_ones_own_is_written_anew(ledger: Ledger) -> None:
-    """A draft takes the place of the older one; another visitor's, and one that is sealed, stays as it is."""
+    """A draft takes the place of the older one, and is sealed as it is or not at all; another visitor's, and one that is
+    sealed, stays as it is.
+    """
     trial = a_trial(ledger.home)
     changed = replace(trial, spec=replace(trial.spec, title="Hats"))
     with ledger.writing() as connection:
         assert trials.put(connection, trial, ledger.home)
         assert not trials.put(connection, replace(changed, visitor="bob"), ledger.home)
         assert trials.put(connection, changed, ledger.home)
-        assert trials.move(connection, "one", "draft", "sealed", seal="5ea1")
-        assert not trials.move(connection, "one", "draft", "sealed", seal="other")
+        assert not trials.seal(connection, trial, trial.spec, ledger.home, seal="of what it was")
+        assert trials.seal(connection, changed, changed.spec, ledger.home, seal="5ea1")
+        assert not trials.seal(connection, changed, changed.spec, ledger.home, seal="other")
         assert not trials.put(connection, trial, ledger.home)
         found = trials.by_id(connection, "one", ledger.home)
         assert found is not None
