@@ -65,8 +65,8 @@ def test_a_trial_comes_back_as_it_was_written(ledger: Ledger) -> None:
 
 
 def test_only_a_draft_of_ones_own_is_written_anew(ledger: Ledger) -> None:
-    """A draft takes the place of the older one, and is sealed as it is or not at all; another visitor's, and one that is
-    sealed, stays as it is.
+    """A draft takes the place of the older one, and is sealed as it is or not at all; another visitor's, and one that
+    is sealed, stays as it is.
     """
     trial = a_trial(ledger.home)
     changed = replace(trial, spec=replace(trial.spec, title="Hats"))
