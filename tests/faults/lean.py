@@ -9,15 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from io import BytesIO
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import httpx
-from PIL import Image
-from server import KEY
+from running import KEY, picture
 
 from core.access.budget import Budget
 from core.catalog.inputs import check
@@ -113,9 +111,10 @@ class Lean:
         post: float = 10,
         budget: Budget | None = None,
         timeouts: Timeouts = TIMEOUTS,
+        lock: float = 30,
     ) -> None:
         self.folder = folder
-        self.ledger = Ledger(folder, timeout=0.3)
+        self.ledger = Ledger(folder, timeout=lock)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Hurried(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
@@ -171,12 +170,6 @@ def hurried(seconds: float) -> Awaitable[None]:
 
 def a_reference(folder: Path) -> Reference:
     return prepare(picture(), 1, folder / "references")
-
-
-def picture(colour: str = "teal") -> bytes:
-    file = BytesIO()
-    Image.new("RGB", (64, 48), colour).save(file, "PNG")
-    return file.getvalue()
 
 
 def history(folder: Path, visitor: str = VISITOR) -> list[Run]:

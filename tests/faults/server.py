@@ -18,13 +18,13 @@ from typing import Any, Self, TypeVar
 
 import httpx
 import uvicorn
+from running import KEY, kind_of
 from starlette.types import Message, Receive, Scope, Send
 
 from sandbox import create_app
 
 T = TypeVar("T")
 
-KEY = "wsk_planted_secret_4711"
 HTML = b"<html><body><h1>Bad gateway</h1></body></html>"
 
 
@@ -92,22 +92,6 @@ class Exchange:
 
 
 Fault = Callable[[Exchange], Awaitable[None]]
-
-
-def kind_of(method: str, path: str) -> str:
-    if path.startswith("/storage/"):
-        return "download" if method == "GET" else "put"
-    ends = {
-        "/result": "result",
-        "/predictions": "history",
-        "/model/price": "quote",
-        "/model/pricing": "quote",
-        "/billings/search": "billing",
-        "/media/uploads": "upload",
-        "/media/upload/binary": "upload",
-        "/balance": "balance",
-    }
-    return next((kind for end, kind in ends.items() if path.endswith(end)), "submit")
 
 
 # faults

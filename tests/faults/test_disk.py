@@ -134,8 +134,9 @@ def test_a_full_disk(server: Server, home: Path, state: str) -> None:
     assert server.seen["submit"] == 1
 
 
-async def test_a_locked_ledger(lean: Lean, server: Server) -> None:
-    """While another program holds the ledger, twenty presses are refused in sentences; after it, all is well."""
+async def test_a_locked_ledger(server: Server, tmp_path: Path) -> None:
+    """While another program holds the ledger, five presses are refused in sentences; after it, all is well."""
+    lean = Lean(tmp_path / "data", server.url, lock=0.3)
     other = sqlite3.connect(lean.folder / "ledger.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     refusals = await asyncio.gather(*(lean.press(PRO) for _ in range(5)), return_exceptions=True)
@@ -148,6 +149,7 @@ async def test_a_locked_ledger(lean: Lean, server: Server) -> None:
     assert history(lean.folder) == []
     assert not list((lean.folder / "outputs").iterdir())
     assert (await lean.run(PRO)).state == "completed"
+    await lean.aclose()
 
 
 def a_file_in_its_place(folder: Path) -> None:

@@ -88,7 +88,6 @@ def test_nobody_names_the_app_for_others(speaking: httpx.Client) -> None:
         told = speaking.get(f"{API}/info", headers={"Host": name, "X-Forwarded-Host": name}).json()
         code = told["named_endpoints"]["/generate"]["code_snippets"].values()
         assert set(re.findall(r"http://([^/\"' ]+)", " ".join(code))) == {name}
-        assert sorted(told["named_endpoints"]) == ["/compare", "/estimate", "/generate"]
 
 
 def test_a_large_request_is_refused_in_a_sentence(speaking: httpx.Client) -> None:

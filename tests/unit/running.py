@@ -63,7 +63,7 @@ class Wire(httpx.AsyncBaseTransport):
         self.always: dict[str, Fault] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        kind = kind_of(request)
+        kind = kind_of(request.method, request.url.path)
         self.seen[kind] += 1
         fault = self.faults[kind].popleft() if self.faults[kind] else self.always.get(kind)
         return await (fault(request, self._forward) if fault else self._forward(request))
@@ -74,10 +74,10 @@ class Wire(httpx.AsyncBaseTransport):
         return response
 
 
-def kind_of(request: httpx.Request) -> str:
-    path = request.url.path
+def kind_of(method: str, path: str) -> str:
+    """What a request to the service is for."""
     if path.startswith("/storage/"):
-        return "download" if request.method == "GET" else "put"
+        return "download" if method == "GET" else "put"
     ends = {"/result": "result", "/predictions": "history", "/model/price": "quote", "/billings/search": "billing"}
     older = {"/model/pricing": "quote", "/media/upload/binary": "upload"}
     known = {**ends, **older, "/media/uploads": "upload", "/balance": "balance"}
@@ -170,7 +170,7 @@ class House:
         self._mounted = mounted
         self.account = Account(kind, kind, self._client(self.wire))
         self._plain = self._client(self.wire._inner)
-        self.reference = prepare(_picture(), 1, folder / "references")
+        self.reference = prepare(picture(), 1, folder / "references")
         self.open()
 
     def _client(self, transport: httpx.AsyncBaseTransport) -> Client:
@@ -255,11 +255,12 @@ def _file_of(task: asyncio.Task[Any]) -> str:
     return getattr(getattr(task.get_coro(), "cr_code", None), "co_filename", "")
 
 
-def _picture(colour: str = "teal") -> bytes:
+def picture(colour: str = "teal") -> bytes:
+    """A small one, to be sent as a reference."""
     file = BytesIO()
     Image.new("RGB", (64, 48), colour).save(file, "PNG")
     return file.getvalue()
 
 
 def another_reference(folder: Path, colour: str) -> Reference:
-    return prepare(_picture(colour), 1, folder / "references")
+    return prepare(picture(colour), 1, folder / "references")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 from running import calm
-from serving import AT_ONCE, Served, serving
+from serving import AT_ONCE, Served
 
 from core.access.attempts import FREE
 from core.access.keys import IDLE, LINGERS, Keys
@@ -36,12 +36,6 @@ HOST_KEY = "wsk_planted_secret_of_the_host"
 OWN_KEY = "wsk_planted_secret_of_a_visitor"
 
 Open = Callable[..., Awaitable[Backend]]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture

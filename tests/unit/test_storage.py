@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from serving import Served, serving
+from serving import Served
 
 from core.backend import Backend
 from core.catalog.inputs import check
@@ -47,12 +47,6 @@ PLENTY = Limits(files=10**9, practice=10**9, practice_age=timedelta(days=10_000)
 NOTHING = Limits(files=0, practice=0, practice_age=timedelta(days=10_000))
 
 Open = Callable[..., Awaitable[Backend]]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import wavespeed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from serving import Served, serving
+from serving import Served
 
 from core.catalog.inputs import Inputs, check
 from core.catalog.variants import REGISTRY
@@ -63,12 +62,6 @@ def inputs_for(
 
 def expected(inputs: Inputs, urls: list[str]) -> list[tuple[str, Any]]:
     return [(inputs.variant.model_id, inputs.payload(urls, seed)) for seed in inputs.seeds]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from blocking import HOME
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
-from serving import AT_ONCE, Served, serving
+from serving import AT_ONCE, Served
 
 from core.backend import Backend
 from core.errors import KontextError
@@ -25,12 +25,6 @@ from ui.api import Api
 pytestmark = pytest.mark.anyio
 
 Open = Callable[..., Backend]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture
