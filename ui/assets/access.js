@@ -20,9 +20,30 @@
     if (parts.every((part) => document.querySelector(part))) document.documentElement.classList.add("kontext-ready");
   }
 
+  // The focus is never lost: where what had it goes, or is hidden, the control before it has it.
+  const CONTROLS = ":is(button, input, select, textarea):enabled, a[href], summary";
+  let held = null; // null: it was left for nothing, by a press somewhere on the page
+  let before = [];
+  const there = (node) => node.isConnected && !node.disabled && node.checkVisibility();
+  const lost = () => held && (!document.activeElement || document.activeElement === document.body);
+  function keepFocus() {
+    if (!lost() || there(held)) return;
+    const dialog = document.querySelector("dialog[open]");
+    const next = before.find((node) => there(node) && (!dialog || dialog.contains(node)));
+    (next?.closest("[role=tablist]")?.querySelector("[aria-selected=true]") || next)?.focus({ preventScroll: true });
+  }
+  document.addEventListener("focusin", ({ target }) => {
+    const all = [...document.querySelectorAll(CONTROLS)];
+    [held, before] = [target, all.slice(0, Math.max(0, all.indexOf(target))).reverse()];
+  });
+  document.addEventListener("focusout", () => requestAnimationFrame(() => {
+    keepFocus();
+    if (lost()) held = null;
+  }));
+
   // Gradio makes controls anew whenever it likes; once a frame is often enough.
   let due = false;
-  const mend = () => { due = false; joinRadios(); tellExpanded(); appear(); };
+  const mend = () => { due = false; joinRadios(); tellExpanded(); appear(); keepFocus(); };
   const soon = () => { if (!due) { due = true; requestAnimationFrame(mend); } };
   new MutationObserver(soon).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
 }

@@ -43,7 +43,9 @@ document.addEventListener("click", ({ target }) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
   event.preventDefault();
-  document.activeElement?.blur?.(); // what was typed last is heard first
+  const typing = document.activeElement;
+  typing?.blur?.(); // what was typed last is heard first
+  typing?.focus?.({ preventScroll: true });
   document.getElementById("generate").click();
 });
 

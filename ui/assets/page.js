@@ -24,7 +24,7 @@ window.kontext = {
   // Draws anew what `root` shows. What was in focus is in focus again, though it is another element; where it is gone,
   // what has taken its place.
   redraw(root, draw) {
-    const all = () => [...root.querySelectorAll("button, a[href], input, select, summary")];
+    const all = () => [...root.querySelectorAll("button:enabled, a[href], input, select, summary")];
     const name = (node) => node.getAttribute("aria-label") || node.textContent;
     const held = document.activeElement;
     const before = all();

@@ -171,7 +171,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         )
         seed = form.parameters[SEED.name]
         seed.input(None, seed, chip, js=_HELD, **PRIVATE)
-        chip.click(None, None, [seed, chip], js="() => ['', {__type__: 'update', visible: false}]", **PRIVATE)
+        chip.click(None, None, [seed, chip], js=_LET_GO, **PRIVATE)
         shape.change(None, shape, own_size, js="(shape) => ({__type__: 'update', visible: shape === 'own'})", **PRIVATE)
 
         # The draft: each change keeps it, in the browser alone, once the last one is back.
@@ -274,6 +274,10 @@ def _shown(words: str) -> dict[str, Any]:
     return {"fn": None, "js": f"() => window.kontext.show('references', {json.dumps(words)})", **PRIVATE}
 
 
+_LET_GO = """() => {
+  document.getElementById('generate').focus();
+  return ['', {__type__: 'update', visible: false}];
+}"""
 _HELD = """(seed) => ({
   __type__: 'update', visible: Boolean((seed || '').trim()), value: `Seed held: ${seed} ×`,
 })"""

@@ -1,6 +1,6 @@
 // The reference gallery. The cards live in props.value and change only here; the server prepares pictures and
 // answers for one at a time, so that no slow answer can undo what the person did meanwhile.
-const { h } = window.kontext;
+const { h, redraw } = window.kontext;
 const root = element.querySelector(".references");
 const list = root.querySelector(".cards");
 const count = root.querySelector(".count");
@@ -22,13 +22,14 @@ function commit(next, said) {
   trigger("change");
 }
 
-function move(from, to, grip) {
+// `held` is what of the card stays in focus, as a selector.
+function move(from, to, held) {
   if (to < 0 || to >= cards().length || from === to) return;
   const next = [...cards()];
   const [card] = next.splice(from, 1);
   next.splice(to, 0, card);
   commit(next, `${card.name} is now reference ${to + 1} of ${next.length}.`);
-  if (grip) list.children[to].querySelector(".grip").focus();
+  if (held) (list.children[to].querySelector(`${held}:enabled`) || list.children[to].querySelector(".grip")).focus();
 }
 
 function remove(index) {
@@ -127,11 +128,11 @@ function drawCard(card, index) {
     title: "Drag to reorder, or use the arrow keys",
     onkeydown: (event) => {
       const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-      if (step) { event.preventDefault(); move(index, index + step, true); }
+      if (step) { event.preventDefault(); move(index, index + step, ".grip"); }
       if (event.key === "Delete" || event.key === "Backspace") { event.preventDefault(); remove(index); }
     },
   }, String(index + 1));
-  const button = (glyph, label, act, off) => h("button", { type: "button", "aria-label": label, title: label, disabled: off, onclick: act }, glyph);
+  const button = (glyph, label, act, off, kind) => h("button", { type: "button", class: kind, "aria-label": label, title: label, disabled: off, onclick: act }, glyph);
   const roles = h("select", { class: card.role ? "" : "asks", "aria-label": `Role of reference ${index + 1}`, title: props.roles.find((role) => role.id === card.role)?.label || "What is this picture for?", onchange: (event) => setRole(index, event.target.value) },
     h("option", { value: "" }, "What for?"),
     props.roles.map((role) => h("option", { value: role.id, title: role.meaning, selected: role.id === card.role }, role.label)));
@@ -146,8 +147,8 @@ function drawCard(card, index) {
     h("div", { class: "frame" },
       h("img", { src: card.image.url, alt: title(card, index), draggable: "false" }), grip,
       h("div", { class: "tools" },
-        button("‹", `Move reference ${index + 1} left`, () => move(index, index - 1), index === 0),
-        button("›", `Move reference ${index + 1} right`, () => move(index, index + 1), index === cards().length - 1),
+        button("‹", `Move reference ${index + 1} left`, () => move(index, index - 1, ".less"), index === 0, "less"),
+        button("›", `Move reference ${index + 1} right`, () => move(index, index + 1, ".more"), index === cards().length - 1, "more"),
         button("×", `Remove reference ${index + 1}`, () => remove(index)))),
     roles);
 }
@@ -170,8 +171,8 @@ function drawAdd() {
 
 function draw() {
   const limit = props.limit;
-  list.replaceChildren(...cards().map(drawCard), ...waiting.map(drawWaiting));
-  if (cards().length + waiting.length < props.most) list.append(drawAdd());
+  const more = cards().length + waiting.length < props.most;
+  redraw(list, () => list.replaceChildren(...cards().map(drawCard), ...waiting.map(drawWaiting), ...(more ? [drawAdd()] : [])));
   count.textContent = cards().length > limit ? `${cards().length - limit} too many for ${props.variant}` : `${cards().length} of ${limit}`;
   count.classList.toggle("over", cards().length > limit);
 }
