@@ -3,15 +3,14 @@
 // connection nor a closed tab loses one, and none counts twice.
 const API = new URL("judge/api/", location.href.split("#")[0]);
 const KEY = "kontext.judge";
-const AHEAD = 2; // ballots that are loaded before anything else; the rest follows unless data is to be saved
+const AHEAD = 2; // ballots that are loaded before they are needed; all, unless data is to be saved
 const FIRST_WAIT = 1, LONGEST_WAIT = 15; // seconds before something is asked again
 const HOLD = 350, STILL = 8, SWIPE = 40; // ms; px that a finger may move and still be still; px
 const NEAR = 2.5, NEAREST = 8; // times a picture's size
 const SECONDS = 25; // for one set
 
 const $ = (id) => document.getElementById(id);
-const one = (what) => document.querySelector(what);
-const stage = $("stage"), strip = $("strip"), sheet = $("sheet"), remark = $("remark"), form = one("#start form");
+const stage = $("stage"), strip = $("strip"), sheet = $("sheet"), remark = $("remark"), form = $("join");
 
 function h(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -21,17 +20,11 @@ function h(tag, properties, ...children) {
 
 // What this browser keeps: for each code the judge's token, and the votes that are not answered yet. It is read anew
 // for each change, since another tab may have written.
-
 let memory = {}; // where nothing can be kept, for as long as the tab is open
-
-function kept() {
-  try { return JSON.parse(localStorage.getItem(KEY)) || memory; } catch { return memory; }
-}
-
+const kept = () => { try { return JSON.parse(localStorage.getItem(KEY)) || memory; } catch { return memory; } };
 function keep(change) {
-  memory = kept();
-  change(memory);
-  try { localStorage.setItem(KEY, JSON.stringify(memory)); } catch { /* then in memory alone */ }
+  change(memory = kept());
+  try { localStorage.setItem(KEY, JSON.stringify(memory)); } catch { /* in memory alone */ }
 }
 
 // The code comes behind the #, which no request carries, and leaves the address bar at once.
@@ -42,20 +35,14 @@ const code = told || kept().last || "";
 const mine = () => kept()[code];
 
 // asking the server
-
-class Refusal extends Error {
-  constructor(status, told) {
-    super(told);
-    this.status = status;
-  }
-}
+const refusal = (status, sentence) => Object.assign(new Error(sentence), { status });
 
 async function fetched(url, body) {
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${mine()?.token || ""}` };
   const answer = await fetch(url, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers })
-    .catch(() => { throw new Refusal(0, "You're offline. Try again in a moment."); });
+    .catch(() => { throw refusal(0, "You're offline. Try again in a moment."); });
   if (answer.ok) return answer;
-  throw new Refusal(answer.status, (await answer.json().catch(() => ({}))).error || "That didn't work. Try again.");
+  throw refusal(answer.status, (await answer.json().catch(() => ({}))).error || "That didn't work. Try again.");
 }
 
 const ask = async (path, body) => (await fetched(new URL(path, API), body)).json();
@@ -68,9 +55,9 @@ async function patiently(task) {
       const answer = await task();
       if (wait > FIRST_WAIT) note(false);
       return answer;
-    } catch (refusal) {
-      if (!(refusal.status < 400 || refusal.status === 429 || refusal.status >= 500)) throw refusal;
-      note(refusal.status !== 429);
+    } catch ({ status, message }) {
+      if (status !== 429 && status >= 400 && status < 500) throw refusal(status, message);
+      note(status !== 429);
       await new Promise((resolve) => {
         setTimeout(resolve, 1000 * wait);
         addEventListener("online", resolve, { once: true });
@@ -86,9 +73,7 @@ function note(offline) {
 }
 
 // votes on their way, one after the other
-
 let sending = false;
-
 function queue(path, body) {
   keep((all) => all[code].queue.push({ path, body, key: `${Date.now()} ${Math.random()}` }));
   if ($("note").textContent) note(true);
@@ -100,31 +85,24 @@ async function send() {
   sending = true;
   try {
     for (let next; (next = mine().queue[0]);) {
-      await patiently(() => ask(next.path, next.body)).catch((refusal) => {
-        if (refusal.status === 404) throw refusal; // anything else is wrong with this one alone
+      await patiently(() => ask(next.path, next.body)).catch((refused) => {
+        if (refused.status === 404) throw refused; // anything else is wrong with this one alone
       });
       keep((all) => { all[code].queue = all[code].queue.filter(({ key }) => key !== next.key); });
     }
     if (at === total) finished();
-  } catch (refusal) {
-    over(refusal);
+  } catch (refused) {
+    over(refused);
   } finally {
     sending = false;
   }
 }
 
 // ballots: each loaded once
-
 const sets = new Map(); // position -> promise of what load() gives
 let at = -1, total = 0; // the position of the ballot that is shown, and how many there are
 
-function setAt(position) {
-  if (!sets.has(position)) {
-    sets.set(position, load(position));
-    sets.get(position).catch(() => sets.delete(position));
-  }
-  return sets.get(position);
-}
+const setAt = (position) => sets.get(position) || sets.set(position, load(position)).get(position);
 
 async function load(position) {
   const ballot = await patiently(() => ask(`ballot?position=${position}`));
@@ -141,11 +119,10 @@ async function loadAhead() {
 }
 
 // one ballot
-
 let set = null, choice = null, step = "", using = false, ready = false;
 const seen = new Set();
 const looking = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) seen.add(entry.target);
+  for (const { isIntersecting, target } of entries) if (isIntersecting) seen.add(target);
   draw();
 }, { threshold: 0.5 });
 
@@ -154,7 +131,7 @@ async function show(position) {
   if (at >= total) return finished();
   screen("ballot");
   $("count").textContent = `${at + 1} of ${total}`;
-  Object.assign(one("progress"), { max: total, value: at });
+  Object.assign($("progress"), { max: total, value: at });
   set = null;
   using = ready = false;
   choice = { best: null, worst: null, usable: new Set() };
@@ -163,24 +140,23 @@ async function show(position) {
   looking.disconnect();
   strip.replaceChildren();
   stage.replaceChildren();
-  toStep("best");
+  draw("best");
   const loaded = await setAt(position).catch(over);
   if (loaded && at === position) await place(loaded);
 }
 
 async function place(loaded) {
   set = loaded;
-  const tag = (n) => [h("b", { textContent: n + 1 }), h("span")];
-  const figures = set.sources.map((src, n) =>
-    h("figure", {}, h("img", { src, alt: `Picture ${n + 1}` }), h("figcaption", {}, ...tag(n))));
-  stage.replaceChildren(...figures);
+  const label = (n) => [h("b", { textContent: n + 1 }), h("span")];
+  stage.replaceChildren(...set.sources.map((src, n) =>
+    h("figure", {}, h("img", { src, alt: `Picture ${n + 1}` }), h("figcaption", {}, ...label(n)))));
   strip.replaceChildren(...set.sources.map((src, n) =>
-    h("button", { type: "button", onclick: () => press(n) }, h("img", { src, alt: "" }), ...tag(n))));
+    h("button", { type: "button", onclick: () => press(n) }, h("img", { src, alt: "" }), ...label(n))));
   flip(false);
-  await Promise.allSettled(figures.map((figure) => figure.firstChild.decode()));
+  await Promise.allSettled([...stage.children].map((figure) => figure.firstChild.decode()));
   ready = true;
   arrange();
-  figures.forEach((figure) => looking.observe(figure));
+  for (const figure of stage.children) looking.observe(figure);
   loadAhead();
 }
 
@@ -188,36 +164,32 @@ const two = () => set?.sources.length === 2;
 const unlocked = () => ready && seen.size === set.sources.length;
 const isOpen = (n) => unlocked() && n < set.sources.length;
 
-function toStep(name) {
-  step = name;
-  draw();
-}
-
 function question() {
   if (!unlocked()) return ready ? "Look at all pictures first" : "Loading the pictures…";
   if (step === "best") return two() ? "Which is better?" : "Which is best?";
   return step === "worst" ? "Which is worst?" : "Which of these would you use?";
 }
 
-function draw() {
+function draw(to = step) {
+  step = to;
   if ($("step").textContent !== question()) $("step").textContent = question(); // or a screen reader says it again
+  const last = step === "use";
   [...strip.children].forEach((button, n) => {
-    const kind = n === choice.best ? "best" : n === choice.worst ? "worst" : "";
-    const word = { best: two() ? "Better" : "Best", worst: "Worst", "": "" }[kind];
-    const use = choice.usable.has(n);
-    button.className = use ? "use" : step === "use" ? "" : kind;
-    button.lastChild.textContent = use ? "✓ Use" : step === "use" ? "Use" : word;
+    const kind = n === choice.best ? "best" : n === choice.worst ? "worst" : "", use = choice.usable.has(n);
+    const word = kind === "best" && two() ? "Better" : { best: "Best", worst: "Worst", "": "" }[kind];
+    button.className = use ? "use" : last ? "" : kind;
+    button.lastChild.textContent = use ? "✓ Use" : last ? "Use" : word;
     button.disabled = !unlocked() || (step === "worst" && n === choice.best);
-    button.setAttribute("aria-label", [`Picture ${n + 1}`, word, use && "use"].filter(Boolean).join(", "));
-    button.setAttribute("aria-pressed", step === "use" ? use : Boolean(kind));
+    button.ariaLabel = [`Picture ${n + 1}`, word, use && "use"].filter(Boolean).join(", ");
+    button.ariaPressed = last ? use : Boolean(kind);
     stage.children[n].className = n === current ? `${kind} current` : kind;
-    stage.children[n].lastChild.lastChild.textContent = use ? `${word} ✓`.trim() : word;
+    stage.children[n].lastChild.lastChild.textContent = use ? `${word} ✓` : word;
   });
-  Object.assign($("next"), { textContent: step === "use" ? "Next" : "No difference", disabled: !unlocked() });
-  $("next").classList.toggle("main", step === "use");
+  Object.assign($("next"), { textContent: last ? "Next" : "No difference", disabled: !unlocked() });
+  $("next").classList.toggle("main", last);
   $("back").disabled = step === "best" && !at;
   $("originals").disabled = !set;
-  remark.style.visibility = step === "use" ? "" : "hidden";
+  remark.style.visibility = last ? "" : "hidden";
 }
 
 const press = (n) => (step === "use" ? use(n) : name(step, n));
@@ -227,7 +199,7 @@ function name(which, n) {
   const other = which === "best" ? "worst" : "best";
   if (choice[other] === n) choice[other] = null;
   choice[which] = n;
-  toStep(choice.best === null ? "best" : two() || choice.worst !== null ? "use" : "worst");
+  draw(choice.best === null ? "best" : two() || choice.worst !== null ? "use" : "worst");
 }
 
 function use(n) {
@@ -236,14 +208,14 @@ function use(n) {
 }
 
 function noDifference() {
+  if (!unlocked()) return;
   choice.best = choice.worst = null;
-  if (unlocked()) toStep("use");
+  draw("use");
 }
 
 function next() {
   if (!unlocked() || step !== "use") return;
-  const id = (n) => set.pictures[n]?.id ?? null;
-  const { best, worst, usable } = choice;
+  const id = (n) => set.pictures[n]?.id ?? null, { best, worst, usable } = choice;
   const vote = { best: id(best), worst: id(worst), usable: [...usable].map(id), remark: remark.value.trim() };
   queue("vote", { ballot: set.ballot, ...vote });
   show(at + 1);
@@ -255,7 +227,7 @@ async function back() {
     const again = step === "use" && choice.worst !== null ? "worst" : "best";
     if (again === "best") choice.best = null;
     choice.worst = null;
-    return toStep(again);
+    return draw(again);
   }
   const before = at && (await setAt(at - 1).catch(over));
   if (!before) return;
@@ -264,7 +236,6 @@ async function back() {
 }
 
 // looking: all at once, one at full width, nearer, or at the originals
-
 let current = 0, view = { scale: 1, x: 0, y: 0 };
 const full = () => stage.classList.contains("full");
 
@@ -274,8 +245,7 @@ function arrange() {
   const count = full() ? 1 : set.sources.length, gap = parseFloat(getComputedStyle(stage).gap);
   const { naturalWidth, naturalHeight } = stage.querySelector("img"), shape = naturalWidth / naturalHeight || 1;
   const grids = [1, 2, 3, 4].slice(0, count).map((columns) => {
-    const rows = Math.ceil(count / columns);
-    const high = (stage.clientHeight - gap * (rows - 1)) / rows;
+    const rows = Math.ceil(count / columns), high = (stage.clientHeight - gap * (rows - 1)) / rows;
     return { columns, rows, wide: Math.min((stage.clientWidth - gap * (columns - 1)) / columns, high * shape) };
   });
   const { columns, rows, wide } = grids.reduce((best, grid) => (grid.wide > best.wide ? grid : best));
@@ -298,37 +268,37 @@ function flip(on, to = 0) {
   draw();
 }
 
-async function peek() {
-  const sources = await set.references;
-  if (holding) stage.append(h("div", { id: "peek" }, ...sources.map((src) => h("img", { src, alt: "" }))));
-}
+const originals = async () => (await set.references).map((src, n) => h("img", { src, alt: `Original ${n + 1}` }));
 
 async function openSheet() {
-  sheet.querySelector(".prompt").textContent = set.prompt;
-  sheet.querySelector(".references").replaceChildren();
+  $("prompt").textContent = set.prompt;
+  $("references").replaceChildren();
   sheet.showModal();
-  const images = (await set.references).map((src, n) => h("img", { src, alt: `Original ${n + 1}` }));
-  sheet.querySelector(".references").replaceChildren(...images);
+  $("references").replaceChildren(...await originals());
 }
 
 const fingers = new Map(); // pointer id -> its last event
 let began = null, holding = false, timer = 0;
+const distance = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
 
-function spot({ clientX, clientY }, figure) {
-  const { x, y, width, height } = figure.getBoundingClientRect();
+function spot({ clientX, clientY }, element) {
+  const { x, y, width, height } = element.getBoundingClientRect();
   return { x: clientX - x - width / 2, y: clientY - y - height / 2 };
 }
 
-const distance = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+async function hold() {
+  holding = true;
+  const images = await originals();
+  if (holding) stage.append(h("div", { id: "peek" }, ...images));
+}
 
 stage.addEventListener("pointerdown", (event) => {
   const figure = event.target.closest("figure");
   if (!figure || event.button) return;
-  fingers.set(event.pointerId, event);
-  const apart = fingers.size > 1 && distance(...fingers.values());
+  const apart = fingers.set(event.pointerId, event).size > 1 && distance(...fingers.values());
   began = { event, figure, apart, scale: view.scale, moved: apart };
   clearTimeout(timer);
-  if (!apart) timer = setTimeout(() => { holding = true; peek(); }, HOLD);
+  if (!apart) timer = setTimeout(hold, HOLD);
 });
 
 addEventListener("pointermove", (event) => {
@@ -344,6 +314,7 @@ addEventListener("pointermove", (event) => {
   }
 });
 
+// A tap of a finger has the picture at full width; a click of a mouse has all of them nearer, where it points.
 for (const end of ["pointerup", "pointercancel"]) addEventListener(end, (event) => {
   if (!fingers.delete(event.pointerId)) return;
   clearTimeout(timer);
@@ -351,15 +322,11 @@ for (const end of ["pointerup", "pointercancel"]) addEventListener(end, (event) 
   const held = holding, far = event.clientX - began.event.clientX;
   holding = false;
   if (held || end === "pointercancel" || began.apart) return;
-  if (!began.moved) tap(event);
-  else if (full() && view.scale === 1 && Math.abs(far) > SWIPE) flip(true, current - Math.sign(far));
-});
-
-// A finger has the picture at full width; a mouse has all of them nearer, where it points.
-function tap(event) {
-  if (event.pointerType === "mouse") zoom(view.scale > 1 ? 1 : NEAR, spot(event, began.figure));
+  if (began.moved) {
+    if (full() && view.scale === 1 && Math.abs(far) > SWIPE) flip(true, current - Math.sign(far));
+  } else if (event.pointerType === "mouse") zoom(view.scale > 1 ? 1 : NEAR, spot(event, began.figure));
   else flip(!full(), [...stage.children].indexOf(began.figure));
-}
+});
 
 stage.addEventListener("contextmenu", (event) => event.preventDefault());
 stage.addEventListener("wheel", (event) => {
@@ -368,8 +335,7 @@ stage.addEventListener("wheel", (event) => {
 }, { passive: false });
 new ResizeObserver(arrange).observe(stage);
 
-// keys
-
+// keys and buttons
 const KEYS = {
   b: back,
   o: openSheet,
@@ -388,60 +354,58 @@ addEventListener("keydown", (event) => {
   if (digit || KEYS[key]) event.preventDefault();
   if (!digit && key !== "shift" && key !== "u") using = false;
   if (digit === "0") noDifference();
-  else if (digit) (using ? use : name.bind(null, event.shiftKey ? "worst" : "best"))(digit - 1);
-  else KEYS[key]?.();
+  else if (!digit) KEYS[key]?.();
+  else if (using) use(digit - 1);
+  else name(event.shiftKey ? "worst" : "best", digit - 1);
 });
 
-$("back").onclick = back;
+remark.addEventListener("keydown", (event) => event.key === "Enter" && next());
+$("back").onclick = $("again").onclick = back;
 $("originals").onclick = openSheet;
 $("next").onclick = () => (step === "use" ? next() : noDifference());
-remark.addEventListener("keydown", (event) => event.key === "Enter" && next());
 
 // what else can be on the screen
-
 function screen(name) {
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== name;
 }
 
-function say(title, words, canGoBack = false) {
+function say(title, words) {
   screen("message");
-  one("#message h1").textContent = title;
-  one("#message p").textContent = words;
-  Object.assign(one("#message button"), { hidden: !canGoBack, onclick: back });
+  [$("heading").textContent, $("words").textContent] = [title, words];
+  $("again").hidden = at < total || !mine(); // a judge who has done all may think again
 }
 
 function finished() {
-  if (mine().queue.length) say("Sending your last votes…", "Keep this page open.", true);
-  else say("Thank you!", `All ${total} sets are judged. You can close this page.`, true);
+  if (mine().queue.length) say("Sending your last votes…", "Keep this page open.");
+  else say("Thank you!", `All ${total} sets are judged. You can close this page.`);
 }
 
 // The server no longer knows the judge: voting has closed, and what it had not answered by then does not count.
-function over(refusal) {
-  if (refusal.status !== 404) throw refusal;
+function over(refused) {
+  if (refused.status !== 404) throw refused;
   keep((all) => { delete all[code]; });
   say("Voting has closed", "The votes you sent before count. Thank you!");
 }
 
 function offer(trial) {
-  total = trial.total;
-  document.title = one("#start h1").textContent = trial.title;
-  one("#start .question").textContent = trial.question;
-  one("#start .size").textContent = `${total} sets, about ${Math.ceil((total * SECONDS) / 60)} minutes`;
+  document.title = $("title").textContent = trial.title;
+  $("asked").textContent = trial.question;
+  $("size").textContent = `${trial.total} sets, about ${Math.ceil((trial.total * SECONDS) / 60)} minutes`;
   screen("start");
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const alert = one("#start [role=alert]"), button = one("#start button");
-  button.disabled = true;
-  alert.textContent = "";
+  const { name, named, start } = form.elements;
+  start.disabled = true;
+  $("alert").textContent = "";
   try {
-    const joined = await ask("join", { code, name: form.elements.name.value, named: form.elements.named.checked });
+    const joined = await ask("join", { code, name: name.value, named: named.checked });
     keep((all) => { all[code] = { ...joined, queue: [] }; });
     await go();
-  } catch (refusal) {
-    alert.textContent = refusal.message;
-    button.disabled = false;
+  } catch (refused) {
+    $("alert").textContent = refused.message;
+    start.disabled = false;
   }
 });
 
@@ -449,12 +413,12 @@ form.addEventListener("submit", async (event) => {
 async function go() {
   total = mine().total;
   document.title = mine().title;
-  one("#ballot h1").textContent = mine().question;
+  $("question").textContent = mine().question;
   await send();
   await show((await patiently(() => ask("ballot"))).done);
 }
 
-(mine() ? go() : patiently(() => ask("trial", { code })).then(offer)).catch((refusal) => {
-  if (mine()) over(refusal);
+(mine() ? go() : patiently(() => ask("trial", { code })).then(offer)).catch((refused) => {
+  if (mine()) over(refused);
   else say("This link isn't open", "It may be incomplete, or voting has closed. Ask whoever sent it to you.");
 });
