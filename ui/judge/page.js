@@ -104,8 +104,8 @@ let at = -1, total = 0; // the position of the ballot that is shown, and how man
 
 const setAt = (position) => sets.get(position) || sets.set(position, load(position)).get(position);
 
-async function load(position) {
-  const ballot = await patiently(() => ask(`ballot?position=${position}`));
+async function load(position, known) {
+  const ballot = known || await patiently(() => ask(`ballot?position=${position}`));
   const sources = await Promise.all(ballot.pictures.map(({ url }) => picture(url)));
   const references = Promise.all(ballot.references.map(picture)); // nobody waits for them
   return { ...ballot, sources, references: references.catch(() => []) };
@@ -415,7 +415,9 @@ async function go() {
   document.title = mine().title;
   $("question").textContent = mine().question;
   await send();
-  await show((await patiently(() => ask("ballot"))).done);
+  const first = await patiently(() => ask("ballot"));
+  if (first.ballot) sets.set(first.done, load(first.done, first));
+  await show(first.done);
 }
 
 (mine() ? go() : patiently(() => ask("trial", { code })).then(offer)).catch((refused) => {
