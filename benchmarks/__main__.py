@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("prepare.py", "latency.py", "load.py", "history.py", "start.py", "page.py")
+SCRIPTS = ("prepare.py", "latency.py", "load.py", "history.py", "start.py", "page.py", "judge.py")
 
 
 def main() -> None:
