@@ -120,7 +120,7 @@ def test_a_large_sum_is_confirmed_by_the_button(browser: Browser) -> None:
 
 
 def test_a_comparison_is_asked_for(visit: Visit) -> None:
-    """By keyboard: two variants and two seeds. What is wrong stands at its field; then each cell is made of its own."""
+    """By keyboard: two variants and two seeds. What is wrong stands at its field; then all are made at that sum."""
     page, compare = visit.page, visit.page.get_by_role("region", name="Compare")
     visit.drop(PORTRAIT, COFFEE)
     visit.expect_cards(PORTRAIT, COFFEE)
@@ -168,6 +168,7 @@ def test_a_comparison_is_asked_for(visit: Visit) -> None:
     rows = visit.studio.rows("SELECT * FROM runs WHERE comparison_id IS NOT NULL ORDER BY rowid")[before:]
     assert [(row["variant_id"], row["seed"]) for row in rows] == [("pro", 7), ("pro", 9), ("dev", 7), ("dev", 9)]
     assert len({row["comparison_id"] for row in rows}) == 1
+    assert sum(row["estimate"] for row in rows) == in_micros(Decimal("0.28"))
 
     page.get_by_role("button", name="Start over").click()
     expect(switch).to_have_attribute("aria-checked", "false")
