@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from core.catalog.inputs import check
 from core.catalog.variants import PICTURES, SEED
-from core.errors import BudgetError
+from core.errors import KontextError, LedgerError
 from core.ledger.run import Run
 from core.runs.flow import INTERRUPTED
 from core.runs.runs import Asked, Runs
@@ -51,8 +51,12 @@ async def insist(
         elif not run.outputs and _may_be_tried_again(told):
             await sleep(PAUSE)
             try:
-                told += await runs.start_all(run.visitor, account, [asked_again(run)])
-            except BudgetError:  # the budget has meanwhile gone elsewhere
+                told += await runs.start_all(run.visitor, account, [asked_again(run)], confirmed=run.estimate)
+            except LedgerError:
+                raise
+            except KontextError as refused:  # the budget has gone elsewhere meanwhile, or the price has risen
+                if not runs.accepting:
+                    raise Unfinished from refused
                 return told
         else:
             return told

@@ -97,15 +97,17 @@ class Trials:
         _drop_others(trial.spec, folder)
         return trial
 
-    def plan(self, spec: Spec, confirmed: Decimal) -> tuple[Spec, tuple[TrialCell, ...]]:
+    def plan(self, account: Account, spec: Spec, confirmed: Decimal) -> tuple[Spec, tuple[TrialCell, ...]]:
         """The same with every seed drawn, and all cells that it makes.
 
         Raises:
-            InputError: with every problem found; or the total is not the one that was confirmed.
+            InputError: with every problem found; or the total is not the one that was confirmed, by the list's prices
+                or by the account's own.
         """
         spec, cells = plan(spec, self._draw_seed, self._clock())
-        if confirmed != (asked := total(cells)):
-            sentence = f"These {len(cells)} pictures are expected to cost {dollars(asked)}. Confirm that very amount."
+        expected = total(cells, self._runs.prices(account, 1))
+        if confirmed not in (expected, total(cells)):
+            sentence = f"These {len(cells)} pictures are expected to cost {dollars(expected)}. Confirm that amount."
             raise InputError([Problem("confirm_usd", sentence)])
         return spec, cells
 
@@ -114,13 +116,15 @@ class Trials:
 
         Raises:
             InputError: with every problem found; or the total is not the one that was confirmed.
-            BudgetError, LedgerError: nothing is reserved, and it stays a draft.
+            KontextError: the service asks for more by now, a budget refuses it, or it can't be recorded: nothing is
+                reserved, and it stays a draft.
         """
         draft, now = await self.get(visitor, trial_id), self._clock()
         if draft.state != "draft":
             raise KontextError(SEALED, "Make a new one.")
-        spec, cells = self.plan(draft.spec, confirmed)
-        text = seal.canonical(seal.document(spec, cells, now, practice=account.kind == "sandbox"))
+        spec, cells = self.plan(account, draft.spec, confirmed)
+        prices = self._runs.prices(account, 1)
+        text = seal.canonical(seal.document(spec, cells, prices, now, practice=account.kind == "sandbox"))
         code = new_code(CODE)
         fixed: dict[str, Any] = {
             "sealed": text,
@@ -132,16 +136,21 @@ class Trials:
             "invitation": account.invitation,
         }
         sealed = partial(trials.seal, draft=draft, spec=spec, home=self._folder, **fixed)
-        reserve = partial(self._reserve, visitor, account, sealed, _asked(draft.id, spec, cells))
+        reserve = partial(self._reserve, visitor, account, sealed, _asked(draft.id, spec, cells), confirmed)
         await self._to_its_end(self._making.begin(replace(draft, spec=spec), account, reserve))
         return await self.get(visitor, trial_id), code
 
     async def _reserve(
-        self, visitor: str, account: Account, sealed: Callable[[sa.Connection], bool], asked: Sequence[Asked]
+        self,
+        visitor: str,
+        account: Account,
+        sealed: Callable[[sa.Connection], bool],
+        asked: Sequence[Asked],
+        confirmed: Decimal,
     ) -> list[Run]:
         if not await self._write(sealed):
             raise KontextError(CHANGED, "Look at it once more, then seal it.")
-        return await self._runs.start_all(visitor, account, asked)
+        return await self._runs.start_all(visitor, account, asked, confirmed=confirmed)
 
     async def resume(self, account: Account) -> None:
         """Go on with the trials of that account that an earlier process, or the lack of the key, left unmade."""

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from core.catalog.variants import REGISTRY, SEED
+from core.catalog.variants import REGISTRY, SEED, Variant
 from core.ledger.trials import Spec
 from core.trials.trial import TrialCell
 
@@ -25,20 +26,19 @@ def seal(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def document(spec: Spec, cells: Sequence[TrialCell], now: datetime, *, practice: bool) -> dict[str, Any]:
+def document(
+    spec: Spec, cells: Sequence[TrialCell], prices: Mapping[str, Decimal], now: datetime, *, practice: bool
+) -> dict[str, Any]:
     """What is sealed: the rules, each variant's model and price, and each case with the pictures that go into it and
-    the inputs of every picture that is to come out of it.
+    the inputs of every picture that is to come out of it. `prices` of the account where they are not the list's.
     """
-    variants = [REGISTRY[id] for id in spec.variants]
     return {
         "format": FORMAT,
         "sealed_at": now.isoformat(),
         "practice": practice,
         "title": spec.title,
         "question": spec.question,
-        "variants": [
-            {"id": row.id, "name": row.name, "model": row.model_id, "price_usd": str(row.price)} for row in variants
-        ],
+        "variants": [_variant(REGISTRY[id], prices) for id in spec.variants],
         "cases": [_case(number, spec, cells) for number in range(1, len(spec.cases) + 1)],
         "judges": spec.judges,
         "margin": spec.margin,
@@ -46,6 +46,11 @@ def document(spec: Spec, cells: Sequence[TrialCell], now: datetime, *, practice:
         "min_judges": spec.min_judges,
         "closes_at": spec.closes_at.isoformat() if spec.closes_at else None,
     }
+
+
+def _variant(row: Variant, prices: Mapping[str, Decimal]) -> dict[str, str]:
+    price = prices.get(row.id, row.price)
+    return {"id": row.id, "name": row.name, "model": row.model_id, "price_usd": str(price)}
 
 
 def _case(number: int, spec: Spec, cells: Sequence[TrialCell]) -> dict[str, Any]:

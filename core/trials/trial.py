@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from core.catalog.estimate import estimate
 from core.catalog.inputs import Inputs, too_long
 from core.catalog.limits import MOST_PROBLEMS, PROMPT_CHARACTERS
 from core.catalog.variants import PICTURES, REFERENCE_LIMIT, REGISTRY, SEED, Variant
@@ -90,9 +90,9 @@ def check_draft(spec: Spec) -> None:
         raise InputError(problems[:MOST_PROBLEMS])
 
 
-def total(cells: Sequence[TrialCell]) -> Decimal:
-    """USD that they are expected to cost at the list's prices: what is confirmed, and never exceeded."""
-    return sum((estimate(cell.inputs.variant, 1) for cell in cells), Decimal())
+def total(cells: Sequence[TrialCell], prices: Mapping[str, Decimal] = MappingProxyType({})) -> Decimal:
+    """USD that they are expected to cost, at these prices of a picture by variant, and at the list's for all others."""
+    return sum((prices.get(cell.inputs.variant.id, cell.inputs.variant.price) for cell in cells), Decimal())
 
 
 def _lacking(spec: Spec, now: datetime) -> Iterator[Problem]:

@@ -108,6 +108,15 @@ def failed(data: dict[str, Any]) -> None:
     data.update(status="failed", error="The model fell over.", outputs=[])
 
 
+def dearer_quote(data: dict[str, Any]) -> None:
+    data["discounted_price"] = data["price"] = data["price"] * 2
+
+
+def dearer_bills(data: dict[str, Any]) -> None:
+    for item in data["items"]:
+        item["price"] *= 2
+
+
 async def test_from_the_draft_to_the_report(lab: Lab) -> None:
     """It is sealed, made for exactly what was confirmed, judged, closed, and its report names the one that all prefer;
     made again it is the same to the digit.
@@ -160,6 +169,20 @@ async def test_another_total_makes_nothing(lab: Lab) -> None:
     assert (lab.spent(), await lab.created()) == (0, [])
     trial, _ = await lab.trials.seal("ann", lab.account, draft.id, Decimal("0.1100"))
     assert (await lab.made(trial)).state == "open"
+
+
+async def test_an_account_with_a_price_of_its_own(lab: Lab) -> None:
+    """Where the service asks for more than the list, nothing is made until that is confirmed; the seal then has it."""
+    lab.wire.always |= {"quote": rewritten(dearer_quote), "billing": rewritten(dearer_bills)}
+    draft = await lab.trials.save("ann", lab.account, lab.spec())
+    with pytest.raises(KontextError, match=r"The price is now \$0.22"):
+        await lab.trials.seal("ann", lab.account, draft.id, 2 * PRICE)
+    assert ((await lab.trials.get("ann", draft.id)).state, await lab.created()) == ("draft", [])
+    trial, _ = await lab.trials.seal("ann", lab.account, draft.id, 4 * PRICE)
+    assert (await lab.made(trial)).state == "open"
+    assert lab.spent() == 4 * PRICE
+    told = {row["id"]: Decimal(row["price_usd"]) for row in json.loads(str(trial.sealed))["variants"]}
+    assert told == {"dev": Decimal("0.06"), "ultra-fast": Decimal("0.05")}
 
 
 async def test_a_budget_refuses_all_or_nothing(lab: Lab) -> None:

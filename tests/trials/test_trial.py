@@ -57,6 +57,7 @@ def test_each_variant_makes_each_case() -> None:
     assert ["size" in cell.inputs.values for cell in cells[3:]] == [False, False, True]
     assert [case.parameters["seeds"] for case in spec.cases] == [[100], [7]]
     assert total(cells) == Decimal("0.30")
+    assert total(cells, {"max": Decimal("0.064")}) == Decimal("0.268")
 
 
 def test_two_seeds_make_two_takes_of_a_case() -> None:
@@ -140,7 +141,7 @@ def test_the_seal_changes_with_each_rule() -> None:
 
     def sealed(**changes: Any) -> str:
         spec, cells = planned(**changes)
-        return seal.seal(seal.canonical(seal.document(spec, cells, NOW, practice=False)))
+        return seal.seal(seal.canonical(seal.document(spec, cells, {}, NOW, practice=False)))
 
     changes: list[dict[str, Any]] = [
         {},

@@ -211,7 +211,7 @@ def test_a_trial(client: Client, studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"confirm_usd": 0.1}, "These 4 pictures are expected to cost $0.11. Confirm that very amount."),
+        ({"confirm_usd": 0.1}, "These 4 pictures are expected to cost $0.11. Confirm that amount."),
         ({"confirm_usd": None}, "spec.confirm_usd"),
         ({"variants": ["dev"]}, "Choose 2 to 4 variants"),
         ({"cases": [{"prompt": "A cat", "images": [2]}]}, "Case 1 names image 2"),

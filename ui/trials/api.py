@@ -88,7 +88,7 @@ class TrialApi:
         if len(images) > MOST_IMAGES:
             raise InputError([Problem("images", f"Send at most {MOST_IMAGES} images; there are {len(images):,}.")])
         unprepared, confirmed = read(spec, [UNPREPARED] * len(images))
-        _, cells = self._trials.plan(unprepared, confirmed)
+        _, cells = self._trials.plan(payer.account, unprepared, confirmed)
         await self._backend.runs.consider(*payer, *(cell.inputs for cell in cells))
         one_each = {cell.inputs.variant: cell.inputs for cell in cells}
         return read(spec, await self._api.prepared(payer, images, *one_each.values()))
