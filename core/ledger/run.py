@@ -119,6 +119,11 @@ class Facts:
     cell: Cell | None = field(default=None, kw_only=True)
     invitation: str | None = field(default=None, kw_only=True)
 
+    @property
+    def group(self) -> str:
+        """With whom it takes turns as one: alone, or with the other cells of its comparison."""
+        return self.cell.comparison_id if self.cell else self.id
+
 
 @dataclass(frozen=True)
 class Run(Facts):

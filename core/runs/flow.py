@@ -189,7 +189,7 @@ class Flow:
             live.tell(QUEUED.format(place=place, limit=concurrency.limit) if place else "")
 
         facts = live.run.facts
-        await concurrency.enter(facts.cell.comparison_id if facts.cell else facts.id, tell)
+        await concurrency.enter(facts.group, tell)
 
     def _limit_of(self, account: Account) -> ConcurrencyLimit:
         return self._limits.setdefault(account.id, ConcurrencyLimit(self._at_once))

@@ -32,6 +32,7 @@ from core.runs.live import LiveRun
 from core.runs.readers import Readers
 from core.runs.runtime import Runtime
 from core.service.account import Account
+from core.service.rate_limit import GROUP
 from core.settings import AT_ONCE
 
 NO_RUN = "There is no such run."
@@ -483,6 +484,7 @@ class Runs:
         return live
 
     async def _supervise(self, live: LiveRun, way: Coroutine[Any, Any, None]) -> None:
+        GROUP.set(live.facts.group)
         try:
             await way
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
@@ -534,7 +536,7 @@ def first_of(entry: Sequence[Run]) -> Run:
 def _entries(runs: Iterable[Run]) -> list[list[Run]]:
     together: dict[str, list[Run]] = {}
     for run in runs:
-        together.setdefault(run.cell.comparison_id if run.cell else run.id, []).append(run)
+        together.setdefault(run.group, []).append(run)
     by_id = sorted(together.values(), key=lambda entry: first_of(entry).id)
     return sorted(by_id, key=lambda entry: first_of(entry).created_at, reverse=True)
 

@@ -8,6 +8,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 # The service names no limit for requests that are free. This is enough for two hundred runs at once.
 REQUESTS_A_SECOND = 110
@@ -15,8 +16,16 @@ _WINDOWS = 10  # a second's worth is not let out in one go, or whoever comes nex
 SLACK = 1.1  # what leaves evenly arrives less evenly, and the limit is meant for where it arrives
 
 
+# On whose behalf a task sends what it sends: a run's, or that of the comparison which it is a cell of.
+GROUP: ContextVar[str] = ContextVar("group", default="")
+
+
 class RateLimiter:
-    """Lets requests out one after the other; those that somebody waits for before those that may as well be later."""
+    """Lets requests out one after the other; those that somebody waits for before those that may as well be later.
+
+    Groups take turns (start-time fair queueing): a comparison whose cells all end at once keeps nobody waiting who asks
+    for one picture.
+    """
 
     def __init__(
         self,
@@ -30,7 +39,9 @@ class RateLimiter:
         self._window = SLACK * at_once / a_second
         self._clock = clock
         self._sleep = sleep
-        self._line: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._line: list[tuple[bool, int, int, asyncio.Future[None]]] = []
+        self._round = 0  # of the last one that went out
+        self._rounds: dict[tuple[bool, str], int] = {}  # of the last in line, by group
         self._numbers = itertools.count()
         self._letting: asyncio.Task[None] | None = None
 
@@ -40,7 +51,9 @@ class RateLimiter:
             self._out.append(self._clock())
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._line, (low_priority, next(self._numbers), turn))
+        heapq.heappush(
+            self._line, (low_priority, self._next_round(low_priority, GROUP.get()), next(self._numbers), turn)
+        )
         if self._letting is None or self._letting.done():
             self._letting = asyncio.create_task(self._let_out())
         await turn
@@ -49,10 +62,18 @@ class RateLimiter:
         while self._line:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
-            *_, turn = heapq.heappop(self._line)
+            _, round, _, turn = heapq.heappop(self._line)
+            self._round = max(self._round, round)
+            if not self._line:
+                self._rounds.clear()
             if not turn.done():  # else whoever waited has given up
                 self._out.append(self._clock())
                 turn.set_result(None)
+
+    def _next_round(self, *group: *tuple[bool, str]) -> int:
+        """In each round a group has one turn."""
+        self._rounds[group] = max(self._round, self._rounds.get(group, 0)) + 1
+        return self._rounds[group]
 
     def _wait(self) -> float:
         full = len(self._out) == self._out.maxlen

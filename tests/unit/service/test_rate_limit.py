@@ -14,7 +14,7 @@ from PIL import Image
 from core.catalog.variants import REGISTRY
 from core.pictures.reference import prepare
 from core.service.client import Client
-from core.service.rate_limit import SLACK, RateLimiter
+from core.service.rate_limit import GROUP, SLACK, RateLimiter
 from sandbox import create_app
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +84,23 @@ async def test_low_priority_lets_others_pass() -> None:
     time = Time()
     out = await sent(RateLimiter(20, clock=time.clock, sleep=time.sleep), time, [True] * 8 + [False] * 4)
     assert [number for _, number in out] == [0, 1, 8, 9, 10, 11, 2, 3, 4, 5, 6, 7]
+
+
+async def test_groups_take_turns() -> None:
+    """Whoever asks for one, or two, waits for one of each group before it, not for all that those ask for; what may be
+    later is still later.
+    """
+    time = Time()
+    limiter, out = RateLimiter(10, clock=time.clock, sleep=time.sleep), list[str]()
+
+    async def one(group: str, low_priority: bool = False) -> None:
+        GROUP.set(group)
+        await limiter.acquire(low_priority=low_priority)
+        out.append(group)
+
+    first = [one("low", low_priority=True), *(one("big") for _ in range(6)), *(one("other") for _ in range(4))]
+    await asyncio.gather(one("before"), *first, one("small"), one("small"))
+    assert out == ["before", *["big", "other", "small"] * 2, *["big", "other"] * 2, "big", "big", "low"]
 
 
 async def test_one_that_gave_up_takes_no_turn() -> None:
