@@ -78,6 +78,11 @@ class Board:
         return [_row(run, number, self.axis, is_last=number == max(found)) for number, run in sorted(found.items())]
 
     @property
+    def sealed(self) -> bool:
+        """Whether it is made for a trial, and nothing of it may change."""
+        return self.axis == "trial"
+
+    @property
     def label(self) -> Label:
         """The name and the star, which all of its runs have."""
         return next((run.label for run in self.runs if run.label.name or run.label.favourite), Label())
@@ -118,6 +123,8 @@ def _row(run: Run, number: int, axis: Axis, *, is_last: bool) -> Row:
             return Row(number, "All references, another seed", note=LUCK)
         case "leave_one_out":
             return Row(number, "All references", note=HINT)
+        case "trial":
+            return Row(number, f"Set {number + 1}")
     return Row(number)
 
 
@@ -167,7 +174,7 @@ async def hide(runs: Runs, visitor: str, comparison_id: str, shuffle: Shuffle) -
         KontextError: there is no such comparison of this visitor.
     """
     board = await _insist(runs, visitor, comparison_id)
-    if board.hidden:
+    if board.hidden or board.sealed:
         return
     order = [place_of(run) for run in board.cells]
     shuffle(order)

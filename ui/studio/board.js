@@ -130,7 +130,7 @@ function head(view) {
     view.notice && h("p", { class: "notice" }, view.notice),
     view.choice && h("p", { class: "choice" }, view.choice),
     h("div", { class: "board-acts" },
-      view.hidden ? act("reveal", "Show names") : act("hide", "Hide names"),
+      view.hidden ? act("reveal", "Show names") : !view.sealed && act("hide", "Hide names"),
       h("button", { type: "button", class: "quiet widen", "aria-pressed": String(isWide), onclick: wide }, isWide ? "Narrow view" : "Wide view"),
       view.finished ? null : act("stop", "Stop waiting"),
       view.finished ? null : notifyMe(),

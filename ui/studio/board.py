@@ -41,6 +41,7 @@ class BoardView:
             "favourite": board.label.favourite,
             "finished": all(run.finished or run.keyless for run in board.runs),
             "hidden": board.hidden,
+            "sealed": board.sealed,
             "columns": [] if board.hidden else _columns(board),
             "rows": [] if board.hidden else [asdict(row) for row in board.rows],
             "cells": self._hidden(board) if board.hidden else self._shown(board),
@@ -67,7 +68,7 @@ class BoardView:
         variant_id, row = place_of(run)
         variant = REGISTRY.get(variant_id)
         seen = view_of(run, self._served)
-        again = [variant.id, run.pictures] if variant and _fell_short(run) else None
+        again = [variant.id, run.pictures] if variant and _can_be_made_again(run) else None
         shown = ("id", "finished", "stages", "seconds", "expected_seconds", "notice", "shape", "awaited")
         cell = {
             **{name: seen[name] for name in (*shown, "troubles", "resume", "with")},
@@ -226,5 +227,6 @@ def _choice(board: Board) -> str:
     return " · ".join([f"You chose {variant_name(run)}", *cost(run, short=True)])
 
 
-def _fell_short(run: Run) -> bool:
-    return run.finished and not run.resumable and len(run.outputs) < run.pictures
+def _can_be_made_again(run: Run) -> bool:
+    sealed = run.cell is not None and run.cell.axis == "trial"
+    return not sealed and run.finished and not run.resumable and len(run.outputs) < run.pictures

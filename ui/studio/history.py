@@ -72,7 +72,7 @@ def _comparison(board: Board, served: ServedFiles) -> dict[str, Any]:
         "favourite": board.label.favourite,
         "when": first.created_at.isoformat(),
         "prompt": first.prompt,
-        "state": "Comparison",
+        "state": "Trial" if board.sealed else "Comparison",
         "deletable": all(run.finished or run.keyless for run in board.runs),
         "open": False,
         "restorable": not board.hidden,
