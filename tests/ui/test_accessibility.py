@@ -40,6 +40,9 @@ def test_no_violation_before_a_run(profile: Profile, live: Studio) -> None:
     with Visit(profile, live).open() as visit:
         auditor = Auditor(visit)
         auditor.look("empty")
+        visit.generate()
+        expect(visit.page.locator("#prompt .problem")).to_be_visible()
+        auditor.look("stopped at its fields")
         visit.drop(PORTRAIT, ("words.png", b"only words"), CAT)
         visit.expect_cards(PORTRAIT, CAT)
         expect(visit.references.get_by_role("alert")).to_contain_text("words.png")
