@@ -265,7 +265,7 @@ class Ledger:
         with self.writing() as connection:
             gone = uploads.c.sha256.in_(hashes - {reference.sha256 for reference in kept})
             connection.execute(uploads.delete().where(gone))
-        self._empty_log()
+        self.empty_log()
         return kept
 
     # reading
@@ -438,11 +438,11 @@ class Ledger:
         try:
             with _in_our_words(), self._turn(), closing(self._engine.raw_connection()) as plain:
                 plain.cursor().execute("VACUUM")
-            self._empty_log()
+            self.empty_log()
         except LedgerError as fault:
             log.warning("text that an older version deleted may still stand in ledger.db: %s", fault.happened)
 
-    def _empty_log(self) -> None:
+    def empty_log(self) -> None:
         """Bring what was written ahead into the file and cut the log off: what was deleted is in neither any more."""
         with _in_our_words(), self._turn():
             plain = self._engine.raw_connection()

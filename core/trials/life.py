@@ -36,7 +36,7 @@ from core.trials.report import report
 from core.trials.trial import FOLDER, TrialCell, check_draft, folder_of, plan, total
 
 CODE = "kj_"  # how a judges' code begins
-MOST_TRIALS = 100  # of one visitor
+MOST_DRAFTS = 100  # of one visitor
 
 NO_TRIAL = "There is no such trial."
 SEALED = "This trial is sealed, so nothing of it can change."
@@ -82,8 +82,8 @@ class Trials:
         check_draft(spec)
         if trial_id:
             await self.get(visitor, trial_id)
-        elif len(await self.list_for(visitor)) >= MOST_TRIALS:
-            raise KontextError(f"There are {MOST_TRIALS} trials already.", "Delete one that you no longer need.")
+        elif sum(trial.state == "draft" for trial in await self.list_for(visitor)) >= MOST_DRAFTS:
+            raise KontextError(f"There are {MOST_DRAFTS} drafts already.", "Delete one that you no longer need.")
         kind, now = account.kind, self._clock()
         trial = Trial(trial_id or secrets.token_hex(16), visitor, account.id, kind, now, spec)
         return await self._to_its_end(asyncio.to_thread(self._save, trial))
@@ -320,6 +320,7 @@ class Trials:
         for run in made:
             await self._runs.delete(run.visitor, run.id, of_trial=True)
         await asyncio.to_thread(shutil.rmtree, folder_of(self._folder, trial.id), ignore_errors=True)
+        await asyncio.to_thread(self._ledger.empty_log)
 
     async def unpaid(self) -> list[tuple[Trial, list[str]]]:
         """Every trial that nothing was paid for and that is not being made, with the ids of its runs."""
