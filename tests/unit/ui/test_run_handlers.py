@@ -179,6 +179,34 @@ async def test_what_can_t_be_sent_is_left_to_the_press(sit: Sit) -> None:
         assert await desk.prefetch(None, "host", cards, *flat[1:]) == []
 
 
+# Comparisons ------------------------------------------------------------------------------------------
+
+
+async def test_nobody_reaches_another_s_comparison(sit: Sit) -> None:
+    """Whoever knows the id of a cell sees, hides, shows, downloads, makes and deletes nothing of it; while names are
+    hidden its maker takes nothing away either that would tell them.
+    """
+    desk = await sit(**HOST)
+    compare = Compare(on=True, variants=("pro", "max"))
+    shown = await press(desk, MAKER, compare=compare)
+    assert [json.loads(cell)["title"] for cell in shown["cells"]] == ["Pro", "Max"]
+    before = await desk.backend.runs.list_for(MAKER)
+    asked, handlers = event(run=shown["id"], number=1, variant="dev", chosen=True, beside="0.030000"), desk.handlers
+    for start in (handlers.open, handlers.hide, handlers.reveal):
+        assert [seen async for seen in start(gr.Request(), THIEF, asked)] == []
+    for spend in (handlers.again, handlers.make_with):
+        assert [seen async for seen in spend(gr.Request(), THIEF, None, "host", asked)] == []
+    for take in (handlers.sheet, handlers.archive):
+        assert await take(THIEF, asked) == gr.skip()
+    assert (await handlers.discard(THIEF, asked))["runs"] == []
+    assert await desk.backend.runs.list_for(MAKER) == before
+    assert await handlers.archive(MAKER, asked) != gr.skip()
+    hidden = [seen async for seen in handlers.hide(gr.Request(), MAKER, asked)][-1]
+    assert hidden["hidden"] and not any(word in json.dumps(hidden["cells"]) for word in ("Pro", "Max", "pro-", "$"))
+    for take in (handlers.sheet, handlers.archive):
+        assert await take(MAKER, asked) == gr.skip()
+
+
 # Doors ------------------------------------------------------------------------------------------------
 
 MAKER, THIEF = "0123456789abcdef" * 2, "fedcba9876543210" * 2
