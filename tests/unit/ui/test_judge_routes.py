@@ -38,17 +38,22 @@ class Court:
 
     ledger: Ledger
     now: datetime = NOW
+    passing: timedelta = timedelta()
     seconds: float = 0.0
     received: list[httpx.Response] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.trial, self.code = open_trial(self.ledger)
-        judging = Judging(self.ledger, lambda: self.now)
+        judging = Judging(self.ledger, self._clock)
         routes = JudgeApi(judging, Attempts(lambda: self.seconds)).routes()
         door = Door(Starlette(routes=routes), ours=routes, names=set(), presence=Presence())
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(door), base_url="http://127.0.0.1", event_hooks={"response": [self._note]}
         )
+
+    def _clock(self) -> datetime:
+        self.now += self.passing
+        return self.now
 
     async def _note(self, response: httpx.Response) -> None:
         await response.aread()
@@ -161,6 +166,16 @@ async def test_two_browsers_are_two_judges(court: Court) -> None:
     assert orders[0] != orders[1]
 
 
+async def test_the_next_judge_sees_the_other_take(court: Court) -> None:
+    """Of a case with two seeds, two judges see different pictures, made of the same original."""
+    _, code = await asyncio.to_thread(open_trial, court.ledger, 1, takes=2)
+    one, other = [await court.ballot(await court.join(code=code)) for _ in range(2)]
+    ids = [{picture["id"] for picture in ballot["pictures"]} for ballot in (one, other)]
+    assert [len(shown) for shown in (*ids, set.union(*ids))] == [3, 3, 6]
+    originals = {reference.rpartition("/")[2] for ballot in (one, other) for reference in ballot["references"]}
+    assert len(originals) == 1
+
+
 async def test_fifty_come_at_once_and_the_next_is_told(court: Court) -> None:
     """A crowd is not taken for guessing; who is too many gets a sentence, as often as they try."""
     await asyncio.gather(*(court.join(f"Judge {n}") for n in range(MOST_JUDGES)))
@@ -184,6 +199,16 @@ async def test_after_the_closing_nothing_is_taken(court: Court) -> None:
     ]
     assert {(answer.status_code, answer.text) for answer in refused} == {(404, refused[0].text)}
     assert len(await asyncio.to_thread(court.votes)) == 1
+
+
+async def test_a_trial_that_closes_while_a_vote_is_checked(court: Court) -> None:
+    """What was open when the vote came and is closed when it would be written has no vote."""
+    _, code = await asyncio.to_thread(open_trial, court.ledger, 2, closes_at=NOW + timedelta(seconds=60))
+    token = await court.join(code=code)
+    ballot = await court.ballot(token)
+    court.passing = timedelta(seconds=50)  # each look at the clock is so much later
+    for answer in (await court.vote(token, ballot), await court.post("undo", token)):
+        assert answer.status_code == 404
 
 
 async def test_the_date_closes_to_the_second(court: Court) -> None:
