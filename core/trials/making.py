@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -26,9 +27,11 @@ from core.service.account import Account
 from core.trials import results
 from core.trials.blind import Blind
 
+RETRY_INTERVAL = 30.0  # seconds
 STILL_MAKING = "Pictures of this trial are still being made."
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -99,13 +102,22 @@ class Making:
             await write(self._ledger, partial(trials.move, trial_id=trial.id, before="sealed", after="making"))
             # All come to an end before any fault counts: nothing of it goes on when it is taken up again.
             made = await asyncio.gather(*map(one, tries.values()), return_exceptions=True)
-            await self._open(trial, {cell: _sound(runs) for cell, runs in zip(tries, made, strict=True)})
+            await self._opened(trial, {cell: _sound(runs) for cell, runs in zip(tries, made, strict=True)})
         except Unfinished:
             pass
         except Exception as fault:  # the next start tries it again
             log_foreign(fault, f"trial {trial.id}")
         finally:
             self._end(trial)
+
+    async def _opened(self, trial: Trial, made: results.Tries) -> None:
+        """Open it as soon as the disk and the ledger allow it: everything is paid for, and only this is left."""
+        while True:
+            try:
+                return await self._open(trial, made)
+            except KontextError as fault:
+                log.warning("a trial can't be opened yet: %s", fault.happened)
+            await self._runtime.sleep(RETRY_INTERVAL)
 
     async def _open(self, trial: Trial, made: results.Tries) -> None:
         """Let the judges in to what there is; where no case is left, there is nothing to judge."""

@@ -29,6 +29,7 @@ from core.trials import seal
 from core.trials.blind import Blind, place
 from core.trials.comparison import again
 from core.trials.life import MOST_DRAFTS, Trials
+from core.trials.making import RETRY_INTERVAL
 from core.trials.trial import folder_of
 
 pytestmark = pytest.mark.anyio
@@ -333,6 +334,25 @@ async def test_crashes_use_up_no_try(lab: Lab) -> None:
     held.go.set()
     after = await lab.made(trial)
     assert (after.state, after.withdrawn, lab.spent()) == ("open", (), 2 * PRICE)
+
+
+async def test_a_disk_that_fails_delays_the_opening(tmp_path: Path, decoder: Decoder) -> None:
+    """Pictures that can't be written for judges are tried again until they can; nothing is made anew."""
+
+    async def sleep(seconds: float) -> None:
+        if seconds == RETRY_INTERVAL:
+            obstacle.unlink()
+        await lab.time.sleep(seconds)
+
+    lab = Lab(tmp_path, decoder, sleep=sleep)
+    draft = await lab.trials.save("ann", lab.account, lab.spec("a cup"))
+    obstacle = folder_of(lab.folder, draft.id) / "blind"
+    obstacle.write_bytes(b"")
+    trial, _ = await lab.trials.seal("ann", lab.account, draft.id, PRICE)
+    assert (await lab.made(trial)).state == "open"
+    assert (obstacle.is_dir(), lab.spent()) == (True, PRICE)
+    await lab.trials.aclose()
+    await lab.aclose()
 
 
 async def test_a_trial_waits_for_its_key(lab: Lab) -> None:
