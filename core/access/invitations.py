@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,7 @@ PREFIX = "kx_"
 NOT_VALID = "This invitation isn't valid, or no longer."
 MOST_USD = Decimal(10_000)  # of one allowance
 LONGEST_NAME = 80  # characters
+REMEMBERED = 1000  # wrong codes
 
 _CODE = re.compile(PREFIX + "[a-z2-7]{32}")
 
@@ -61,6 +63,8 @@ class Invitations:
         self._clock = clock
         self._random = random
         self._attempt = attempt
+        self._wrong: dict[str, None] = {}  # hashes of codes that were tried: the same one again is no new guess
+        self._remembering = threading.Lock()
 
     # for the host
 
@@ -109,12 +113,20 @@ class Invitations:
         """
         asked = code.strip().lower() if isinstance(code, str) else ""
         # What is not even shaped like a code is looked for too: all wrong ones take the same way.
+        digest = code_hash(asked)
         with self._ledger.reading() as connection:
-            found, now = rows.by_code(connection, code_hash(asked)), self._clock()
+            found, now = rows.by_code(connection, digest), self._clock()
             if found is not None and found.opens(now):
                 return _standing(found, Spending(connection), now)
-        with self._attempt():
+        with nullcontext() if digest in self._wrong else self._attempt():
+            self._remember(digest)
             raise KontextError(NOT_VALID, "Check that the link is complete, or ask the host for a new one.")
+
+    def _remember(self, digest: str) -> None:
+        with self._remembering:
+            self._wrong[digest] = None
+            if len(self._wrong) > REMEMBERED:
+                del self._wrong[next(iter(self._wrong))]
 
     def _change(self, name: str, **columns: object) -> None:
         with self._ledger.writing() as connection:

@@ -79,9 +79,10 @@ class RunHandlers:
                 async for seen in self._watched(subscription, known, run):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
 
-    async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
+    async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str | Update:
         """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
-        return await self._total(visitor, since, own, variant_id)
+        # Before the page knows its visitor, the header that comes with them would be overwritten by one without a sum.
+        return await self._total(visitor, since, own, variant_id) if _is_id(visitor) and since else gr.skip()
 
     async def prices(self, own: str | None, wanted: str) -> AsyncIterator[str]:
         """What a picture of each variant costs whoever pays: as far as it is known at once, and when it is."""

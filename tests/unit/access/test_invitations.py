@@ -173,6 +173,15 @@ def test_guesses_are_slowed_and_holders_are_not(house: House) -> None:
     assert told[:FREE] == [NOT_VALID] * FREE and "Too many failed attempts." in told
 
 
+def test_the_same_wrong_code_again_is_no_new_guess(house: House) -> None:
+    """A page that keeps one which has ended may ask for it all day long, and slows nobody down."""
+    for _ in range(10 * FREE):
+        with pytest.raises(KontextError, match="isn't valid"):
+            house.invitations.find("kx_" + "b" * 32)
+    with pytest.raises(KontextError, match="isn't valid"):
+        house.invitations.find("kx_" + "c" * 32)
+
+
 @pytest.mark.parametrize(
     ("name", "usd", "expires"),
     [
