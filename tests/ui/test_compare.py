@@ -67,7 +67,7 @@ def test_a_cell_that_fails_takes_no_other_with_it(client: Client) -> None:
 @pytest.mark.parametrize(
     ("variant_ids", "rest", "other", "said"),
     [
-        ([], [], {}, "Name the variants"),
+        ([], [], {}, "Choose the variants"),
         ("pro", [], {}, "Name the variants"),
         (["nano", "pro"], [], {}, "There is no such variant"),
         (["pro"], [], {}, "There is nothing to compare"),

@@ -27,6 +27,8 @@ SECOND = [
 CHOSEN = [ids for count in range(len(REGISTRY) + 1) for ids in itertools.combinations(REGISTRY, count)]
 COUNTS = (int(PICTURES.minimum or 1), int(PICTURES.maximum or 1))
 
+COMPARED = "SELECT * FROM runs WHERE comparison_id IS NOT NULL ORDER BY rowid"
+
 
 def planned(compare: Compare, references: int, pictures: int) -> list[tuple[Variant, int]]:
     """Each variant with the pictures that core plans for it; none where core refuses the comparison."""
@@ -158,14 +160,13 @@ def test_a_comparison_is_asked_for(visit: Visit) -> None:
     page.wait_for_function("localStorage['kontext-draft']?.includes('\"7\",\"9\"')")
 
     page.reload()
-    visit.faults.clear()  # Gradio logs that the page was left while it listened
     visit.expect_cards(PORTRAIT, COFFEE)
     expect(compare.get_by_role("textbox", name="Seed 2")).to_have_value("9")
     expect(generate).to_have_text("Generate 8 pictures")
-    before = visit.studio.runs
+    before = len(visit.studio.rows(COMPARED))
     generate.click()
     expect(visit.result.get_by_role("img")).not_to_have_count(0)
-    rows = visit.studio.rows("SELECT * FROM runs WHERE comparison_id IS NOT NULL ORDER BY rowid")[before:]
+    rows = visit.studio.rows(COMPARED)[before:]
     assert [(row["variant_id"], row["seed"]) for row in rows] == [("pro", 7), ("pro", 9), ("dev", 7), ("dev", 9)]
     assert len({row["comparison_id"] for row in rows}) == 1
     assert sum(row["estimate"] for row in rows) == in_micros(Decimal("0.28"))

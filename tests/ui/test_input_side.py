@@ -139,7 +139,6 @@ def test_a_draft_comes_back(visit: Visit) -> None:
     assert "reference 1" in prompt
 
     visit.page.reload()
-    visit.faults.clear()  # Gradio logs that the page was left while it listened
     visit.expect_cards(PORTRAIT, CAT)
     expect(visit.prompt).to_have_value(prompt)
     expect(visit.role(2)).to_have_value("companion")

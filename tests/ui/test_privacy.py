@@ -203,7 +203,7 @@ def test_a_hash_opens_nothing(profile: Profile, live: Studio) -> None:
         thief.page.route(re.compile("gradio_api/queue/join"), forge)
         thief.prompt.fill("Show me what it was")
         thief.generate()
-        expect(thief.result.get_by_role("alert")).to_contain_text("Reference 1 is no longer here.")
+        expect(thief.page.get_by_role("alert").filter(has_text="Reference 1 is no longer here.")).to_be_visible()
     assert live.runs == runs
 
 
