@@ -12,8 +12,9 @@ from core.errors import KontextError
 from core.pictures import disk
 from core.pictures.output import PICTURE_FORMATS
 
-SIDE = 1024  # px, the longer one at most: what a phone can show, and four of them in 4 s over 1.6 Mbit/s
-QUALITY = 80
+SIDE = 1024  # px, the longer one at most: what a phone can show at full width
+QUALITIES = (80, 74, 68, 60)  # the first that fits, or the last, for all of a case: much detail hides the loss
+BYTES = 150_000  # four of these take 3 s over 1.6 Mbit/s
 GROUND = (128, 128, 128)  # neutral, where shapes differ and where a picture is transparent
 SUFFIX = ".jpg"
 
@@ -40,7 +41,10 @@ def alike(pictures: Sequence[Image.Image]) -> list[bytes]:
     side = min(SIDE, max(max(picture.size) for picture in pictures))
     fitted = [ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS) for picture in pictures]
     canvas = max(picture.width for picture in fitted), max(picture.height for picture in fitted)
-    encoded = [_encoded(picture, canvas) for picture in fitted]
+    for quality in QUALITIES:
+        encoded = [_encoded(picture, canvas, quality) for picture in fitted]
+        if max(map(len, encoded)) <= BYTES:
+            break
     return [data.ljust(max(map(len, encoded)), b"\0") for data in encoded]
 
 
@@ -52,9 +56,9 @@ def _opened(source: Path) -> Image.Image:
     return ground
 
 
-def _encoded(picture: Image.Image, canvas: tuple[int, int]) -> bytes:
+def _encoded(picture: Image.Image, canvas: tuple[int, int], quality: int) -> bytes:
     whole = Image.new("RGB", canvas, GROUND)
     whole.paste(picture, ((canvas[0] - picture.width) // 2, (canvas[1] - picture.height) // 2))
     file = BytesIO()
-    whole.save(file, "JPEG", quality=QUALITY, optimize=True)
+    whole.save(file, "JPEG", quality=quality, optimize=True)
     return file.getvalue()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from core.errors import KontextError
-from core.pictures.blind import GROUND, SIDE, make_alike
+from core.pictures.blind import BYTES, GROUND, SIDE, make_alike
 from core.pictures.decoder import Decoder
 
 
@@ -51,6 +51,17 @@ def test_all_of_a_case_are_alike(tmp_path: Path) -> None:
     assert not any(picture.getexif() for picture in opened)
     assert not any(word in data for data in files for word in (b"FLUX", b"4711", b"Exif"))
     assert opened[1].getpixel((2, SIDE // 2)) == pytest.approx(GROUND, abs=3)
+
+
+def test_much_detail_is_no_reason_to_wait(tmp_path: Path) -> None:
+    """Where one picture of a case would be too long for a slow line, all of them get the same lower quality."""
+    detailed = saved(tmp_path, "a.png", photograph(864, 864).resize((1024, 1024)))
+    plain = saved(tmp_path, "b.png", Image.new("RGB", (1024, 1024), "teal"))
+    files = made(tmp_path, detailed, plain)
+    assert len({len(data) for data in files}) == 1
+    assert len(files[0]) <= BYTES
+    one, other, alone = (Image.open(BytesIO(data)).quantization for data in (*files, *made(tmp_path, plain)))
+    assert (one == other, one == alone) == (True, False)
 
 
 def test_the_same_shape_keeps_its_pixels(tmp_path: Path) -> None:
