@@ -1,4 +1,4 @@
-"""Makes the README's pictures, a finished run on a desk and on a phone: `python -m scripts.screenshots`.
+"""Makes the README's pictures, a finished run, a ballot and a report: `python -m scripts.screenshots`.
 
 Drives the browser that CHROMIUM names, or the `chromium` of the PATH. Uses a port and a data folder of its own.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import os
+import random
+import re
 import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -42,6 +45,9 @@ class Shot:
     height: int
     pictures: int
 
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+JUDGES = ("Ada", "Ben", "Cleo")
 
 SHOTS = (Shot("desk", 1440, 900, pictures=2), Shot("phone", 390, 844, pictures=1))
 
@@ -82,6 +88,65 @@ def take(browser: Browser, url: str, shot: Shot) -> None:
     page.close()
 
 
+def take_trial(browser: Browser, url: str) -> None:
+    """A ballot on a phone, and the first page of the report."""
+    page = browser.new_page(color_scheme="light")
+    page.set_default_timeout(120_000)
+    page.goto(url)
+    link = seal_a_trial(page)
+    ballot = browser.new_page(**PHONE, color_scheme="light")
+    ballot.goto(link)
+    ballot.get_by_label("Your name or nickname").fill("Kim")
+    ballot.get_by_role("button", name="Start").click()
+    expect(ballot.locator("#count")).to_have_text(re.compile("^1 of "))
+    expect(ballot.locator("#next")).to_be_enabled()
+    save(ballot.screenshot(animations="disabled"), FOLDER / "judge.png")
+    for name in JUDGES:
+        judge(url, link.partition("#")[2], name)
+    page.get_by_role("button", name="Close the trial").click()
+    page.get_by_role("button", name=re.compile("for good")).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download report").click()
+    report = browser.new_page(viewport={"width": 900, "height": 1200}, color_scheme="light")
+    report.set_content(Path(download.value.path()).read_text("utf-8"))
+    save(report.screenshot(animations="disabled"), FOLDER / "sheet.png")
+
+
+def seal_a_trial(page: Page) -> str:
+    """Set up, in practice mode, of the ready examples: the judges' link once all is made."""
+    examples = page.get_by_role("region", name="Result").locator(".examples button")
+    expect(examples).to_have_count(4)
+    page.get_by_role("link", name="Trials", exact=True).click()
+    page.get_by_role("button", name="New trial").click()
+    page.get_by_role("textbox", name="Title").fill("Autumn shop pictures")
+    page.get_by_role("textbox", name="Question").fill("Which picture would you put on the shop page?")
+    page.get_by_role("checkbox", name="Dev").check()
+    for case in range(8):
+        page.get_by_role("link", name="Studio", exact=True).click()
+        examples.nth(case % 4).click()
+        expect(page.locator("#said")).to_be_visible()
+        page.get_by_role("link", name="Trials", exact=True).click()
+        page.get_by_role("link", name="Autumn shop pictures").click()
+        page.get_by_role("button", name="Add what the studio is set to").click()
+        expect(page.get_by_role("button", name=f"Remove case {case + 1}")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Seal")).click()
+    return page.get_by_role("textbox", name="The judges' link").input_value()
+
+
+def judge(url: str, code: str, name: str) -> None:
+    """Somebody who votes by chance, on all ballots."""
+    chance = random.Random(name)
+    with httpx.Client(base_url=f"{url.rstrip('/')}/judge/api") as client:
+        joined = client.post("join", json={"code": code, "name": name, "named": True}).json()
+        client.headers["Authorization"] = f"Bearer {joined['token']}"
+        while "ballot" in (shown := client.get("ballot").json()):
+            ids = [picture["id"] for picture in shown["pictures"]]
+            best, worst = chance.sample(ids, 2)
+            usable = [best, *chance.sample(ids, 1)]
+            vote = {"ballot": shown["ballot"], "best": best, "worst": worst, "usable": list(set(usable)), "remark": ""}
+            client.post("vote", json=vote).raise_for_status()
+
+
 def save(png: bytes, path: Path) -> None:
     """Write a picture with as many colours as fit into `LARGEST` bytes."""
     for colours in (None, 256, 128, 64):
@@ -107,6 +172,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
             for shot in SHOTS:
                 take(browser, url, shot)
+            take_trial(browser, url)
             browser.close()
         app.close()
 

@@ -41,7 +41,7 @@ document.addEventListener("click", ({ target }) => {
 
 // Ctrl or Command with Enter generates, wherever the cursor is.
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
+  if (event.key !== "Enter" || !document.getElementById("generate").checkVisibility() || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   const typing = document.activeElement;
   typing?.blur?.(); // what was typed last is heard first

@@ -100,6 +100,7 @@ document.addEventListener("blur", ({ target }) => {
   // Cards, presets and what a press of a button fills in change without a word of the browser's.
   window.kontext.changed = () => { if (over() && values() !== asked) uncover(); };
   window.kontext.spends = (sum) => { if (sum !== spent) uncover(); spent = sum; window.kontext.changed(); };
+  window.kontext.isLarge = (sum) => sum > LARGE;
   // A press that was refused made nothing, so the next one has nothing to ask.
   window.kontext.refused = () => { last = asked = null; };
 })();

@@ -39,7 +39,8 @@ function tickBoard() {
 function actionsOf(view, cell, entry) {
   const use = { label: "Use as reference", act: () => trigger("use", { run: cell.id, number: entry.number }) };
   const save = { label: "Download", href: download(entry), name: entry.name };
-  return [use, save, ...withOthers(cell, entry)];
+  const add = { label: "Add to a trial", act: () => window.kontext.trials.add(cell.id) };
+  return [use, save, add, ...withOthers(cell, entry)];
 }
 
 function withOthers(run, entry) {
@@ -135,6 +136,7 @@ function head(view) {
       view.finished ? null : act("stop", "Stop waiting"),
       view.finished ? null : notifyMe(),
       view.finished && made && !view.hidden && act("sheet", "Contact sheet"),
+      view.finished && h("button", { type: "button", class: "quiet", onclick: () => window.kontext.trials.add(view.id) }, "Add to a trial"),
       view.finished && made && !view.hidden && act("archive", "Download all")),
   ];
   return told.filter(Boolean);

@@ -28,7 +28,7 @@ function entry(run) {
       h("p", { class: "prompt" }, run.prompt),
       h("p", { class: "line" }, run.receipt.map((part) => h("span", {}, part))),
       run.troubles.map((text) => h("p", { class: "trouble" }, text)),
-      h("div", { class: "acts" }, act("open", "Open"), run.restorable && act("restore", "Reuse these settings"), run.pictures.length > 0 && act("archive", "Download all"), run.open && act("resume", "Check again"), run.deletable && drop)));
+      h("div", { class: "acts" }, act("open", "Open"), run.restorable && act("restore", "Reuse these settings"), run.restorable && h("button", { type: "button", onclick: () => window.kontext.trials.add(run.id) }, "Add to a trial"), run.pictures.length > 0 && act("archive", "Download all"), run.open && act("resume", "Check again"), run.deletable && drop)));
 }
 
 const list = h("ol", {});

@@ -39,7 +39,7 @@ def _offer(run: Run, variant: Variant) -> dict[str, Any]:
 
 def _kept(run: Run, variant: Variant) -> dict[str, Any]:
     """What was set and the variant has; a shape as a size of about that shape."""
-    kept = {name: value for name, value in _set(run).items() if variant.parameter(name)}
+    kept = {name: value for name, value in changed(run).items() if variant.parameter(name)}
     if (shape := run.values.get(ASPECT_RATIO.name)) and variant.parameter(SIZE.name):
         kept[SIZE.name] = size_for(shape)
     return kept
@@ -50,13 +50,13 @@ def _dropped(run: Run, variant: Variant) -> Iterator[str]:
     if run.seed is not None and not variant.parameter(SEED.name):
         yield f"the {SEED.label.lower()}"
     kept, before = _kept(run, variant), REGISTRY.get(run.variant_id)
-    for name in _set(run):
+    for name in changed(run):
         row = before.parameter(name) if before else None
         if name not in kept and row and not (name == ASPECT_RATIO.name and SIZE.name in kept):
             yield f"“{row.label}”"
 
 
-def _set(run: Run) -> Mapping[str, Any]:
+def changed(run: Run) -> Mapping[str, Any]:
     """The parameters that differ from the variant's defaults: another variant has defaults of its own."""
     before = REGISTRY.get(run.variant_id)
     rows = {row.name: row for row in before.parameters} if before else {}

@@ -33,6 +33,8 @@ from ui.studio.run_handlers import RunHandlers
 from ui.studio.variant_cards import variant_cards
 from ui.theme import ASSETS
 from ui.trials.api import TrialApi
+from ui.trials.handlers import TrialHandlers
+from ui.trials.view import TrialsView
 
 VISITOR = "kontext-visitor"  # the browser's storage key; holds a random id and nothing else
 
@@ -67,6 +69,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
     """The page over one backend."""
     inputs = InputHandlers(backend, examples)
     runs = RunHandlers(backend, inputs)
+    hosted = TrialHandlers(backend, inputs, runs.account)
     first, says = next(iter(REGISTRY.values())), payers(backend.settings)
     page = gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True)
     with page:
@@ -93,6 +96,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
 
         with gr.Row(elem_id="header"):
             header = gr.HTML(runs.header(), elem_id="title")
+            gr.HTML(_PAGES, elem_id="pages")
             anew = gr.Button("Start over", size="sm", elem_id="start-over")
             settings = gr.Button("Your key", size="sm", elem_id="open-settings")
         glance = gr.HTML(says[backend.account.kind].glance, elem_id="glance")
@@ -112,6 +116,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
                     history = HistoryView(elem_id="history")
                 with gr.Tab("Code", id="code") as code_tab:
                     code = CodeView(elem_id="code")
+        trials = TrialsView(elem_id="trials")
         tabs = result_tab.parent
 
         flat = form.flat()
@@ -240,6 +245,10 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         anew.click(inputs.start_over, [composed, *flat], filled, **QUICK)
         gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
 
+        # Trials, beside the studio: the address says which of the two is shown.
+        trials.ask(hosted.ask, [visitor, own, payer, *flat], trials, **{**QUICK, "trigger_mode": "multiple"})
+        trials.spent(**total)
+
         # Settings. The key stays in the app's memory; the page has a handle for it.
         settings.click(None, None, panel, js=_TOGGLE, **PRIVATE)
         paying = [own, key, key_words, forget, payer]
@@ -278,6 +287,9 @@ _LET_GO = """() => {
   document.getElementById('generate').focus();
   return ['', {__type__: 'update', visible: false}];
 }"""
+
+_PAGES = "<nav aria-label='Pages'><a href='#'>Studio</a><a href='#trials'>Trials</a></nav>"
+
 _HELD = """(seed) => ({
   __type__: 'update', visible: Boolean((seed || '').trim()), value: `Seed held: ${seed} ×`,
 })"""

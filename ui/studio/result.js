@@ -204,6 +204,7 @@ function receipt(run) {
     h("p", {}, costs(run)),
     run.pictures.length > 0 && recipeSwitch(),
     run.resume && h("button", { type: "button", onclick: () => trigger("resume", { run: run.id }) }, run.resume),
+    run.pictures.length > 0 && h("button", { type: "button", onclick: () => window.kontext.trials.add(run.id) }, "Add to a trial"),
     run.again && againButton(run));
 }
 

@@ -71,7 +71,7 @@ class RunHandlers:
 
     async def arrive(self, request: gr.Request, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
         """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
-        known, since = str(visitor) if _is_id(visitor) else uuid.uuid4().hex, datetime.now(UTC)
+        known, since = str(visitor) if is_visitor(visitor) else uuid.uuid4().hex, datetime.now(UTC)
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
         yield known, since, await self._total(known, since, None, ""), gr.skip()
         if run := await self._runs.newest(known):
@@ -82,7 +82,7 @@ class RunHandlers:
     async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str | Update:
         """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
         # Before the page knows its visitor, the header that comes with them would be overwritten by one without a sum.
-        return await self._total(visitor, since, own, variant_id) if _is_id(visitor) and since else gr.skip()
+        return await self._total(visitor, since, own, variant_id) if is_visitor(visitor) and since else gr.skip()
 
     async def prices(self, own: str | None, wanted: str) -> AsyncIterator[str]:
         """What a picture of each variant costs whoever pays: as far as it is known at once, and when it is."""
@@ -103,7 +103,7 @@ class RunHandlers:
         return self._backend.account
 
     async def _total(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
-        known = _is_id(visitor) and since
+        known = is_visitor(visitor) and since
         used, balance = await self._backend.standing(own)
         spent = await self._runs.spent(visitor, since, used.id) if known and since else None
         return self.header(payer_of(used), spent, balance, REGISTRY.get(variant_id))
@@ -189,7 +189,7 @@ class RunHandlers:
             for variant in form.variants:
                 with suppress(KontextError, OSError):
                     inputs, references = await self._asked(replace(form, variant_id=variant.id))
-                    self._runs.prefetch(await self._account(own, payer), inputs, references)
+                    self._runs.prefetch(await self.account(own, payer), inputs, references)
 
     async def again(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
@@ -249,7 +249,9 @@ class RunHandlers:
 
     async def check(self, visitor: str, event: gr.EventData) -> Update:
         """How runs of this session stand that go on while another one is shown."""
-        asked = [str(run_id)[:ID_CHARACTERS] for run_id in list(event.runs)[:MOST_UNSEEN]] if _is_id(visitor) else []
+        asked = (
+            [str(run_id)[:ID_CHARACTERS] for run_id in list(event.runs)[:MOST_UNSEEN]] if is_visitor(visitor) else []
+        )
         runs = [await self._runs.get(visitor, run_id) for run_id in asked]
         return gr.update(strip=[await self._strip(visitor, run) for run in runs if run])
 
@@ -308,7 +310,7 @@ class RunHandlers:
     async def _start(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
         _insist(visitor)
         inputs, references = await self._asked(form)
-        account = await self._account(own, payer)
+        account = await self.account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, form.preset, confirmed=confirmed)
 
     async def _compare(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
@@ -317,7 +319,7 @@ class RunHandlers:
         chosen = list(form.compare.variants)
         plan = comparison.plan(form.prompt, len(form.cards), chosen, form.compared(), self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references, form.cards)
-        account = await self._account(own, payer)
+        account = await self.account(own, payer)
         made = comparison.start(self._runs, visitor, account, plan, references, form.preset, confirmed=confirmed)
         return (await made)[1][0]
 
@@ -329,12 +331,12 @@ class RunHandlers:
 
     async def _repeat(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, old: Run) -> Run:
         if old.cell:
-            account = await self._account(own, payer)
+            account = await self.account(own, payer)
             return await comparison.again(self._runs, visitor, account, old.id, confirmed=confirmed)
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
-        account = await self._account(own, payer)
+        account = await self.account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset, confirmed=confirmed)
 
     async def _make_with(
@@ -349,17 +351,18 @@ class RunHandlers:
     ) -> Run:
         inputs = inputs_for(old, output, variant, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
-        account = await self._account(own, payer)
+        account = await self.account(own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset, confirmed=confirmed)
 
     async def _resume(self, visitor: str, own: str | None, payer: str, run: Run) -> Run:
-        return await self._runs.resume(visitor, await self._account(own, payer), run.id)
+        return await self._runs.resume(visitor, await self.account(own, payer), run.id)
 
     async def _recover(self, visitor: str, own: str | None, payer: str, prediction_id: str) -> Run:
         _insist(visitor)
-        return await self._runs.recover(visitor, await self._account(own, payer), prediction_id)
+        return await self._runs.recover(visitor, await self.account(own, payer), prediction_id)
 
-    async def _account(self, own: str | None, payer: str) -> Account:
+    async def account(self, own: str | None, payer: str) -> Account:
+        """What pays, as the page said. Raises KontextError where that is gone."""
         account = await self._backend.account_for(own)
         # The page promised that the visitor's key pays: nobody else's may take its place in silence.
         if payer == "own" and account.kind != "own":
@@ -370,7 +373,7 @@ class RunHandlers:
         return account
 
     async def _run(self, visitor: str, event: gr.EventData) -> Run | None:
-        return await self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if _is_id(visitor) else None
+        return await self._runs.get(visitor, str(event.run)[:ID_CHARACTERS]) if is_visitor(visitor) else None
 
     async def _picture(self, visitor: str, event: gr.EventData) -> tuple[Run, Output] | None:
         """The picture of that number in that run of the visitor's."""
@@ -395,7 +398,7 @@ class RunHandlers:
         presets = {preset.id: preset.name for preset in self._backend.presets.values()}
         variants = {row.id: row.name for row in REGISTRY.values()}
         search = Search(tuple(words.split()), variant, favourites, presets, variants)
-        page = await self._runs.page(visitor, after, search) if _is_id(visitor) else Page([], more=False)
+        page = await self._runs.page(visitor, after, search) if is_visitor(visitor) else Page([], more=False)
         shown = await self._runs.readers(history_of, page.entries, presets, self._backend.served)
         asked = {"words": words, "variant": variant, "favourites": favourites, "after": after}
         return {**shown, "more": page.more, **asked}
@@ -453,7 +456,7 @@ class RunHandlers:
     async def receipts(self, visitor: str) -> Update:
         """Every receipt of the visitor as CSV, offered for download."""
         table = [receipts_csv([])]
-        if _is_id(visitor):
+        if is_visitor(visitor):
             lines = partial(receipts_csv, head=False)
             table += [await self._runs.readers(lines, runs) async for runs in self._runs.every(visitor)]
         home = self._backend.settings.data_dir
@@ -482,7 +485,7 @@ class RunHandlers:
         recipe = from_json(str(event.recipe))
         if recipe is None:
             return nothing_filled(flat)
-        runs = await self._runs.list_for(visitor) if _is_id(visitor) else []
+        runs = await self._runs.list_for(visitor) if is_visitor(visitor) else []
         return await self._runs.readers(self._inputs.restored, recipe, runs, composed, *flat)
 
 
@@ -501,7 +504,8 @@ def _left(balance: Decimal | Standing | None, variant: Variant | None) -> str:
 
 
 # Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
-def _is_id(visitor: object) -> bool:
+def is_visitor(visitor: object) -> bool:
+    """Whether that is an id of a visitor's."""
     return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
 
 
@@ -532,5 +536,5 @@ def _count(wanted: object) -> int:
 
 
 def _insist(visitor: object) -> None:
-    if not _is_id(visitor):
+    if not is_visitor(visitor):
         raise KontextError("This page has lost track of who you are.", "Reload it and try again.")
