@@ -11,7 +11,7 @@ let typing = null;
 function entry(run) {
   const act = (name, label) => h("button", { type: "button", onclick: () => trigger(name, { run: run.id }) }, label);
   const drop = h("button", {
-    type: "button",
+    type: "button", class: "drop",
     onclick: (event) => {
       // A second press confirms: a deleted run can't be had back.
       if (event.target.dataset.sure) trigger("discard", { run: run.id });
