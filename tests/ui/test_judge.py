@@ -157,7 +157,6 @@ def test_closed_in_the_middle(browser: Browser, studio: Studio, ledger: Ledger) 
         expect(visit.page.get_by_role("heading", name="Voting has closed")).to_be_visible()
         assert len(votes(ledger, trial)) == 1
         for link in (code, "kj_unknown"):
-            visit.page.goto("about:blank")
             visit.page.goto(f"{studio.url}/judge#{link}")
             expect(visit.page.get_by_role("heading", name="This link isn't open")).to_be_visible()
         assert all("404" in fault for fault in visit.faults)

@@ -31,6 +31,7 @@ function keep(change) {
 const told = location.hash.slice(1);
 if (told) keep((all) => { all.last = told; });
 history.replaceState(null, "", location.pathname);
+addEventListener("hashchange", () => location.reload()); // another link, opened where this page is
 const code = told || kept().last || "";
 const mine = () => kept()[code];
 
