@@ -163,8 +163,8 @@ def _lifespan(
 
 
 def _routes(backend: Backend) -> list[BaseRoute]:
-    """What the app answers beside Gradio: whether it serves, whether it takes new runs, judges, the ready examples."""
-    from starlette.responses import JSONResponse
+    """What the app answers beside Gradio: whether it serves, whether it takes runs, trials, judges, examples."""
+    from starlette.responses import JSONResponse, RedirectResponse
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
@@ -180,9 +180,12 @@ def _routes(backend: Backend) -> list[BaseRoute]:
         ready = backend.runs.accepting
         return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
 
+    async def trials(_request: object) -> RedirectResponse:
+        return RedirectResponse("./#trials")
+
     pictures = [Mount(f"/{route}", StaticFiles(directory=HOME / route)) for route in (ROUTE, SAMPLES)]
     judges = JudgeApi(backend.judging, Attempts()).routes()
-    return [Route("/healthz", healthz), Route("/readyz", readyz), *judges, *pictures]
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials), *judges, *pictures]
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ function drawReport(report) {
     h("p", { class: "verdict" }, verdict), h("p", {}, rest || ""),
     h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, ["Variant", "Preferred", "Usable", "A usable picture"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, report.variants.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, range(row, "preferred")), h("td", {}, range(row, "usable")),
-        h("td", {}, row.usd_per_usable === null ? "none was" : `$${row.usd_per_usable.toFixed(3)}`)))))),
+        h("td", {}, row.usd_per_usable === null ? "none usable" : `$${row.usd_per_usable.toFixed(3)}`)))))),
     h("ul", {}, report.agreement.words.map((line) => h("li", {}, line))));
 }
 
