@@ -272,7 +272,7 @@ def test_the_page_shows_the_run_that_was_asked_for_last(visit: Visit) -> None:
     visit.drop(CAT)
     visit.expect_cards(CAT)
     before = visit.studio.runs
-    slow = "A cat that takes its time [sandbox:slow]"
+    slow = "A cat that others wait for [sandbox:slow]"
     generate = visit.page.get_by_role("button", name="Generate")
     visit.prompt.fill(slow)
     visit.generate()
