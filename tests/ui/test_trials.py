@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from studio import Studio, Visit
@@ -38,53 +36,49 @@ def judge(browser: Browser, studio: Studio, link: str, ballots: int) -> None:
         expect(visit.page.get_by_role("heading", name="Thank you!")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["dark"])
-def test_the_whole_way(browser: Browser, studio: Studio, scheme: Literal["light", "dark"]) -> None:
+def test_the_whole_way(browser: Browser, studio: Studio, visit: Visit) -> None:
     """Two cases, from the studio's inputs and from the history, of two variants; nobody is shut out at any step."""
     found: dict[str, list[str]] = {}
-    with Visit(browser, studio, color_scheme=scheme).open() as visit:
-        page = visit.page
-        visit.result.get_by_role("button", name="A coffee among the stars").click()
-        expect(visit.cards).to_have_count(2)
-        page.get_by_role("link", name="Trials", exact=True).click()
-        page.get_by_role("button", name="New trial").click()
-        page.get_by_role("button", name="Seal and make").click()
-        expect(page.get_by_text("Give the trial a title")).to_be_visible()
-        look(page, found, "what is missing")
-        page.get_by_role("textbox", name="Title").fill("Cups")
-        page.get_by_role("textbox", name="Question").fill("Which cup would you buy?")
-        page.get_by_role("button", name="Add what the studio is set to").click()
-        expect(page.get_by_role("textbox", name="Case 1")).to_have_value(re.compile("^Place the product"))
-        page.get_by_role("textbox", name="Case 1").fill("Put the cup from image 1 among the stars of image 2.")
-        page.get_by_role("link", name="Studio", exact=True).click()
-        visit.generate()
-        visit.expect_pictures(1)
-        history = visit.tab("History")
-        history.get_by_role("button", name="Add to a trial").first.click()
-        page.get_by_role("dialog").get_by_role("button", name="Cups").click()
-        page.get_by_role("link", name="Open the trial").click()
-        expect(page.get_by_text("2 cases × 2 variants = 4 pictures")).to_be_visible()
-        expect(page.get_by_role("textbox", name="Case 1")).to_have_value(re.compile("^Put the cup"))
-        look(page, found, "a draft")
+    page = visit.page
+    visit.result.get_by_role("button", name="A coffee among the stars").click()
+    expect(visit.cards).to_have_count(2)
+    page.get_by_role("link", name="Trials", exact=True).click()
+    page.get_by_role("button", name="New trial").click()
+    page.get_by_role("button", name="Seal and make").click()
+    expect(page.get_by_text("Give the trial a title")).to_be_visible()
+    look(page, found, "what is missing")
+    page.get_by_role("textbox", name="Title").fill("Cups")
+    page.get_by_role("textbox", name="Question").fill("Which cup would you buy?")
+    page.get_by_role("button", name="Add what the studio is set to").click()
+    expect(page.get_by_role("textbox", name="Case 1")).to_have_value(re.compile("^Place the product"))
+    page.get_by_role("textbox", name="Case 1").fill("Put the cup from image 1 among the stars of image 2.")
+    page.get_by_role("link", name="Studio", exact=True).click()
+    visit.generate()
+    visit.expect_pictures(1)
+    history = visit.tab("History")
+    history.get_by_role("button", name="Add to a trial").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Cups").click()
+    page.get_by_role("link", name="Open the trial").click()
+    expect(page.get_by_text("2 cases × 2 variants = 4 pictures")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Case 1")).to_have_value(re.compile("^Put the cup"))
 
-        page.get_by_role("button", name="Seal and make 4 practice pictures").click()
-        expect(page.get_by_role("heading", name="Invite judges")).to_be_visible()
-        expect(page.get_by_role("img", name="The judges' link to scan").locator("svg")).to_be_visible()
-        look(page, found, "open")
-        judge(browser, studio, page.get_by_role("textbox", name="The judges' link").input_value(), ballots=2)
-        page.reload()  # the address is enough to come back, and this browser still knows the link
-        expect(page.get_by_text("1 judge, 2 of")).to_be_visible()
-        expect(page.get_by_role("textbox", name="The judges' link")).to_have_value(re.compile("/judge#kj_"))
-        page.get_by_role("button", name="Close the trial").click()
-        page.get_by_role("button", name="No more votes, for good").click()
-        expect(page.get_by_role("table")).to_contain_text("Max")
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Download report").click()
-        assert "Which cup would you buy?" in Path(download.value.path()).read_text("utf-8")
-        page.get_by_role("button", name="Show the whole report").click()
-        expect(page.frame_locator("iframe").get_by_role("heading", name="Cups")).to_be_visible()
-        look(page, found, "closed")
-        page.goto(f"{studio.url}/trials")
-        expect(page.get_by_role("link", name="Cups")).to_contain_text("Closed · Too early")
-        look(page, found, "all")
+    page.get_by_role("button", name="Seal and make 4 practice pictures").click()
+    expect(page.get_by_role("heading", name="Invite judges")).to_be_visible()
+    expect(page.get_by_role("img", name="The judges' link to scan").locator("svg")).to_be_visible()
+    look(page, found, "open")
+    judge(browser, studio, page.get_by_role("textbox", name="The judges' link").input_value(), ballots=2)
+    page.reload()  # the address is enough to come back, and this browser still knows the link
+    expect(page.get_by_text("1 judge, 2 of")).to_be_visible()
+    expect(page.get_by_role("textbox", name="The judges' link")).to_have_value(re.compile("/judge#kj_"))
+    page.get_by_role("button", name="Close the trial").click()
+    page.get_by_role("button", name="No more votes, for good").click()
+    expect(page.get_by_role("table")).to_contain_text("Max")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download report").click()
+    assert "Which cup would you buy?" in Path(download.value.path()).read_text("utf-8")
+    page.get_by_role("button", name="Show the whole report").click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Cups")).to_be_visible()
+    look(page, found, "closed")
+    page.goto(f"{studio.url}/trials")
+    expect(page.get_by_role("link", name="Cups")).to_contain_text("Closed · Too early")
     assert found == {}
