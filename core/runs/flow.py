@@ -32,7 +32,7 @@ from core.service.prediction import MEDIA_NOT_FETCHED_CODE, Prediction
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds after a 429 that does not say how long
 
-STOPPED = "You stopped waiting. The task goes on at the service, and is charged if it completes."
+STOPPED = "You stopped waiting. The task goes on at the service, at the same price."
 STOPPED_UNSENT = "This was stopped before it was sent."
 INTERRUPTED = "The app was closed before this was sent."
 NOT_KEPT = "The pictures are here, but the app's records can't be written, so the history may lose this run."

@@ -16,12 +16,15 @@ from core.settings import Settings
 
 KEYS = "https://wavespeed.ai/accesskey"  # where a person gets a key (S)
 
-FREE: Mapping[Charged, str] = MappingProxyType(
+_FREE: Mapping[Charged, str] = MappingProxyType(
     {
         "no": "Free (practice). A real run wouldn't be charged either.",
         "yes": "Free (practice). A real run would be charged.",
-        "unknown": "Free (practice). Whether a real run would be charged isn't known.",
+        "unknown": "Free (practice). A real run might be charged.",
     }
+)
+_ANSWERS: Mapping[Charged, str] = MappingProxyType(
+    {"no": "No, nothing was charged.", "yes": "Yes, it was charged.", "unknown": "Not known yet."}
 )
 
 
@@ -51,9 +54,11 @@ def payer_of(account: Account) -> PayerKind:
     return "invited" if account.invitation and account.kind == "host" else account.kind
 
 
-def charged(said: Charged, kind: AccountKind) -> str:
-    """Whether something was charged, as a sentence."""
-    return FREE[said] if kind == "sandbox" else CHARGED_SENTENCES[said]
+def charged(said: Charged, kind: AccountKind | None, *, answer: bool = False) -> str:
+    """Whether something was charged, as a sentence; an `answer` where it stands beside the question."""
+    if kind == "sandbox":
+        return _FREE[said]
+    return (_ANSWERS if answer else CHARGED_SENTENCES)[said]
 
 
 def left(balance: Decimal, variant: Variant) -> str:

@@ -13,26 +13,21 @@ import gradio as gr
 from core.catalog.estimate import dollars
 from core.catalog.inputs import parse_size
 from core.catalog.variants import REGISTRY
-from core.errors import Charged, KontextError
+from core.errors import KontextError
 from core.ledger.record import NOT_SENT
 from core.ledger.run import Output, Run, Trouble
 from core.pictures.recipe import embed
 from core.pictures.served import ServedFiles
 from core.prompts.presets import ROLES
 from core.runs.exports import missing
+from core.service.account import AccountKind
 from ui.files import file_data
 from ui.studio.make_with import offers
-from ui.studio.payer import FREE
+from ui.studio.payer import charged
 
 _HERE = Path(__file__).parent
 
 Seen = dict[str, Any]  # what the page shows of a run, or of a comparison
-
-_CHARGED: dict[Charged, str] = {
-    "no": "No, nothing was charged.",
-    "yes": "Yes, it was charged.",
-    "unknown": "Not known yet.",
-}
 
 # What the person sees of the states on the way.
 _STAGES = {
@@ -107,7 +102,7 @@ def view_of(run: Run, served: ServedFiles) -> Seen:
             }
             for output, file in here.items()
         ],
-        "troubles": _troubles([*run.troubles, *lost], free=run.account_kind == "sandbox"),
+        "troubles": _troubles([*run.troubles, *lost], run.account_kind),
         **_bill(run),
         "resume": "Check again" if run.resumable else "",
         "references": references(run, served),
@@ -255,7 +250,7 @@ def _shape(run: Run) -> str:
     return f"{first.width}/{first.height}" if first else "1/1"
 
 
-def _troubles(troubles: Sequence[Trouble], *, free: bool = False) -> list[dict[str, Any]]:
+def _troubles(troubles: Sequence[Trouble], kind: AccountKind | None = None) -> list[dict[str, Any]]:
     """The same facts are said once, with every prediction that they are true of."""
     ids: dict[Trouble, list[str]] = {}
     for trouble in troubles:
@@ -263,7 +258,7 @@ def _troubles(troubles: Sequence[Trouble], *, free: bool = False) -> list[dict[s
     return [
         {
             "happened": t.happened,
-            "charged": (FREE if free else _CHARGED)[t.charged],
+            "charged": charged(t.charged, kind, answer=True),
             "advice": t.advice,
             "prediction_ids": found,
         }

@@ -237,7 +237,7 @@ def test_a_trouble_in_the_sandbox_never_cost_anything(served: ServedFiles) -> No
         troubles=(Trouble("It broke.", "unknown", ""),),
     )
     (trouble,) = view_of(run, served)["troubles"]
-    assert trouble["charged"] == "Free (practice). Whether a real run would be charged isn't known."
+    assert trouble["charged"] == "Free (practice). A real run might be charged."
 
 
 def test_a_run_that_can_be_taken_up_offers_it(served: ServedFiles) -> None:
