@@ -244,14 +244,13 @@ class Visit:
 
     @contextmanager
     def draft_held(self) -> Iterator[None]:
-        """Opens the page anew; inside, the draft is still on its way to the server, and a picture may be prepared."""
+        """Opens the page anew; inside, the draft is still on its way to the server."""
         waiting: list[Route] = []
         theirs = "**/gradio_api/run/**"
         self.page.route(theirs, lambda route: (waiting.append if _has_draft(route) else Route.continue_)(route))
         self.page.reload()
         expect(self.page.get_by_text("this session")).to_be_visible()
-        with self.page.expect_response("**/component_server/"):
-            yield
+        yield
         for route in waiting:
             route.continue_()
         self.page.unroute(theirs)

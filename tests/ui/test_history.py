@@ -124,8 +124,8 @@ def test_a_long_history_comes_in_pages(visit: Visit) -> None:
 
 
 def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Path) -> None:
-    """Onto cards, those of a draft that is still to come too, it asks first; onto an empty page it restores what made
-    it, references included.
+    """Onto cards it asks first; onto an empty page it restores what made it, references included. A picture and words
+    that come before the draft is back go behind what it holds.
     """
     make(visit, "A file that remembers image 1 and image 2")
     with visit.page.expect_download() as waiting:
@@ -133,10 +133,12 @@ def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Pat
     file = tmp_path / waiting.value.suggested_filename
     waiting.value.save_as(file)
 
-    with visit.draft_held():
+    with visit.draft_held(), visit.page.expect_response("**/component_server/"):
         visit.drop(file)
         expect(visit.references).to_contain_text("Preparing")
+        visit.prompt.fill("And a dog")
     expect(visit.cards).to_have_count(3)
+    expect(visit.prompt).to_have_value("A file that remembers image 1 and image 2 And a dog")
     expect(visit.references).to_contain_text("This picture has its settings inside.")
 
     visit.page.get_by_role("button", name="Start over").click()

@@ -49,9 +49,17 @@ document.addEventListener("keydown", (event) => {
   document.getElementById("generate").click();
 });
 
-// Until the last draft is back, an empty page would take its place, and it the place of whatever came meanwhile.
-let drafting = false;
-window.kontext.draftBack = new Promise((done) => { window.kontext.brought = () => { drafting = true; done(); }; });
+// Until the last draft is back, an empty page would take its place, and it the place of whatever came meanwhile: pictures
+// wait, and words that were typed go behind the draft's.
+let drafting = false, typed = "";
+document.addEventListener("input", ({ target }) => { if (!drafting && target.closest("#prompt")) typed = target.value; });
+window.kontext.draftBack = new Promise((done) => {
+  window.kontext.brought = (prompt) => {
+    drafting = true;
+    done();
+    return prompt.endsWith(typed) ? prompt : `${prompt} ${typed}`;
+  };
+});
 
 // The form has changed: whoever wants to know is told, and its values are kept in this browser.
 window.kontext.keep = (key, names, flat) => {

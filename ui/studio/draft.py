@@ -124,4 +124,4 @@ def keep(boxes: int) -> str:
 
 
 BRING = f"(nothing, ...flat) => [localStorage.getItem({json.dumps(KEPT)}) || '', ...flat]"
-BROUGHT = "() => window.kontext.brought()"
+BROUGHT = "(prompt) => window.kontext.brought(prompt)"

@@ -241,7 +241,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             ready_now = _shown("Everything is filled in. Press Generate.")
             shown.example(inputs.example, [composed, *flat], filled, **QUICK).success(**ready_now)
         drafted = page.load(inputs.drafted, [brought, *flat], filled, js=BRING, **{**QUICK, "trigger_mode": "once"})
-        drafted.then(None, None, None, js=BROUGHT, **PRIVATE)
+        drafted.then(None, prompt, prompt, js=BROUGHT, **PRIVATE)
         anew.click(inputs.start_over, [composed, *flat], filled, **QUICK)
         gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
 
