@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -9,6 +10,10 @@ from contextlib import closing
 import pytest
 from playwright.sync_api import Browser, expect
 from studio import CAT, COFFEE, HandSandbox, Profile, Studio, Visit
+
+from core.catalog.estimate import in_micros
+from core.catalog.variants import REGISTRY
+from ui.studio.compare import Compare
 
 
 def filled(visit: Visit) -> Visit:
@@ -118,17 +123,36 @@ def test_a_late_bill_shows_by_itself(
 
 
 def test_nothing_overlaps_at_any_width(visit: Visit) -> None:
-    """From 320 to 2,560 px, with the shortest and the longest price: count, price and button stay apart and inside."""
-    for pictures, variant in ((1, "Pro"), (4, "Ultra-fast")):
-        visit.choose_variant(variant)
-        visit.choose_pictures(pictures)
-        for width in (*range(320, 1500, 20), *range(1500, 2561, 200)):  # from 1,480 px on only the margins grow
-            visit.page.set_viewport_size({"width": width, "height": 800})
-            assert visit.page.evaluate(OVERLAPS) == [], f"{width} px, {pictures} pictures"
+    """From 320 to 2,560 px, with the shortest and the longest price: count, price and button stay apart and inside. At
+    200 % zoom nothing that is in focus lies under them.
+    """
+    page = visit.page
+    visit.drop(CAT, COFFEE)
+    visit.expect_cards(CAT, COFFEE)
+    for width in (*range(320, 1500, 20), *range(1500, 2561, 200)):  # from 1,480 px on only the margins grow
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(OVERLAPS, PRICES) == [], f"{width} px"
+    page.set_viewport_size({"width": 720, "height": 450})
+    assert page.evaluate(UNSEEN) == []
 
 
-OVERLAPS = """() => {
-  const parts = ['#pictures .wrap', '#estimate .sum', '#estimate small', '#generate'];
+# Of a variant and its pictures, and of all variants compared, at prices with four decimals that aren't the list's.
+DEAR = json.dumps({row.id: 2 * in_micros(row.price) - 150 for row in REGISTRY.values()})
+ALL = Compare(on=True, variants=tuple(REGISTRY), axis="leave_one_out").model_dump()
+PRICES = [
+    ["pro", 1, "sandbox", {"on": False}, "{}"],
+    ["ultra-fast", 4, "own", {"on": False}, DEAR],
+    ["ultra-fast", 4, "own", ALL, DEAR],
+]
+
+OVERLAPS = """(prices) => prices.flatMap(([variant, pictures, payer, compare, known]) => {
+  const notes = { sandbox: 'with a key', own: 'from your own key' };
+  const [words, { value }] = window.kontext.price(notes, variant, pictures, payer, compare, [{}, {}], known);
+  document.querySelector('#estimate .sum').parentElement.innerHTML = words;
+  document.getElementById('generate').lastChild.textContent = value;
+  // A comparison's sum runs on into what stands after it.
+  const price = compare.on ? ['#estimate'] : ['#estimate .sum', '#estimate small'];
+  const parts = ['#pictures .wrap', ...price, '#generate'];
   const boxes = parts.map((name) => [name, document.querySelector(name).getBoundingClientRect()]);
   const wide = document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : [];
   const out = boxes.filter(([, box]) => box.left < 0 || box.right > innerWidth).map(([name]) => `${name} is cut off`);
@@ -136,5 +160,12 @@ OVERLAPS = """() => {
   const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
   const pairs = boxes.flatMap(([name, a], at) =>
     boxes.slice(at + 1).filter(([, b]) => !apart(a, b)).map(([other]) => `${name} lies on ${other}`));
-  return [...wide, ...out, ...tall, ...pairs];
-}"""
+  return [...wide, ...out, ...tall, ...pairs].map((found) => `${words}: ${found}`);
+})"""
+
+UNSEEN = """() => [...document.querySelectorAll('#inputs :is(button, select, textarea, input)')].filter((control) => {
+  control.focus();
+  if (document.activeElement !== control) return false;
+  const shown = control.closest('label') || control, { left, bottom, width, height } = shown.getBoundingClientRect();
+  return !shown.contains(document.elementFromPoint(left + width / 2, bottom - Math.min(height / 2, 12)));
+}).map((control) => control.ariaLabel || control.outerHTML)"""
