@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import socket
 import subprocess
@@ -14,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.settings import VARIABLES
+import app
+from core.settings import VARIABLES, read
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -94,6 +96,15 @@ def test_the_page_opens_in_the_browser_by_itself(url: str, opened: Path) -> None
     while not opened.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert opened.read_text().strip().rstrip("/") == url
+
+
+def test_the_browser_is_left_alone_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is told not to shows nothing; the next one is the first to be shown."""
+    shown: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr("webbrowser.open", shown.put)
+    for told in ("off", "on"):
+        app._announce(read({"KONTEXT_OPEN": told}, HOME), f"http://{told}")
+    assert shown.get(timeout=30) == "http://on"
 
 
 def test_the_readmes_program_runs_as_printed(url: str) -> None:
