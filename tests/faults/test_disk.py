@@ -123,7 +123,10 @@ def test_a_full_disk(server: Server, home: Path, state: str) -> None:
     said = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, "sh", home, sys.executable, SMALL_DISK, server.url, state],
         cwd=HOME,
-        env={**os.environ, "PYTHONPATH": f"{HOME}{os.pathsep}{Path(__file__).parent}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, (HOME, Path(__file__).parent, HOME / "tests" / "unit"))),
+        },
         capture_output=True,
         text=True,
         timeout=180,
