@@ -9,14 +9,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from core.catalog.estimate import dollars
-from core.catalog.variants import PICTURES, SAFETY_PAGE, Parameter, Variant
+from core.catalog.variants import PICTURES, REGISTRY, SAFETY_PAGE, Parameter, Variant
 from core.service.redact import Redactor
 
 MOST_DIFFERENCES = 50
+MOST_WORDS = 100  # of a model's parameters, and of the choices of one
 LONGEST_WORD = 80
+_MOST_DECIMALS = 12
+
+_OURS = frozenset(row.model_id for row in REGISTRY.values())
 
 Bounds = tuple[Decimal | None, Decimal | None]
 
@@ -40,11 +45,15 @@ class Listed:
 
 
 def read(redactor: Redactor, data: Any) -> dict[str, Listed | None]:
-    """By model id, None for one that can't be read; whatever is no list of models is an error of any kind."""
+    """The registry's models by id, None for one that can't be read; what is no list of models is an error of any kind.
+
+    It is read on the event loop, so no more than `MOST_WORDS` of anything is looked at.
+    """
     if not isinstance(data, list):
         raise TypeError("no list of models")
     known = [item for item in data if isinstance(item, Mapping) and isinstance(item.get("model_id"), str)]
-    return {item["model_id"]: _listed(redactor, item) for item in known}
+    last = {item["model_id"]: item for item in known if item["model_id"] in _OURS}
+    return {model_id: _listed(redactor, item) for model_id, item in last.items()}
 
 
 def differences(rows: Iterable[Variant], catalogue: Mapping[str, Listed | None]) -> list[str]:
@@ -97,11 +106,10 @@ def _rule(row: Parameter, rule: Rule) -> Iterator[str]:
 def _listed(redactor: Redactor, item: Mapping[str, Any]) -> Listed | None:
     try:
         schema = next(one["request_schema"] for one in item["api_schema"]["api_schemas"] if "request_schema" in one)
-        rules = {
-            redactor.line(name, LONGEST_WORD): _read_rule(redactor, rule) for name, rule in schema["properties"].items()
-        }
-        required = frozenset(redactor.line(name, LONGEST_WORD) for name in schema.get("required") or ())
-        formula = redactor.line(item.get("formula"), LONGEST_WORD)
+        properties = islice(schema["properties"].items(), MOST_WORDS)
+        rules = {_word(redactor, name): _read_rule(redactor, rule) for name, rule in properties}
+        required = frozenset(_word(redactor, name) for name in islice(schema.get("required") or (), MOST_WORDS))
+        formula = _word(redactor, item.get("formula"))
         return Listed(_number(item.get("base_price")), formula, rules, required)
     except (LookupError, TypeError, AttributeError, StopIteration):
         return None
@@ -109,12 +117,19 @@ def _listed(redactor: Redactor, item: Mapping[str, Any]) -> Listed | None:
 
 def _read_rule(redactor: Redactor, rule: Mapping[str, Any]) -> Rule:
     low, high = ("minItems", "maxItems") if "maxItems" in rule else ("minimum", "maximum")
-    choices = tuple(redactor.line(one, LONGEST_WORD) for one in rule.get("enum") or ())
+    choices = tuple(_word(redactor, one) for one in islice(rule.get("enum") or (), MOST_WORDS))
     return Rule((_number(rule.get(low)), _number(rule.get(high))), choices)
 
 
+def _word(redactor: Redactor, said: Any) -> str:
+    return redactor.line(said[: 10 * LONGEST_WORD] if isinstance(said, str) else "", LONGEST_WORD)
+
+
 def _number(value: Any) -> Decimal | None:
+    """A number that can be written out: 1E-999999999 has a gigabyte of zeros."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     number = Decimal(str(value))
-    return number if number.is_finite() and abs(number) < 10**12 else None
+    if not number.is_finite() or abs(number) >= 10**12:
+        return None
+    return number if number == round(number, _MOST_DECIMALS) else None

@@ -21,6 +21,7 @@ from core.runs.runs import Asked, Runs
 from core.service.account import Account
 
 MOST_CELLS = 24
+MOST_RUNS = 4 * MOST_CELLS  # with those made again: whoever opens the history reads all of them at once
 FEWEST, MOST = 2, 4  # of seeds, and of wordings
 AXES: tuple[Axis, ...] = ("seeds", "prompts", "leave_one_out")  # beside the variants; at most one of them
 
@@ -30,6 +31,7 @@ _TOO_CLOSE = (
 )
 NO_CELL = "This picture is not part of a comparison."
 STILL_GOING = "This picture is still being made."
+TOO_OFTEN = f"This comparison has {MOST_RUNS} runs already, counting those made again."
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ async def again(runs: Runs, visitor: str, account: Account, run_id: str, *, conf
         raise KontextError(NO_CELL, "Look for it in the history.")
     if not run.finished:
         raise KontextError(STILL_GOING, "Wait for it before you make it again.")
+    if len(await runs.comparison(visitor, run.cell.comparison_id)) >= MOST_RUNS:
+        raise KontextError(TOO_OFTEN, "Begin a new comparison.")
     (made,) = await runs.start_all(visitor, account, [asked_again(run)], confirmed=confirmed)
     return made
 

@@ -27,7 +27,7 @@ from core.ledger.run import Cell, Run
 from core.pictures.recipe import to_json
 from core.runs import files
 from core.runs.quotes import REMEMBERED
-from core.trials.comparison import Plan, again, plan, start
+from core.trials.comparison import MOST_RUNS, Plan, again, plan, start
 from sandbox.server.rules import MODELS
 
 pytestmark = pytest.mark.anyio
@@ -250,6 +250,19 @@ async def test_a_failed_cell_stays_alone_and_is_made_again(house: House) -> None
     for visitor, run_id in (("bob", failed.id), ("ann", alone.id), ("ann", "none")):
         with pytest.raises(KontextError, match="not part of a comparison"):
             await again(house.runs, visitor, house.account, run_id)
+
+
+async def test_a_comparison_does_not_grow_without_end(house: House) -> None:
+    """Whoever opens the history reads all of its runs, so a cell is not made again for ever; nothing is sent then."""
+    house.wire.always["submit"] = answer(400, "no")
+    _, runs = await begun(house, planned([*REGISTRY], prompts=["a", "b", "c", "d"]))
+    ended = [await house.end_of(run) for run in runs]
+    for _ in range(MOST_RUNS - len(runs)):
+        await again(house.runs, "ann", house.account, ended[0].id)
+    sent = house.wire.seen["submit"]
+    with pytest.raises(KontextError, match=f"has {MOST_RUNS} runs already"):
+        await again(house.runs, "ann", house.account, ended[1].id)
+    assert house.wire.seen["submit"] == sent
 
 
 async def test_a_comparison_starves_nobody(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ class RunHandlers:
         self._draw_seed = seed_drawer(random.SystemRandom())
         self._shuffle = shuffle or random.SystemRandom().shuffle
         self._payers = payers(backend.settings)
+        self._packing = asyncio.Lock()  # one at a time has its pictures in memory, and all pages share the readers
 
     # The visitor --------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class RunHandlers:
         if not (key or "").strip():
             return [gr.skip(), "", "Paste your key or your invitation first.", gr.skip(), gr.skip()]
         try:
-            if str(key).strip().startswith(PREFIX):
+            if str(key).strip().lower().startswith(PREFIX):  # never sent to the service as if it were a key
                 return await self._bring_invitation(str(key).strip(), own)
             handle, account, balance = await self._backend.bring(str(key))
         except KontextError as error:
@@ -450,8 +451,10 @@ class RunHandlers:
         made = [run for run in whole.cells if run.outputs] if whole else []
         if whole is None or not made or whole.hidden:  # it would tell the names
             return gr.skip()
-        name = f"kontext-comparison-{whole.first.id[:8]}.{kind}"
-        return await self._offer(whole.first.id, name, partial(make, whole), made[0].outputs[0].path.parent)
+        name, resting = f"kontext-comparison-{whole.first.id[:8]}.{kind}", made[0]
+        async with self._packing:
+            # Of the run that it rests on: it goes with that one, also where it is made while the comparison is deleted.
+            return await self._offer(resting.id, name, partial(make, whole), resting.outputs[0].path.parent)
 
     async def receipts(self, visitor: str) -> Update:
         """Every receipt of the visitor as CSV, offered for download."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.catalog.variants import REGISTRY
-from core.service.catalogue import MOST_DIFFERENCES, differences, read
+from core.service.catalogue import MOST_DIFFERENCES, MOST_WORDS, differences, read
 from core.service.redact import Redactor
 from sandbox.server.rules import MODELS
 
@@ -75,6 +76,17 @@ def test_its_words_are_cleaned() -> None:
     lines = told(data)
     assert len(lines) == MOST_DIFFERENCES
     assert all(KEY not in line and "\n" not in line and len(line) < 200 for line in lines)
+
+
+def test_a_flood_is_not_read_through() -> None:
+    """Of a million words a hundred are read, of a long one its beginning, and no number is written out for ever."""
+    data = entries()
+    data[1]["api_schema"]["api_schemas"][0]["request_schema"]["properties"] |= {f"mood{n}": {} for n in range(200)}
+    rule(data[0], "guidance_scale")["maximum"] = Decimal("1E-999999999")
+    rule(data[0], "aspect_ratio")["enum"] = [f"{n}:1" + "x" * 1_000_000 for n in range(200)]
+    listed = read(Redactor(KEY), [*data, {**data[0], "model_id": "somebody/else"}])
+    assert set(listed) == set(MODELS) and all(found and len(found.rules) <= MOST_WORDS for found in listed.values())
+    assert sum(map(len, differences(REGISTRY.values(), listed))) < 12_000
 
 
 ANYTHING = st.recursive(

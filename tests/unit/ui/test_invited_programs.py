@@ -21,6 +21,8 @@ from core.backend import Backend
 from core.errors import KontextError
 from core.settings import read
 from ui.api import Api
+from ui.studio.input_handlers import InputHandlers
+from ui.studio.run_handlers import RunHandlers
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +126,17 @@ async def test_one_that_ends_in_mid_run_lets_the_run_end(opened: Open, served: S
     assert (await run)["status"] == "completed"
     with pytest.raises(gr.Error, match="isn't valid"):
         await Api(backend).generate("An owl", [picture], "pro", None, code)
+
+
+async def test_an_invitation_is_never_tried_as_a_key(opened: Open, served: Served) -> None:
+    """However it is written: the service, which has nothing to do with invitations, does not get to see one."""
+    backend = opened()
+    handlers = RunHandlers(backend, InputHandlers(backend, {}))
+    code = backend.invitations.invite("Anna", Decimal("0.20"), "daily")
+    before = len(served.heard)
+    for written in (code, f" {code.upper()} ", code.title(), f"{code}x"):
+        (own, *_), works = await handlers.bring_key(written, None), written.strip().lower() == code
+        assert isinstance(own, str) == works
+        if works:
+            assert (await backend.account_for(own)).invitation is not None
+    assert len(served.heard) == before

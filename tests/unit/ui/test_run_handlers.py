@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -22,6 +23,8 @@ from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
 from core.ledger.run import Run
 from core.pictures.recipe import Recipe, to_json
 from core.settings import read
+from core.trials import sheet
+from core.trials.board import Board
 from ui.studio.compare import Compare
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers
@@ -205,6 +208,28 @@ async def test_nobody_reaches_another_s_comparison(sit: Sit) -> None:
     assert hidden["hidden"] and not any(word in json.dumps(hidden["cells"]) for word in ("Pro", "Max", "pro-", "$"))
     for take in (handlers.sheet, handlers.archive):
         assert await take(MAKER, asked) == gr.skip()
+
+
+async def test_what_is_packed_while_it_is_deleted_has_no_address_after(
+    sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comparison is deleted cell by cell, and its ZIP may be written when the first of them is gone already."""
+    desk = await sit(**HOST)
+    shown = await press(desk, MAKER, compare=Compare(on=True, variants=("pro", "max")))
+    first = event(run=shown["id"], beside="0.080000")
+    assert [seen async for seen in desk.handlers.again(gr.Request(), MAKER, None, "host", first)]  # so it isn't shown
+    loop, pack, delete = asyncio.get_running_loop(), sheet.archive, desk.backend.runs.delete
+
+    def packed_meanwhile(whole: Board) -> bytes:
+        asyncio.run_coroutine_threadsafe(delete(MAKER, shown["id"]), loop).result()
+        return pack(whole)
+
+    monkeypatch.setattr(sheet, "archive", packed_meanwhile)
+    offered = (await desk.handlers.archive(MAKER, first))["offer"]["path"]
+    assert there([offered]) == [offered]
+    for run in await desk.backend.runs.list_for(MAKER):
+        await delete(MAKER, run.id)
+    assert there([offered]) == []
 
 
 # Doors ------------------------------------------------------------------------------------------------
