@@ -26,7 +26,7 @@ from core.ledger.ledger import Ledger
 from core.trials.judging import Judging
 from core.trials.life import CODE
 from ui.door import Door
-from ui.judge.routes import HEADERS, JudgeApi
+from ui.judge.routes import CLOSED, HEADERS, JudgeApi
 from ui.sessions import Presence
 
 pytestmark = pytest.mark.anyio
@@ -249,13 +249,23 @@ async def test_wrong_codes_answer_alike(court: Court) -> None:
 
 
 async def test_guesses_are_slowed_for_all_together(court: Court) -> None:
-    """After ten wrong ones everybody waits, with a sentence; after the pause a right one passes."""
+    """After ten wrong ones whoever guesses waits, with a sentence; whoever was invited comes in all the same."""
     for _ in range(FREE + 1):
         assert (await court.post("join", code=new_code(CODE), name="Kim")).status_code == 404
-    waiting = await court.post("join", code=court.code, name="Kim")
+    waiting = await court.post("join", code=new_code(CODE), name="Kim")
     assert (waiting.status_code, "Try again in 2 s" in waiting.json()["error"]) == (429, True)
-    court.seconds += 2
     await court.join()
+    court.seconds += 2
+    assert (await court.post("join", code=new_code(CODE), name="Kim")).status_code == 404
+
+
+async def test_a_picture_goes_with_its_trial(court: Court) -> None:
+    """Where a trial is deleted between the look for a picture and its reading, the answer is that of a closed one."""
+    ballot = await court.ballot(await court.join())
+    for path in court.ledger.home.rglob("*.jpg"):
+        path.unlink()
+    answer = await court.http.get(ballot["pictures"][0]["url"])
+    assert (answer.status_code, answer.json()) == (404, {"error": CLOSED})
 
 
 # what is sent
