@@ -215,8 +215,10 @@ def seal(connection: sa.Connection, draft: Trial, spec: Spec, home: Path, **colu
 
 
 def unseal(connection: sa.Connection, trial_id: str) -> None:
-    """Make a draft of it again: nothing was reserved."""
-    move(connection, trial_id, "sealed", "draft", **dict.fromkeys(("sealed", "seal", "sealed_at", "code_hash")))
+    """Make a draft of it again, where nothing was reserved."""
+    reserved = sa.select(runs.c.id).where(runs.c.comparison_id == trial_id)
+    if connection.execute(reserved).first() is None:
+        move(connection, trial_id, "sealed", "draft", **dict.fromkeys(("sealed", "seal", "sealed_at", "code_hash")))
 
 
 def close_due(connection: sa.Connection, now: datetime) -> None:

@@ -19,16 +19,21 @@ GROUND = (128, 128, 128)  # neutral, where shapes differ and where a picture is 
 SUFFIX = ".jpg"
 
 
+class Unopenable(KontextError):
+    """A picture that is gone or damaged, so that no later try opens it either."""
+
+
 def make_alike(sources: Sequence[Path], targets: Sequence[Path]) -> None:
     """Write the pictures of one case anew, so that no file tells which variant made it.
 
     Raises:
-        KontextError: one is gone or damaged, or the disk can't be written to.
+        Unopenable: one is gone or damaged.
+        KontextError: the disk can't be written to.
     """
     try:
         pictures = [_opened(source) for source in sources]
     except Exception:  # decoders raise nearly anything over bytes that are no picture
-        raise KontextError("A picture of this trial can't be opened.", "Make it again.") from None
+        raise Unopenable("A picture of this trial can't be opened.", "Make it again.") from None
     try:
         for data, target in zip(alike(pictures), targets, strict=True):
             disk.write(data, target)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import KontextError, ReferenceRejected, ServiceBroken, ServiceError
+from core.pictures.blind import Unopenable
 from core.pictures.output import Picture
 from core.pictures.reference import Reference
 
@@ -87,13 +88,16 @@ class Decoder:
         """`core.pictures.blind.make_alike`.
 
         Raises:
-            KontextError: a picture can't be opened or takes too long, or the disk can't be written to.
+            Unopenable: a picture is gone or damaged, or takes too long.
+            KontextError: the disk can't be written to.
         """
         job = {"do": "alike", "sources": _absolute(sources), "targets": _absolute(targets)}
         try:
             answer = await self._do(job)
         except (_TooSlow, _Died):
-            raise KontextError("A picture of this trial takes too long to open.", "Make it again.") from None
+            raise Unopenable("A picture of this trial takes too long to open.", "Make it again.") from None
+        if "unopenable" in answer:
+            raise Unopenable(*answer["unopenable"])
         if "failed" in answer:
             raise KontextError(*answer["failed"])
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.errors import KontextError, ReferenceRejected
-from core.pictures.blind import make_alike
+from core.pictures.blind import Unopenable, make_alike
 from core.pictures.output import open_picture
 from core.pictures.reference import is_large, prepare
 
@@ -74,6 +74,8 @@ def _answer(job: Job, data: bytes) -> Job:
         return {"prepared": [str(made.path), made.sha256, made.media_type, made.width, made.height]}
     except ReferenceRejected as refused:
         return {"rejected": [refused.reason, refused.advice]}
+    except Unopenable as error:
+        return {"unopenable": [error.happened, error.advice]}
     except KontextError as error:
         return {"failed": [error.happened, error.advice]}
 

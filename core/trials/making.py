@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -72,8 +73,10 @@ class Making:
             runs = await reserve()
         finally:
             if not runs:
-                await write(self._ledger, partial(trials.unseal, trial_id=trial.id))
-                self._end(trial)
+                try:
+                    await write(self._ledger, partial(trials.unseal, trial_id=trial.id))
+                finally:
+                    self._end(trial)
         if runs:
             task = asyncio.create_task(self._make(trial, account, results.tries_of(runs)))
             self._tasks.add(task)
@@ -122,10 +125,12 @@ class Making:
     async def _open(self, trial: Trial, made: results.Tries) -> None:
         """Let the judges in to what there is; where no case is left, there is nothing to judge."""
         trial = replace(trial, withdrawn=results.withdrawn(trial, made))
-        shown = await asyncio.to_thread(lambda: [*_made(trial, made), *_given(trial)])
-        shown = [picture for picture in shown if picture.case in trial.standing]
-        await self._blind.make(trial.id, shown)
-        await write(self._ledger, partial(self._let_in, trial=trial, shown=shown))
+        pictures = await asyncio.to_thread(lambda: [*_made(trial, made), *_given(trial)])
+        unopened = await self._blind.make(trial.id, _of_standing(trial, pictures))
+        # No variant is to blame for a file that was damaged here.
+        gone = [{"case": case, "reason": reason, "failed": []} for case, reason in unopened.items()]
+        trial = replace(trial, withdrawn=(*trial.withdrawn, *gone))
+        await write(self._ledger, partial(self._let_in, trial=trial, shown=_of_standing(trial, pictures)))
 
     def _let_in(self, connection: sa.Connection, trial: Trial, shown: Sequence[Picture]) -> None:
         now, withdrawn = self._runtime.clock(), list(trial.withdrawn)
@@ -144,13 +149,24 @@ def _sound(ended: list[Run] | BaseException) -> list[Run]:
     return ended
 
 
+def _of_standing(trial: Trial, pictures: Sequence[Picture]) -> list[Picture]:
+    return [picture for picture in pictures if picture.case in trial.standing]
+
+
 def _made(trial: Trial, made: results.Tries) -> Iterator[Picture]:
     """What the variants made."""
     for (row, variant), runs in made.items():
         case, take = results.places(trial)[row]
         for output in runs[-1].outputs[:1]:
-            sha256 = hashlib.sha256(output.path.read_bytes()).hexdigest()
-            yield Picture(secrets.token_hex(16), case, variant, take, output.path, sha256, runs[-1].id)
+            yield Picture(secrets.token_hex(16), case, variant, take, output.path, _hash_of(output.path), runs[-1].id)
+
+
+def _hash_of(path: Path) -> str:
+    """Nothing of a file that is gone: its case is withdrawn when it can't be opened."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
 
 
 def _given(trial: Trial) -> Iterator[Picture]:

@@ -355,6 +355,50 @@ async def test_a_disk_that_fails_delays_the_opening(tmp_path: Path, decoder: Dec
     await lab.aclose()
 
 
+async def test_a_case_that_cannot_be_shown_is_withdrawn(tmp_path: Path, decoder: Decoder) -> None:
+    """A picture that was damaged or lost before the opening costs its case, and nobody else waits for it."""
+
+    async def sleep(seconds: float) -> None:
+        if seconds == RETRY_INTERVAL:
+            made = await lab.runs.comparison("ann", draft.id)
+            damaged, lost = (next(run for run in made if run.prompt == prompt) for prompt in ("a cup", "a hat"))
+            damaged.outputs[0].path.write_bytes(b"no picture")
+            lost.outputs[0].path.unlink()
+            obstacle.unlink()
+        await lab.time.sleep(seconds)
+
+    lab = Lab(tmp_path, decoder, sleep=sleep)
+    draft = await lab.trials.save("ann", lab.account, lab.spec("a cup", "a hat", "a bag"))
+    obstacle = folder_of(lab.folder, draft.id) / "blind"
+    obstacle.write_bytes(b"")
+    trial = await lab.made((await lab.trials.seal("ann", lab.account, draft.id, 3 * PRICE))[0])
+    assert (trial.state, trial.standing) == ("open", (3,))
+    assert [(gone["reason"], gone["failed"]) for gone in trial.withdrawn] == [
+        ("A picture of this trial can't be opened.", [])
+    ] * 2
+    with lab.ledger.reading() as connection:
+        shown = trials.pictures(connection, trial.id, lab.folder)
+    assert all(place(lab.folder, trial.id, one.id).exists() for one in shown)
+    await lab.trials.close("ann", trial.id)
+    assert (await lab.trials.report("ann", trial.id))["cases"] == 1
+    await lab.trials.aclose()
+    await lab.aclose()
+
+
+async def test_what_was_reserved_is_never_a_draft_again(lab: Lab) -> None:
+    """A ledger that can't be read for a moment, at the start, leaves a sealed trial sealed: the next start makes it."""
+    trial = await lab.sealed()
+    await lab.kill()
+    with lab.ledger.writing() as connection:
+        trials.move(connection, trial.id, "making", "sealed")
+        trials.unseal(connection, trial.id)
+    assert (await lab.trials.get("ann", trial.id)).state == "sealed"
+    await lab.runs.resume_all(lab.account)
+    await lab.trials.resume(lab.account)
+    assert (await lab.made(trial)).state == "open"
+    assert lab.spent() == 2 * PRICE
+
+
 async def test_a_trial_waits_for_its_key(lab: Lab) -> None:
     """Without the key that it was sealed with it stays unmade, and can be deleted; with it, it goes on."""
     lab.wire.always["result"] = held = Held()
