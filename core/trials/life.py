@@ -37,6 +37,7 @@ from core.trials.trial import FOLDER, TrialCell, check_draft, folder_of, plan, t
 
 CODE = "kj_"  # how a judges' code begins
 MOST_DRAFTS = 100  # of one visitor
+MOST_REPORTS = 1000  # that are kept in memory, at a few kB each
 
 NO_TRIAL = "There is no such trial."
 SEALED = "This trial is sealed, so nothing of it can change."
@@ -68,6 +69,7 @@ class Trials:
         self._clock = runtime.clock
         self._draw_seed = seed_drawer(runtime.random)
         self._making = Making(ledger, runs, blind, runtime)
+        self._reports: dict[tuple[str, bool], dict[str, Any]] = {}
         self._writing: set[asyncio.Task[Any]] = set()
 
     # setting up
@@ -275,19 +277,28 @@ class Trials:
         with self._ledger.reading() as connection:
             told = ballots.voted(connection, trial.id)
             pictures = results.picture_rows(trials.pictures(connection, trial.id, self._folder))
-            judges = ballots.judges(connection, trial.id)
-        facts = results.facts(trial, results.lines(making))
-        return {
+        judges = {judge.number: judge.name if judge.named else "" for judge, _ in told}
+        file: dict[str, Any] = {
             "sealed": json.loads(str(trial.sealed)),
             "seal": trial.seal,
             "pictures": pictures,
             "withdrawn": list(trial.withdrawn),
             "pictures_seal": seal.pictures_seal(str(trial.seal), pictures, trial.withdrawn),
             "making": list(making),
-            "judges": [{"judge": judge.number, "name": judge.name if judge.named else ""} for judge in judges],
+            "looked": trial.looked_at is not None,
+            "judges": [{"judge": number, "name": name} for number, name in judges.items()],
             "votes": results.vote_rows(told),
-            "report": report(facts, results.votes(told)),
         }
+        file["report"] = self._report(trial, file)
+        return {**file, "votes_seal": seal.votes_seal(file)}
+
+    def _report(self, trial: Trial, file: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a closed trial worked out once, since that takes a while and nothing of it changes any more."""
+        key = (trial.id, file["looked"])
+        told = self._reports.get(key) or report(results.facts(file), results.votes(file["votes"]))
+        if trial.state == "closed" and len(self._reports) < MOST_REPORTS:
+            self._reports[key] = told
+        return told
 
     async def results(self, visitor: str, trial_id: str) -> tuple[list[Picture], list[tuple[Judge, Ballot]]]:
         """The pictures of a closed trial, and all ballots with their votes.

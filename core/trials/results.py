@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -70,42 +69,41 @@ def lines(made: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def facts(trial: Trial, notes: tuple[str, ...] = ()) -> Facts:
-    """What statistics need of a sealed trial."""
-    sealed = json.loads(str(trial.sealed))
+def facts(file: Mapping[str, Any]) -> Facts:
+    """What statistics need of a trial, from its file alone, so that whoever has that can work out the report anew."""
+    sealed, withdrawn = file["sealed"], file["withdrawn"]
     return Facts(
-        seal=str(trial.seal),
+        seal=file["seal"],
         variants=tuple(Variant(row["id"], row["name"], Decimal(row["price_usd"])) for row in sealed["variants"]),
-        cases=tuple(str(number) for number in range(1, len(trial.spec.cases) + 1)),
-        withdrawn=tuple(Withdrawn(str(row["case"]), row["reason"], tuple(row["failed"])) for row in trial.withdrawn),
-        margin=trial.spec.margin,
-        min_cases=trial.spec.min_cases,
-        min_judges=trial.spec.min_judges,
-        looked=trial.looked_at is not None,
-        practice=trial.practice,
-        notes=notes,
+        cases=tuple(str(case["case"]) for case in sealed["cases"]),
+        withdrawn=tuple(Withdrawn(str(row["case"]), row["reason"], tuple(row["failed"])) for row in withdrawn),
+        margin=sealed["margin"],
+        min_cases=sealed["min_cases"],
+        min_judges=sealed["min_judges"],
+        looked=file["looked"],
+        practice=sealed["practice"],
+        notes=lines(file["making"]),
     )
 
 
-def votes(told: Iterable[tuple[Judge, Ballot]]) -> list[Vote]:
-    """What was said on the ballots that have a vote; a judge is a number."""
+def votes(rows: Iterable[Mapping[str, Any]]) -> list[Vote]:
+    """What was said, from the rows of a file; a judge is a number."""
     return [
         Vote(
-            judge=f"{judge.number:02}",
-            case=str(ballot.case),
-            best=ballot.choice.best,
-            worst=ballot.choice.worst,
-            usable=ballot.choice.usable,
-            places=ballot.places,
-            repeat=ballot.repeat,
+            judge=f"{row['judge']:02}",
+            case=str(row["case"]),
+            best=row["best"],
+            worst=row["worst"],
+            usable=frozenset(row["usable"]),
+            places=tuple(row["places"]),
+            repeat=row["repeat"],
         )
-        for judge, ballot in told
-        if ballot.choice
+        for row in rows
     ]
 
 
 def vote_rows(told: Iterable[tuple[Judge, Ballot]]) -> list[dict[str, Any]]:
-    """The same for a file."""
+    """What was said on the ballots that have a vote, for a file."""
     return [
         {
             "judge": judge.number,

@@ -11,14 +11,20 @@ from typing import Any
 
 from core.catalog.variants import REGISTRY, SEED, Variant
 from core.ledger.trials import Spec
+from core.trials import results
+from core.trials.report import report
 from core.trials.trial import TrialCell
 
 FORMAT = 1
 
 
 def canonical(value: Any) -> str:
-    """One text for one value: keys in order, no spaces, nothing escaped that need not be (as RFC 8785 orders it)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """One text for one value: keys in order, no spaces, nothing escaped that need not be (as RFC 8785 orders it).
+
+    Half characters, which no file can hold, become question marks.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def seal(text: str) -> str:
@@ -72,8 +78,24 @@ def pictures_seal(seal_of_rules: str, pictures: Sequence[Mapping[str, Any]], wit
     return seal(canonical({"seal": seal_of_rules, "pictures": list(pictures), "withdrawn": list(withdrawn)}))
 
 
+def votes_seal(file: Mapping[str, Any]) -> str:
+    """What ties all that judges said, and what follows from it, to the pictures and the rules."""
+    names = ("pictures_seal", "making", "looked", "judges", "votes", "report")
+    return seal(canonical({name: file[name] for name in names}))
+
+
 def check(file: Mapping[str, Any]) -> list[str]:
-    """What of a report's file does not fit its seal, in sentences; none where all fits."""
+    """What of a trial's file does not fit its seals, or does not follow from the votes, in sentences.
+
+    It finds what was changed in a file, not who wrote it: whoever has an earlier copy of a seal compares that too.
+    """
+    try:
+        return _unfitting(file)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return ["This is not the whole file of a trial."]
+
+
+def _unfitting(file: Mapping[str, Any]) -> list[str]:
     told = file["seal"]
     checks = (
         ("The rules are not those that were sealed.", seal(canonical(file["sealed"]))),
@@ -82,4 +104,8 @@ def check(file: Mapping[str, Any]) -> list[str]:
     wrong = [sentence for sentence, found in checks if found != told]
     if pictures_seal(told, file["pictures"], file["withdrawn"]) != file["pictures_seal"]:
         wrong.append("The pictures are not those that were judged.")
+    if votes_seal(file) != file["votes_seal"]:
+        wrong.append("The votes or the report are not those of the closing.")
+    if canonical(report(results.facts(file), results.votes(file["votes"]))) != canonical(file["report"]):
+        wrong.append("The report does not follow from the votes.")
     return wrong

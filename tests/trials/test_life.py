@@ -157,7 +157,49 @@ async def test_a_file_is_checked_against_the_seal(lab: Lab) -> None:
     ]
     other = [file["pictures"][0] | {"sha256": "0" * 64}, *file["pictures"][1:]]
     assert seal.check(file | {"pictures": other}) == ["The pictures are not those that were judged."]
-    assert seal.check(file | {"report": file["report"] | {"seal": "0"}}) == ["The report is of another trial."]
+    assert seal.check(file | {"report": file["report"] | {"seal": "0"}})[0] == "The report is of another trial."
+
+
+async def test_any_change_of_a_file_is_found(lab: Lab) -> None:
+    """Whatever one value of it becomes; and a report that votes don't bring is found even under a seal made anew."""
+    trial = await lab.opened()
+    await lab.trials.look("ann", trial.id)
+    judged(lab, trial, judges=2)
+    await lab.trials.close("ann", trial.id)
+    file = json.loads(json.dumps(await lab.trials.document("ann", trial.id)))
+    changed = list(_changed(file))
+    assert len(changed) > 100
+    assert [one for one in changed if not seal.check(json.loads(one))] == []
+    file["report"]["variants"][0]["p_best"] = 0.99
+    assert seal.check(file | {"votes_seal": seal.votes_seal(file)}) == ["The report does not follow from the votes."]
+    assert seal.check({"seal": 7}) == ["This is not the whole file of a trial."]
+
+
+def _changed(file: Any, path: tuple[Any, ...] = ()) -> Iterator[str]:
+    """The file as text, each time with another one of its values changed."""
+    here = file
+    for step in path:
+        here = here[step]
+    if isinstance(here, dict | list) and here:
+        for step in list(here) if isinstance(here, dict) else range(len(here)):
+            yield from _changed(file, (*path, step))
+        return
+    copy = json.loads(json.dumps(file))
+    inside = copy
+    for step in path[:-1]:
+        inside = inside[step]
+    inside[path[-1]] = "changed" if here != "changed" else 0
+    yield json.dumps(copy)
+
+
+async def test_half_characters_do_not_stand_in_the_way(lab: Lab) -> None:
+    """Text that no file can hold is sealed, shown and reported as question marks."""
+    spec = replace(lab.spec("a cup"), title="Cups \ud800", question="Which \udfff?")
+    draft = await lab.trials.save("ann", lab.account, spec)
+    trial, _ = await lab.trials.seal("ann", lab.account, draft.id, PRICE)
+    assert (await lab.made(trial)).state == "open"
+    await lab.trials.close("ann", trial.id)
+    assert seal.check(await lab.trials.document("ann", trial.id)) == []
 
 
 async def test_another_total_makes_nothing(lab: Lab) -> None:
