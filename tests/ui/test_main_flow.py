@@ -192,7 +192,7 @@ def test_failures_say_three_things(visit: Visit) -> None:
     visit.expect_cards(CAT)
     for marker, happened, charged, advice in (
         ("failed", "failed", "wouldn.t be charged", "try again"),
-        ("moderated", "safety filter", "isn't known", "Try a different prompt"),
+        ("moderated", "safety filter", "might be charged", "Try a different prompt"),
         ("no-credit", "credit", "wouldn.t be charged", "op up"),
     ):
         visit.prompt.fill(f"A cat [sandbox:{marker}]")
