@@ -194,12 +194,12 @@ class Storage:
         safe = datetime.fromtimestamp(self._clock() - DRAFT, UTC)
         found = [
             _Free(
-                [folder_of(self._home, trial.id), *(files.folder_of(self._home, run_id) for run_id in run_ids)],
-                max(filter(None, (trial.created_at, trial.sealed_at, trial.opened_at, trial.closed_at))),
+                [folder_of(self._home, one.trial.id), *(files.folder_of(self._home, id) for id in one.run_ids)],
+                one.used,
                 False,
-                partial(self._trials.delete, trial.visitor, trial.id),
+                partial(self._trials.delete, one.trial.visitor, one.trial.id),
             )
-            for trial, run_ids in await self._trials.unpaid()
+            for one in await self._trials.unpaid()
         ]
         return [one for one in found if one.used < safe]
 

@@ -110,6 +110,15 @@ class Picture:
     run_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Unpaid:
+    """A trial that nothing was paid for, with the ids of its runs. `used`: when it was last touched, by judges too."""
+
+    trial: Trial
+    run_ids: list[str]
+    used: datetime
+
+
 # reading
 
 
@@ -150,13 +159,16 @@ def orphans(connection: sa.Connection) -> list[tuple[str, str]]:
     return [(row.visitor, row.id) for row in connection.execute(query)]
 
 
-def unpaid(connection: sa.Connection, home: Path) -> list[tuple[Trial, list[str]]]:
-    """Drafts, and practice trials that are not being made, each with the ids of its runs."""
+def unpaid(connection: sa.Connection, home: Path) -> list[Unpaid]:
+    """Drafts, and practice trials that are not being made."""
     practice = (trials.c.account_kind == "sandbox") & trials.c.state.in_(("open", "closed"))
     found = _all(connection, practice | (trials.c.state == "draft"), home)
     of_trial = sa.select(runs.c.id, runs.c.comparison_id).where(runs.c.comparison_id.in_([trial.id for trial in found]))
     told = connection.execute(of_trial).all()
-    return [(trial, [row.id for row in told if row.comparison_id == trial.id]) for trial in found]
+    return [
+        Unpaid(trial, [row.id for row in told if row.comparison_id == trial.id], _used(connection, trial))
+        for trial in found
+    ]
 
 
 def is_open(connection: sa.Connection, trial_id: str, now: datetime) -> bool:
@@ -257,6 +269,18 @@ _RULES = ("title", "question", "judges", "margin", "min_cases", "min_judges")
 
 def _open(now: datetime) -> sa.ColumnElement[bool]:
     return (trials.c.state == "open") & (trials.c.closes_at.is_(None) | (trials.c.closes_at > now))
+
+
+def _used(connection: sa.Connection, trial: Trial) -> datetime:
+    """When somebody last did something with it: its host, or a judge."""
+    joined = sa.select(sa.func.max(judges.c.joined_at, type_=judges.c.joined_at.type))
+    voted = sa.select(sa.func.max(ballots.c.voted_at, type_=ballots.c.voted_at.type))
+    judged = (
+        connection.execute(joined.where(judges.c.trial_id == trial.id)).scalar(),
+        connection.execute(voted.where(ballots.c.trial_id == trial.id)).scalar(),
+    )
+    used: datetime = max(filter(None, (trial.created_at, trial.sealed_at, trial.opened_at, trial.closed_at, *judged)))
+    return used
 
 
 def _one(connection: sa.Connection, which: sa.ColumnElement[bool], home: Path) -> Trial | None:

@@ -23,7 +23,7 @@ from core.ledger import ballots, trials
 from core.ledger.ballots import Ballot, Judge
 from core.ledger.ledger import Ledger
 from core.ledger.run import Cell, Run
-from core.ledger.trials import Picture, Spec, Trial
+from core.ledger.trials import Picture, Spec, Trial, Unpaid
 from core.pictures.reference import Reference
 from core.runs import files
 from core.runs.runs import Asked, Runs
@@ -333,8 +333,8 @@ class Trials:
         await asyncio.to_thread(shutil.rmtree, folder_of(self._folder, trial.id), ignore_errors=True)
         await asyncio.to_thread(self._ledger.empty_log)
 
-    async def unpaid(self) -> list[tuple[Trial, list[str]]]:
-        """Every trial that nothing was paid for and that is not being made, with the ids of its runs."""
+    async def unpaid(self) -> list[Unpaid]:
+        """Every trial that nothing was paid for and that is not being made."""
         return await self._read(partial(trials.unpaid, home=self._folder))
 
     async def clear_deleted(self) -> None:

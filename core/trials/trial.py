@@ -27,8 +27,10 @@ MOST_CASES = 40
 MOST_CELLS = 240
 MOST_TAKES = 2  # pictures of a variant in one case
 MOST_MARGIN = 40
+MOST_NUMBER = 9999  # that a draft may hold, in range or not
 TITLE_CHARACTERS = 80
 QUESTION_CHARACTERS = 160
+LAST_YEAR = 2100  # in which a trial can close
 PARAMETER_CHARACTERS = 2000  # of one case's, as JSON
 WHICH_VARIANTS = f"Choose {FEWEST_VARIANTS} to {MOST_VARIANTS} variants, each once: {', '.join(REGISTRY)}."
 
@@ -118,6 +120,10 @@ def _excess(spec: Spec) -> Iterator[Problem]:
             yield Problem("spec", sentence)
     if len(spec.variants) > MOST_VARIANTS:
         yield Problem("variants", WHICH_VARIANTS)
+    if spec.closes_at is not None and not 1900 < spec.closes_at.year <= LAST_YEAR:
+        yield Problem("closes_at", f"Choose a closing date up to the year {LAST_YEAR}.")
+    if not all(abs(getattr(spec, name)) <= MOST_NUMBER for name, *_ in _RANGES):
+        yield Problem("spec", f"Numbers of judges, cases and the margin have at most {len(str(MOST_NUMBER))} digits.")
     if len(spec.cases) > MOST_CASES:
         yield Problem("cases", f"A trial has at most {MOST_CASES} cases; these are {len(spec.cases)}.")
     for number, case in enumerate(spec.cases, 1):

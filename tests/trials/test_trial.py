@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ def test_two_seeds_make_two_takes_of_a_case() -> None:
     ("changes", "said"),
     [
         ({"title": " "}, "Give the trial a title of at most 80 characters."),
+        ({"closes_at": datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))}, "up to the year 2100."),
+        ({"judges": 10**400}, "have at most 4 digits."),
         ({"title": "x" * 81}, "The title is 1 character over the limit of 80."),
         ({"question": ""}, "Give the trial a question for the judges of at most 160 characters."),
         ({"question": "x" * 200}, "The question is 40 characters over the limit of 160."),
@@ -199,6 +201,8 @@ def test_what_programs_send() -> None:
         (SENT | {"variants": "pro"}, "spec.variants: input should be a valid list."),
         (SENT | {"judges": True}, "spec.judges: input should be a valid integer."),
         (SENT | {"confirm_usd": float("nan")}, "spec.confirm_usd: input should be a finite number."),
+        (SENT | {"confirm_usd": -0.24}, "spec.confirm_usd: input should be greater than or equal to 0."),
+        (SENT | {"confirm_usd": True}, "spec.confirm_usd: input should be a valid number."),
         (SENT | {"confirm_usd": "0.24"}, "spec.confirm_usd: input should be a valid number."),
         (SENT | {"closes_at": "2026-12-01T12:00:00"}, "spec.closes_at: input should have timezone info."),
         (SENT | {"cases": [{"prompt": "x"}]}, "spec.cases.0.images: field required."),

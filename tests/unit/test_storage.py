@@ -20,6 +20,7 @@ from serving import Served
 from core.backend import Backend
 from core.catalog.inputs import check
 from core.errors import KontextError, LedgerError
+from core.ledger import ballots
 from core.ledger.ledger import ROOM
 from core.ledger.run import Label, Run
 from core.ledger.trials import Case, Spec
@@ -193,7 +194,12 @@ async def test_practice_trials_and_drafts_go_as_a_whole(opened: Open) -> None:
     touched = datetime.now(UTC).timestamp()
     await storage_of(backend, Limits(10**9, 0, timedelta(days=1)), touched).sweep()
     assert [one.id for one in await backend.trials.list_for("ann")] == [draft.id, trial.id]
+    with backend.ledger.writing() as connection:
+        judged = datetime.fromtimestamp(touched + DRAFT, UTC)
+        assert ballots.join(connection, trial.id, "token", "Kim", False, judged, lambda _: ())
     await storage_of(backend, Limits(10**9, 0, timedelta(days=1)), touched + DRAFT + 60).sweep()
+    assert [one.id for one in await backend.trials.list_for("ann")] == [trial.id]
+    await storage_of(backend, Limits(10**9, 0, timedelta(days=1)), touched + 2 * DRAFT + 60).sweep()
     assert await backend.trials.list_for("ann") == []
     assert [path for path in backend.settings.data_dir.rglob("*") if path.parent.name in ("trials", "outputs")] == []
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any
 
@@ -94,11 +95,13 @@ class TrialApi:
         return read(spec, await self._api.prepared(payer, images, *one_each.values()))
 
     async def _sealed(self, payer: Payer, spec: Spec, confirmed: Decimal) -> tuple[Trial, str]:
-        draft = await self._trials.save(*payer, spec)
+        saving = asyncio.create_task(self._trials.save(*payer, spec))
         try:
+            draft = await asyncio.shield(saving)
             return await self._trials.seal(*payer, draft.id, confirmed)
-        except KontextError:
-            await self._trials.delete(payer.visitor, draft.id)
+        except (KontextError, asyncio.CancelledError):
+            with suppress(KontextError):  # whoever stopped waiting may have stopped too late
+                await self._trials.delete(payer.visitor, (await saving).id)
             raise
 
 

@@ -59,9 +59,7 @@ def read(given: Any, images: Sequence[Reference]) -> tuple[Spec, Decimal]:
         raise InputError(strangers[:MOST_PROBLEMS])
     cases = tuple(Case(case.prompt, tuple(_references(case, images)), case.parameters) for case in told.cases)
     rules = told.model_dump(exclude={"cases", "variants", "confirm_usd"})
-    return Spec(**rules, variants=tuple(told.variants), cases=cases), Decimal(
-        str(round(told.confirm_usd, 6))
-    )  # sums of floats carry noise
+    return Spec(**rules, variants=tuple(told.variants), cases=cases), _exact(told.confirm_usd)
 
 
 def _in_words(error: Mapping[str, Any]) -> Problem:

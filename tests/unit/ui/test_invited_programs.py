@@ -23,6 +23,7 @@ from core.settings import read
 from ui.api import Api
 from ui.studio.input_handlers import InputHandlers
 from ui.studio.run_handlers import RunHandlers
+from ui.trials.api import TrialApi
 
 pytestmark = pytest.mark.anyio
 
@@ -140,3 +141,40 @@ async def test_an_invitation_is_never_tried_as_a_key(opened: Open, served: Serve
         if works:
             assert (await backend.account_for(own)).invitation is not None
     assert len(served.heard) == before
+
+
+TRIAL = {"title": "Owls", "question": "Which?", "variants": ["pro", "dev"], "confirm_usd": 0.07}
+
+
+async def test_a_trial_is_its_invitation_s_alone(opened: Open, picture: FileData) -> None:
+    """With another invitation, or none, there is no such trial: not for its report, not to close it."""
+    backend = opened()
+    mine, other = (backend.invitations.invite(name, Decimal(1), "never") for name in ("Anna", "Ben"))
+    programs = TrialApi(backend, Api(backend))
+    made = await programs.trial(TRIAL | {"cases": [{"prompt": "An owl", "images": [0]}]}, [picture], mine)
+    assert made["state"] == "open"
+    for call in (programs.close, programs.report):
+        for code in (other, ""):
+            with pytest.raises(gr.Error, match="There is no such trial"):
+                await call(made["trial_id"], code)
+    assert (await programs.close(made["trial_id"], mine))["state"] == "closed"
+
+
+async def test_who_stops_waiting_leaves_no_draft(opened: Open, served: Served, picture: FileData) -> None:
+    """A call that is cancelled before anything is reserved would else take one of the places for drafts that all
+    programs share.
+    """
+    backend = opened()
+    visitor = (await Api(backend).payer("")).visitor
+    call = asyncio.create_task(
+        TrialApi(backend, Api(backend)).trial(TRIAL | {"cases": [{"prompt": "An owl", "images": [0]}]}, [picture])
+    )
+    with new_tasks(served) as tasks:
+        while not await backend.trials.list_for(visitor):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        left = await backend.trials.list_for(visitor)
+    assert [trial.state for trial in left if trial.state == "draft"] == []
+    assert len(left) == bool(tasks)
