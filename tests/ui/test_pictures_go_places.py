@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 from studio import CAT, HandSandbox, Profile, Studio, Visit
 
@@ -27,7 +29,8 @@ COPIED = """async () => {
 
 def test_from_the_end_of_a_run_to_the_next(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """With more inputs than a laptop's window holds, progress and Stop are in view after a press; the end is told to
-    whoever looks away; the picture is copied, shared where a thumb points, and dragged onto the references.
+    whoever looks away; the picture is copied, shared where a thumb points, and dragged onto the references. From then
+    on the variant's card tells the time that was measured, instead of the published one.
     """
     with Visit(profile, live) as visit:
         page = visit.page
@@ -71,3 +74,6 @@ def test_from_the_end_of_a_run_to_the_next(profile: Profile, live: Studio, servi
         visit.pictures.first.drag_to(visit.references)
         expect(visit.cards).to_have_count(2)
         assert visit.hashes()[0] != visit.hashes()[1]
+
+        page.reload()
+        expect(page.locator("#variant label").nth(2)).to_contain_text(re.compile(r"about (?!17 )\d+ s"))

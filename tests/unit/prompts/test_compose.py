@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -212,13 +212,17 @@ def test_roles_write_a_sentence_of_their_own(roles: list[str | None], words: str
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.id)
 def test_a_field_is_idle_exactly_where_it_changes_nothing(preset: Preset) -> None:
-    """For each preset, with its required references and with all; where a reference is why, it is named."""
-    for roles in (preset.required, preset.roles):
-        idle = idle_fields(preset, roles)
+    """For each preset, with any of its references and fields; an optional reference that is why is named."""
+    for roles, fields in product(subsets(preset), blank_choices(preset)):
+        idle = idle_fields(preset, roles, fields)
         for field in preset.fields:
-            one, other = (compose(preset, roles, "image", {field.id: word}) for word in ("a green door", "a red barn"))
+            one, other = (
+                compose(preset, roles, "image", {**fields, field.id: words}) for words in ("a barn", "a door")
+            )
             assert (one == other) == (field.id in idle)
             assert all(roles[number - 1] in preset.optional for number in idle.get(field.id, []))
+            # Where no field is empty, and every reference that it needs is there, only another one takes its place.
+            assert field.id not in idle or fields or idle[field.id]
 
 
 def test_a_field_that_another_one_silences_is_idle() -> None:

@@ -33,6 +33,15 @@ def test_ones_own_key_pays_for_nobody_else(tmp_path: Path) -> None:
     assert not any(word in words for word in ("this app", "free", "$"))
 
 
+def test_practice_is_told_in_a_line(tmp_path: Path) -> None:
+    """What is free, what it can't show, and what to press for that; a line that nobody sees whose pictures are real."""
+    said = payers(read({}, tmp_path))
+    glance = said["sandbox"].glance
+    for words in ("Practice is free.", "not a picture by the model", "data-opens='open-settings'>Use your key<"):
+        assert words in glance
+    assert [kind for kind, payer in said.items() if payer.glance] == ["sandbox"]
+
+
 def test_practice_never_leaves_a_charge_open() -> None:
     """Nothing was charged, whatever a real run would have been."""
     for answer in (False, True):
