@@ -106,7 +106,7 @@ def receipts_csv(runs: Iterable[Run], *, head: bool = True) -> str:
     writer = csv.writer(table)
     if head:
         writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in _row(run)] for run in runs)
+    writer.writerows([as_cell(value) for value in _row(run)] for run in runs)
     return table.getvalue()
 
 
@@ -129,7 +129,8 @@ def _row(run: Run) -> tuple[object, ...]:
     )
 
 
-def _cell(value: object) -> str:
+def as_cell(value: object) -> str:
+    """A value as a spreadsheet may have it: no text begins as a formula, whoever wrote it."""
     match value:
         case None:
             return ""

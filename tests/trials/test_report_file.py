@@ -147,3 +147,17 @@ def test_votes_go_into_a_spreadsheet() -> None:
     rows = list(csv.DictReader(io.StringIO(votes_csv(document()))))
     assert len(rows) == 32 and rows[0]["judge"] == "1" and rows[0]["best"] == "pro" and rows[0]["worst"] == "dev"
     assert rows[0]["remark"] == f"'=1+1 {NASTY}" and rows[0]["shown"] == "max pro dev"
+    told = document(cases=1, judges=1)
+    for remark in ("@SUM(1)", "  =1+1", "＝1+1", "-1", "+1"):
+        told["votes"][0]["remark"] = remark
+        assert next(csv.DictReader(io.StringIO(votes_csv(told))))["remark"] == f"'{remark}"
+
+
+def test_a_picture_that_is_lost_costs_no_report(pictures: list[Picture]) -> None:
+    """Its place has its name in it; all else is there."""
+    pictures[1].path.unlink()
+    pictures[2].path.write_bytes(b"no picture")
+    told = document(cases=1)
+    page = html(told, standing(told, pictures))
+    assert page.count('src="data:,"') >= 2
+    assert 'src="data:image/jpeg' in page

@@ -17,6 +17,7 @@ from PIL import Image
 
 from core.catalog.estimate import dollars
 from core.ledger.trials import Picture
+from core.runs.exports import as_cell
 from core.trials.planner import count
 
 EDGE = 560  # px of the longer edge of a picture in the file: sharp on paper at a third of the page's width
@@ -24,7 +25,6 @@ QUALITY = 82
 THOUSAND = 1000
 
 _VOTE_COLUMNS = ("judge", "case", "take", "repeat", "shown", "best", "worst", "would_use", "remark")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,13 @@ class Shown:
 
     @property
     def data(self) -> str:
-        """The picture itself, small, as an address."""
-        with Image.open(self.picture.path) as image:
-            image.draft("RGB", (EDGE, EDGE))
-            small = image.convert("RGB")
+        """The picture itself, small, as an address; an empty one where the file is gone or damaged."""
+        try:
+            with Image.open(self.picture.path) as image:
+                image.draft("RGB", (EDGE, EDGE))
+                small = image.convert("RGB")
+        except (OSError, SyntaxError):  # what Pillow raises over bytes that are no picture
+            return "data:,"
         small.thumbnail((EDGE, EDGE))
         written = io.BytesIO()
         small.save(written, "JPEG", quality=QUALITY, optimize=True)
@@ -102,9 +105,8 @@ def votes_csv(document: Mapping[str, Any]) -> str:
     writer.writerow(_VOTE_COLUMNS)
     for vote in document["votes"]:
         lists = (" ".join(vote["places"]), vote["best"] or "", vote["worst"] or "", " ".join(vote["usable"]))
-        remark = vote["remark"]
-        safe = f"'{remark}" if remark.startswith(_FORMULA) else remark
-        writer.writerow((vote["judge"], vote["case"], vote["take"], "yes" if vote["repeat"] else "", *lists, safe))
+        row = (vote["judge"], vote["case"], vote["take"], "yes" if vote["repeat"] else "", *lists, vote["remark"])
+        writer.writerow(map(as_cell, row))
     return out.getvalue()
 
 
