@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -65,6 +66,7 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     os.environ["GRADIO_TEMP_DIR"] = str(settings.data_dir / "served")
     # Nobody reads Gradio's statistics, for which it would go through its last ten thousand events after each one.
     os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
+    do_without_plots()
     from core.backend import Backend
 
     backend = Backend(settings, HOME / "presets")  # before Gradio comes: what can't be kept or read is said at once
@@ -115,6 +117,12 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
         print(CLOSING, flush=True)
         close(page, backend, loops[0])
     return page, url
+
+
+def do_without_plots() -> None:
+    """Gradio imports matplotlib around every step of every event: known to be missing, it is not looked for there."""
+    if find_spec("matplotlib") is None:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
 
 
 def _announce(settings: Settings, url: str) -> None:

@@ -40,7 +40,7 @@ class RateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._line: list[tuple[bool, int, int, asyncio.Future[None]]] = []
-        self._round = 0  # of the last one that went out
+        self._passed = {False: 0, True: 0}  # the round of the last one that went out, by priority
         self._rounds: dict[tuple[bool, str], int] = {}  # of the last in line, by group
         self._numbers = itertools.count()
         self._letting: asyncio.Task[None] | None = None
@@ -62,18 +62,19 @@ class RateLimiter:
         while self._line:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
-            _, round, _, turn = heapq.heappop(self._line)
-            self._round = max(self._round, round)
+            low_priority, round, _, turn = heapq.heappop(self._line)
+            self._passed[low_priority] = max(self._passed[low_priority], round)
             if not self._line:
                 self._rounds.clear()
             if not turn.done():  # else whoever waited has given up
                 self._out.append(self._clock())
                 turn.set_result(None)
 
-    def _next_round(self, *group: *tuple[bool, str]) -> int:
-        """In each round a group has one turn."""
-        self._rounds[group] = max(self._round, self._rounds.get(group, 0)) + 1
-        return self._rounds[group]
+    def _next_round(self, low_priority: bool, group: str) -> int:
+        """In each round a group has one turn; those of one priority do not count for the other's."""
+        last = self._rounds.get((low_priority, group), 0)
+        self._rounds[low_priority, group] = max(self._passed[low_priority], last) + 1
+        return self._rounds[low_priority, group]
 
     def _wait(self) -> float:
         full = len(self._out) == self._out.maxlen

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gradio.utils import MatplotlibBackendMananger
 
 import app
 from core.settings import VARIABLES, read
@@ -118,3 +119,21 @@ def test_the_readmes_program_runs_as_printed(url: str) -> None:
     assert re.fullmatch(r"completed 0\.08 \['[^']+', '[^']+'\]", said[-4])
     assert said[-3].startswith("0.15 ")
     assert " /judge#kj_" in said[-2] and said[-1].startswith("Too early")
+
+
+def test_what_is_missing_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio asks for matplotlib in every step of every event: where it is missing, no folder is searched for it."""
+    searched: list[str] = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            searched.append(name)
+
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder()])
+    app.do_without_plots()
+    searched.clear()
+    with MatplotlibBackendMananger():
+        pass
+    assert not searched

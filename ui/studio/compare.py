@@ -16,6 +16,8 @@ from core.ledger.run import Axis
 from core.trials.comparison import AXES, FEWEST, MOST
 
 _HERE = Path(__file__).parent
+# Read once: Gradio makes the component anew for each step of a press that leaves it as it is.
+_HTML, _CSS, _SCRIPT = ((_HERE / f"compare.{kind}").read_text() for kind in ("html", "css", "js"))
 
 SEED_CHARACTERS = 12
 
@@ -74,9 +76,9 @@ class CompareView(gr.HTML):
     def __init__(self, cards: Sequence[tuple[str, str]], *, problems: Mapping[str, str] | None = None, **rest: Any):
         super().__init__(
             value=Compare(),
-            html_template=(_HERE / "compare.html").read_text(),
-            css_template=(_HERE / "compare.css").read_text(),
-            js_on_load=(_HERE / "compare.js").read_text(),
+            html_template=_HTML,
+            css_template=_CSS,
+            js_on_load=_SCRIPT,
             apply_default_css=False,
             cards=list(cards),
             problems=dict(problems or {}),

@@ -15,7 +15,8 @@ from core.catalog.variants import ASPECT_RATIO, PICTURES, PROMPT, SIZE
 from core.errors import Problem
 from ui.studio.form import OWN, Form, plain_parameters
 
-_HERE = Path(__file__).parent
+# Read once: Gradio makes the component anew for each step of a press that leaves it as it is.
+_SCRIPT = (Path(__file__).parent / "problems.js").read_text()
 
 # A parameter -> the id of the page's element for it.
 _PLACES: Mapping[str, str] = MappingProxyType(
@@ -40,7 +41,7 @@ class ProblemsView(gr.HTML):
         super().__init__(
             value=None,
             html_template='<p role="status"></p>',
-            js_on_load=(_HERE / "problems.js").read_text(),
+            js_on_load=_SCRIPT,
             apply_default_css=False,
             **rest,
         )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.errors import ServiceError
 from core.service.client import Client
-from core.service.hosts import Hosts, NotAllowed
+from core.service.hosts import Guard, Hosts, NotAllowed
 from core.service.pool import Pool
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +163,22 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to() ->
         found = await client.download(f"http://cdn.example:{here.port}/out")
         await client.aclose()
         assert (found.width, here.heard, names.asked) == (64, 1, ["cdn.example"])
+
+
+async def test_a_connection_that_was_closed_is_known() -> None:
+    """Idle, it has nothing to read until its other end hangs up, and is asked that without its addresses."""
+    async with Here() as here:
+        network = Guard(Hosts(LOCAL), Names(["127.0.0.1"]))
+        stream = await network.connect_tcp("cdn.example", here.port)
+        assert not stream.get_extra_info("is_readable")
+        await stream.write(b"GET /out HTTP/1.1\r\n\r\n")
+        while await stream.read(2**16):
+            pass
+        assert stream.get_extra_info("is_readable")
+        assert stream.get_extra_info("server_addr")[1] == here.port
+        await stream.aclose()
+        await asyncio.sleep(0)  # asyncio closes the socket a moment later
+        assert stream.get_extra_info("is_readable")
 
 
 async def test_a_redirect_over_the_network_is_checked_as_well() -> None:

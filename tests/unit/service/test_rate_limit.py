@@ -103,6 +103,25 @@ async def test_groups_take_turns() -> None:
     assert out == ["before", *["big", "other", "small"] * 2, *["big", "other"] * 2, "big", "big", "low"]
 
 
+async def test_the_turns_of_one_priority_count_for_it_alone() -> None:
+    """A group that was in a hurry many times puts nobody behind what may be later, and was asked for in that time."""
+    time = Time()
+    limiter, out = RateLimiter(10, clock=time.clock, sleep=time.sleep), list[str]()
+
+    async def one(group: str, low_priority: bool = True) -> None:
+        GROUP.set(group)
+        await limiter.acquire(low_priority=low_priority)
+        out.append(group)
+
+    async def small() -> None:
+        await one("hurry", low_priority=False)
+        await one("small")
+
+    hurried = [one("hurry", low_priority=False) for _ in range(4)]
+    await asyncio.gather(one("before"), *(one("big") for _ in range(4)), *hurried, small())
+    assert out == ["before", *["hurry"] * 5, "big", "small", "big", "big", "big"]
+
+
 async def test_one_that_gave_up_takes_no_turn() -> None:
     """A request that is no longer wanted holds nobody up."""
     time = Time()
