@@ -363,7 +363,7 @@ class RunHandlers:
         return await self._runs.recover(visitor, await self.account(own, payer), prediction_id)
 
     async def account(self, own: str | None, payer: str) -> Account:
-        """What pays, as the page said. Raises KontextError where that is gone."""
+        """What pays, as the page said. Raises KontextError where that is gone, or another would."""
         account = await self._backend.account_for(own)
         # The page promised that the visitor's key pays: nobody else's may take its place in silence.
         if payer == "own" and account.kind != "own":
@@ -371,6 +371,9 @@ class RunHandlers:
                 "Your own key is no longer here: it is removed after an hour without use, and when the app restarts.",
                 "Add it again under “Your key”, or reload the page to go on without it.",
             )
+        # A page outlives a restart: one that says practice must not spend, nor the other way round.
+        if payer != payer_of(account):
+            raise KontextError("What pays for pictures has changed since this page was opened.", "Reload the page.")
         return account
 
     async def _run(self, visitor: str, event: gr.EventData) -> Run | None:

@@ -182,6 +182,29 @@ async def test_what_can_t_be_sent_is_left_to_the_press(sit: Sit) -> None:
         assert await desk.prefetch(None, "host", cards, *flat[1:]) == []
 
 
+async def test_a_page_from_before_a_restart_spends_nothing_that_it_does_not_say(sit: Sit) -> None:
+    """A page that says practice outlives a restart with a key: its presses are refused, and nothing is sent."""
+    desk = await sit(**HOST)
+    for before in ("sandbox", "invited", "own", "", None):
+        view = await desk.generate(None, before)  # type: ignore[arg-type]
+        assert "eload the page" in view["troubles"][0]["advice"] and "Nothing" not in view["troubles"][0]["happened"]
+    assert not await desk.backend.runs.list_for(VISITOR)
+    assert [path for path, _ in desk.service.heard] == []
+
+
+async def test_no_claim_of_a_price_passes_a_cap(sit: Sit) -> None:
+    """Whatever is claimed to have been confirmed, a visitor with $0.04 makes one picture of $0.04; none for less."""
+    desk = await sit(**HOST, **HOSTED, KONTEXT_VISITOR_BUDGET_USD="0.04")
+    claims = ["-1.000000", "NaN", "Infinity", "1e9", "999999.000000", "9" * 40, "٩.٠٠٠٠٠٠", "0.04\n", None, 5, [1], {}]
+    for number, claim in enumerate([*claims, "0.039999", "0.000000"]):
+        visitor, low = f"{number:032x}", number >= len(claims)
+        for _ in range(2):
+            pressed = desk.handlers.generate(gr.Request(), visitor, None, "host", claim, *desk.form())  # type: ignore[arg-type]
+            (view, *_) = [seen async for seen in pressed][-1]
+        assert ("The price is now" if low else "a day that one visitor can spend") in json.dumps(view), claim
+        assert len(await desk.backend.runs.list_for(visitor)) == (not low), claim
+
+
 # Comparisons ------------------------------------------------------------------------------------------
 
 
