@@ -83,7 +83,8 @@ class Backend:
         budget = Budget(settings.daily_budget, settings.visitor_budget, invited=settings.access != "open")
         self._attempts = Attempts()
         self._runtime = runtime or Runtime()
-        self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=self._attempts.attempt)
+        # An allowance of their own: guesses that cost nobody anything must not keep out whoever brings a key.
+        self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=Attempts().attempt)
         self._keep_alive = KeepAlive(self._runtime.sleep)
         self.runs = Runs(
             self.ledger,

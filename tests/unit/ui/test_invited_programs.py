@@ -178,3 +178,15 @@ async def test_who_stops_waiting_leaves_no_draft(opened: Open, served: Served, p
         left = await backend.trials.list_for(visitor)
     assert [trial.state for trial in left if trial.state == "draft"] == []
     assert len(left) == bool(tasks)
+
+
+async def test_guessed_invitations_keep_no_key_out(opened: Open) -> None:
+    """Guesses of invitations are free and looked up here, so they slow each other down, and nobody with a key."""
+    backend = opened()
+    for number in range(30):
+        with pytest.raises(KontextError):
+            await backend.invited(f"kx_{number}")
+    with pytest.raises(KontextError, match="Too many failed attempts"):
+        await backend.invited("kx_once more")
+    handle, account, _ = await backend.bring("wsk_a_visitors_own")
+    assert (await backend.account_for(handle)).id == account.id

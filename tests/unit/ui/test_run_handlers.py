@@ -216,6 +216,7 @@ async def test_nobody_reaches_another_s_comparison(sit: Sit) -> None:
     compare = Compare(on=True, variants=("pro", "max"))
     shown = await press(desk, MAKER, compare=compare)
     assert [json.loads(cell)["title"] for cell in shown["cells"]] == ["Pro", "Max"]
+    await calm()  # its bills have come
     before = await desk.backend.runs.list_for(MAKER)
     asked, handlers = event(run=shown["id"], number=1, variant="dev", chosen=True, beside="0.030000"), desk.handlers
     for start in (handlers.open, handlers.hide, handlers.reveal):
