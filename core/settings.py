@@ -39,7 +39,7 @@ VARIABLES = (
     Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where records and pictures are kept"),
     Variable(
         "KONTEXT_HOSTED",
-        "on where others can reach it: on a Space, by GRADIO_SHARE or GRADIO_SERVER_NAME",
+        "on where others can reach it: on a Space, by GRADIO_SHARE or GRADIO_SERVER_NAME, or with invitations",
         "strangers can open the page, so budgets hold and nobody is trusted",
     ),
     Variable(
@@ -108,7 +108,9 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     server_name = given.get("GRADIO_SERVER_NAME", LOOPBACK)
     share = _switch(given, "GRADIO_SHARE", default=False)
-    reachable = "SPACE_ID" in given or share or not _is_loopback(server_name)
+    access = _access(given)
+    # Whoever invites has guests, on whatever way they come.
+    reachable = "SPACE_ID" in given or share or not _is_loopback(server_name) or access != "open"
     hosted = _switch(given, "KONTEXT_HOSTED", default=reachable)
     return Settings(
         api_key=given.get("WAVESPEED_API_KEY"),
@@ -123,7 +125,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         server_name=server_name,
         share=share,
         allowed_hosts=_names(given, "KONTEXT_ALLOWED_HOSTS"),
-        access=_access(given),
+        access=access,
     )
 
 

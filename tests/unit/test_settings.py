@@ -51,6 +51,13 @@ def test_a_space_is_hosted_and_capped() -> None:
     assert (on_spaces.daily_budget, on_spaces.visitor_budget) == (Decimal("1.00"), Decimal("0.20"))
 
 
+@pytest.mark.parametrize("access", ["invited", "closed"])
+def test_whoever_invites_is_hosted(access: str) -> None:
+    """Guests may come through a proxy that this computer knows nothing of: both caps hold, unless said otherwise."""
+    assert settings(KONTEXT_ACCESS=access).hosted and settings(KONTEXT_ACCESS=access).daily_budget == Decimal("1.00")
+    assert not settings(KONTEXT_ACCESS=access, KONTEXT_HOSTED="off").hosted
+
+
 def test_everything_can_be_set() -> None:
     """Each variable reaches its field, blanks around it left out."""
     assert settings(
