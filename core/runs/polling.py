@@ -71,4 +71,4 @@ def _unknown(elapsed: float, crowd: float) -> float:
         return min(every + THINNING * late, LONGEST)
     # To the next of evenly spaced moments, whatever time the last look itself took.
     left = every - elapsed % every
-    return min(left if left >= SHORTEST else left + every, LONGEST)
+    return min(left if left >= SHORTEST else left + every, max(every, LONGEST))

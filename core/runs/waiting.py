@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
@@ -14,7 +15,9 @@ from core.runs.runtime import Runtime
 from core.runs.times import Times
 from core.service.prediction import Prediction
 
-CLOSELY = 40  # so many predictions can be looked after as closely as it gets; more are looked at less often
+# So many predictions can be looked after as closely as it gets; more are looked at less often. Cells of comparisons,
+# whose pictures nobody waits for one by one, take no looks from runs alone.
+CLOSELY, CELLS_CLOSELY = 40, 20
 NAP = 0.5  # seconds at most before thinking again about when to look
 LONGEST_WAY = 0.5  # seconds that a look is taken to need for its way, however slow the last one was
 
@@ -33,7 +36,7 @@ class Waiter:
         self._times = times
         self._journal = journal
         self._runtime = runtime
-        self._waiting = 0
+        self._waiting: Counter[bool] = Counter()  # by whether it is a cell
 
     async def wait(self, live: LivePrediction, sent: Prediction | None) -> Prediction | None:
         """Ask until the task has ended. `sent`: the answer to the submit; without one the first look is at once.
@@ -47,11 +50,12 @@ class Waiter:
         live.at("waiting")
         if sent is not None and sent.finished:
             return sent
-        self._waiting += 1
+        kind = live.run.facts.cell is not None
+        self._waiting[kind] += 1
         try:
             return await self._ended(live, at_once=sent is None)
         finally:
-            self._waiting -= 1
+            self._waiting[kind] -= 1
 
     async def _ended(self, live: LivePrediction, *, at_once: bool) -> Prediction | None:
         in_line_at: datetime | None = None  # when it was last seen there: the task takes its time from then on
@@ -82,12 +86,18 @@ class Waiter:
         elapsed, slept = self._elapsed(live.entry, in_line_at) + on_its_way, 0.0
         while True:
             live.run.expectation = self._times.expectation(live.run.facts)
-            left = next_look(elapsed, live.run.expectation, max(1.0, self._waiting / CLOSELY)) - slept
+            left = next_look(elapsed, live.run.expectation, self._crowd(live)) - slept
             if left <= 0:
                 return
             nap = min(left, NAP)
             await live.unless_stopped(self._runtime.sleep(nap))
             slept += nap
+
+    def _crowd(self, live: LivePrediction) -> float:
+        """How many times more wait than can be looked after closely."""
+        alone = self._waiting[False]
+        crowd = alone / CLOSELY if live.run.facts.cell is None else (alone + self._waiting[True]) / CELLS_CLOSELY
+        return max(1.0, crowd)
 
     async def _poll(self, live: LivePrediction) -> Prediction | None:
         """The prediction as it stands, or None where that can't be told just now."""

@@ -189,7 +189,7 @@ class Life(RuleBasedStateMachine):
 # A crash may come before a task has taken its first step, and what it would have run is thrown away.
 TestLife = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")(Life.TestCase)
 TestLife.settings = settings(
-    max_examples=settings.default.max_examples * 5 // 8,  # each is worth many; 25 in the gate
+    max_examples=settings.default.max_examples // 2,  # each is worth many; 20 in the gate
     stateful_step_count=25,
     phases=[Phase.generate],  # making a failure smaller takes minutes
     suppress_health_check=list(HealthCheck),

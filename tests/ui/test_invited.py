@@ -40,7 +40,9 @@ def press(visit: Visit, prompt: str) -> None:
     visit.generate()
 
 
-@pytest.mark.parametrize("context", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(
+    "context", [pytest.param({}, id="desk"), pytest.param(PHONE, id="phone", marks=pytest.mark.soak)]
+)
 def test_a_guest_s_whole_way(
     browser: Browser, invited: Studio, service: HandSandbox, host: Invitations, context: dict[str, Any]
 ) -> None:
