@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from core.access.invitations import Invitations, Standing, is_code
 from core.access.keys import Keys
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError, SettingsError
+from core.ledger import pause
 from core.ledger.ledger import Ledger
 from core.pictures.decoder import Decoder
 from core.pictures.prepared import PreparedPictures
@@ -80,7 +82,8 @@ class Backend:
         # The sandbox draws in threads of its own: the ledger never waits for a picture.
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
         self.ledger = Ledger(settings.data_dir, mounted=mounted)
-        budget = Budget(settings.daily_budget, settings.visitor_budget, invited=settings.access != "open")
+        caps, invited = (settings.daily_budget, settings.visitor_budget), settings.access != "open"
+        budget = Budget(*caps, invited=invited, paused=settings.paused)
         self._attempts = Attempts()
         self._runtime = runtime or Runtime()
         # An allowance of their own: guesses that cost nobody anything must not keep out whoever brings a key.
@@ -214,10 +217,37 @@ class Backend:
                 balance = await account.client.balance()
         return account or self.account, balance
 
+    async def paused(self) -> bool:
+        """Whether the host has paused spending."""
+        return self.settings.paused or await self.runs.readers(self._paused_since) is not None
+
+    async def pause(self, paused: bool) -> None:
+        """Let the host's key pay for nothing new, or again. Holds for every process on this ledger at once."""
+        await asyncio.to_thread(self._pause, paused)
+        await self._resume_trials()
+
+    def _pause(self, paused: bool) -> None:
+        with self.ledger.writing() as connection:
+            if paused:
+                pause.pause(connection, self._runtime.clock())
+            else:
+                pause.resume(connection)
+
+    def _paused_since(self) -> datetime | None:
+        with self.ledger.reading() as connection:
+            return pause.since(connection)
+
+    async def _resume_trials(self) -> None:
+        """Those that a pause has left unmade."""
+        if self.host is not None and not await self.paused():
+            await self.trials.resume(self.host)
+
     async def sweep(self) -> None:
-        """Let go of what nobody has used for a while."""
+        """Let go of what nobody has used for a while, and go on with what another process may have let go on."""
         for account_id in await self.keys.sweep(self.runs.busy):
             self.runs.forget(account_id)
+        with suppress(KontextError):  # in a minute it may be readable again
+            await self._resume_trials()
 
     async def daily(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """With a host's key: see for as long as the app serves in what the service's catalogue differs."""

@@ -102,7 +102,7 @@ class BudgetError(KontextError):
         happened: str,
         advice: str,
         *,
-        cap: Literal["daily", "visitor", "invitation", "unpriced"],
+        cap: Literal["daily", "visitor", "invitation", "unpriced", "paused"],
         limit: Decimal | None = None,
         left: Decimal | None = None,
         renews: datetime | None = None,

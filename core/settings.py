@@ -63,6 +63,7 @@ VARIABLES = (
         "whom that key pays for: open (everybody), invited (invitations; practice for the rest), closed (invitations; "
         "nothing for the rest)",
     ),
+    Variable("KONTEXT_PAUSED", "off", "on: that key pays for nothing new; what was sent is seen to its end"),
     Variable("KONTEXT_AT_ONCE", str(AT_ONCE), "predictions a key can have at the service at once; the rest wait"),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
@@ -81,7 +82,7 @@ class Settings:
     """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr.
 
     `hosted`: strangers can come in, so nobody is trusted. `access`: whom the key pays for. `allowed_hosts` in small
-    letters.
+    letters. `paused`: the key pays for nothing new.
     """
 
     api_key: str | None = field(repr=False)
@@ -97,6 +98,7 @@ class Settings:
     share: bool = False
     allowed_hosts: frozenset[str] = frozenset()
     access: Access = "open"
+    paused: bool = False
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -126,6 +128,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         share=share,
         allowed_hosts=_names(given, "KONTEXT_ALLOWED_HOSTS"),
         access=access,
+        paused=_switch(given, "KONTEXT_PAUSED", default=False),
     )
 
 

@@ -12,6 +12,7 @@ from core.catalog.estimate import dollars
 from core.errors import BudgetError
 from core.ledger.invitations import Invitation
 from core.ledger.moments import midnight
+from core.ledger.pause import PAUSED
 from core.ledger.run import Facts
 from core.ledger.spending import Spending
 from core.settings import Settings
@@ -22,12 +23,14 @@ _OWN_KEY = "bring your own WaveSpeedAI key."
 @dataclass(frozen=True)
 class Budget:
     """Two caps in USD for a UTC day, None: no cap. `daily` holds for everybody together, `visitor` for each who has no
-    invitation; an invitation has its own. `invited`: whether the host's key is for invitations alone.
+    invitation; an invitation has its own. `invited`: whether the host's key is for invitations alone; `paused`: for
+    nobody, whatever the ledger says.
     """
 
     daily: Decimal | None = None
     visitor: Decimal | None = None
     invited: bool = False
+    paused: bool = False
 
     def check(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
         """Let a press of these `facts` pass that costs `amount`, over what was spent or reserved before.
@@ -35,6 +38,7 @@ class Budget:
         Raises:
             BudgetError: which cap refuses it, what is left of it, when it renews.
         """
+        self.check_open(spending)
         if not amount.is_finite() or amount <= 0:
             raise BudgetError(
                 "The price of this isn't known, so it was not sent.", "Choose another variant.", cap="unpriced"
@@ -48,6 +52,15 @@ class Budget:
         else:
             self._check_visitor(amount, facts, spending)
         self._check_everybody(amount, facts.created_at, spending)
+
+    def check_open(self, spending: Spending) -> None:
+        """Let what was reserved be sent.
+
+        Raises:
+            BudgetError: the host has paused spending since.
+        """
+        if self.paused or spending.paused():
+            raise BudgetError(PAUSED, f"Try again later, or {_OWN_KEY}", cap="paused")
 
     def _check_visitor(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
         now = facts.created_at

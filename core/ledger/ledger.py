@@ -198,10 +198,15 @@ class Ledger:
             for number, entry in enumerate(entries):
                 self._put(connection, run_id, entry, answer if number == 0 else None)
 
-    def announce(self, run_id: str, *entries: Entry) -> None:
-        """Write entries of what is about to happen; refused where its pictures would find no place on the disk."""
+    def announce(self, facts: Facts, *entries: Entry, check: Check) -> None:
+        """Write entries of what is about to happen, if `check` still lets it; refused where its pictures would find no
+        place on the disk.
+        """
         self._insist_on_room()
-        self.save(run_id, *entries)
+        with self.writing() as connection:
+            _ask(connection, facts, check)
+            for entry in entries:
+                self._put(connection, facts.id, entry, None)
 
     def bill(self, amounts: Mapping[str, Decimal]) -> None:
         """Write what was billed for predictions, deleted runs' too: their money counts."""

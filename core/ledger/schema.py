@@ -121,6 +121,13 @@ invitations = sa.Table(
     sa.Column("ended_at", Moment),
 )
 
+switches = sa.Table(
+    "switches",
+    _tables,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("since", Moment),
+)
+
 trials = sa.Table(
     "trials",
     _tables,
@@ -277,6 +284,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN letter INTEGER",
         "ALTER TABLE runs ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0",
     ),
+    ("CREATE TABLE switches (name TEXT PRIMARY KEY, since TEXT NOT NULL)",),
 )
 
 VERSION = len(MIGRATIONS)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from core.ledger import invitations
+from core.ledger import invitations, pause
 from core.ledger.invitations import Invitation
 from core.ledger.schema import predictions, runs
 
@@ -38,6 +38,10 @@ class Spending:
     def invitation(self, id: str) -> Invitation | None:
         """It as it stands just now: the host may have ended it a moment ago."""
         return invitations.by_id(self._connection, id)
+
+    def paused(self) -> bool:
+        """Whether the host has paused it."""
+        return pause.since(self._connection) is not None
 
     def _sum(self, which: sa.ColumnElement[bool]) -> Decimal:
         return spent(self._connection, which)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from core.catalog.inputs import check
 from core.catalog.variants import PICTURES, SEED
-from core.errors import KontextError, LedgerError
+from core.errors import BudgetError, KontextError, LedgerError
+from core.ledger.pause import PAUSED
 from core.ledger.run import Run
 from core.runs.flow import INTERRUPTED
 from core.runs.runs import Asked, Runs
@@ -19,7 +20,7 @@ PAUSE = 2.0  # seconds before each of either
 
 
 class Unfinished(Exception):
-    """The app closes, or the key is not here: it goes on once that is over."""
+    """The app closes, the key is not here, or the host has paused spending: it goes on once that is over."""
 
 
 def asked_again(run: Run) -> Asked:
@@ -55,7 +56,7 @@ async def insist(
             except LedgerError:
                 raise
             except KontextError as refused:  # the budget has gone elsewhere meanwhile, or the price has risen
-                if not runs.accepting:
+                if not runs.accepting or (isinstance(refused, BudgetError) and refused.cap == "paused"):
                     raise Unfinished from refused
                 return told
         else:
@@ -71,6 +72,6 @@ async def _end_of(runs: Runs, run: Run) -> Run:
 
 
 def _may_be_tried_again(tries: Sequence[Run]) -> bool:
-    """What the app's own end kept from being sent was no try."""
-    counted = [run for run in tries if not any(trouble.happened == INTERRUPTED for trouble in run.troubles)]
+    """What the app's own end or the host's pause kept from being sent was no try."""
+    counted = [run for run in tries if not any(t.happened in (INTERRUPTED, PAUSED) for t in run.troubles)]
     return len(counted) < TRIES and not any(run.charge for run in tries)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.catalog.inputs import Inputs
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
-from core.ledger.ledger import Ledger
+from core.ledger.ledger import Check, Ledger
 from core.ledger.record import RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.pictures.reference import Reference
@@ -45,14 +45,19 @@ Step = Callable[[LivePrediction], Awaitable[None]]
 
 
 class Flow:
-    """The steps, and what all runs share on their way: uploads, places in line, claims on predictions."""
+    """The steps, and what all runs share on their way: uploads, places in line, claims on predictions.
 
-    def __init__(self, ledger: Ledger, folder: Path, runtime: Runtime, *, at_once: int, hosted: bool) -> None:
+    `may_send`: asked once more before each submit on the host's key.
+    """
+
+    def __init__(
+        self, ledger: Ledger, folder: Path, runtime: Runtime, *, at_once: int, hosted: bool, may_send: Check
+    ) -> None:
         self._ledger = ledger
         self._runtime = runtime
         self._at_once = at_once
         self._limits: dict[str, ConcurrencyLimit] = {}
-        journal, claims = Journal(ledger), Claims()
+        journal, claims = Journal(ledger, may_send), Claims()
         self._journal, self._claims = journal, claims
         self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime, hosted=hosted)
         self._submitter = Submitter(journal, claims, runtime)

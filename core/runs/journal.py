@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from core.errors import LedgerError
-from core.ledger.ledger import Ledger
+from core.ledger.ledger import Check, Ledger
 from core.ledger.record import Entry
 from core.runs.live import LiveRun
 
@@ -16,18 +17,20 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """Writes entries of live runs into the ledger, off the event loop."""
+    """Writes entries of live runs into the ledger, off the event loop. `check` lets what spends go on, or raises."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, check: Check) -> None:
         self._ledger = ledger
+        self._check = check
 
     async def before(self, run: LiveRun, *entries: Entry) -> None:
         """Write down what is about to happen.
 
         Raises:
+            BudgetError: the host does not want it any more.
             LedgerError: it could not be written, so it must not happen.
         """
-        await asyncio.to_thread(self._ledger.announce, run.facts.id, *entries)
+        await asyncio.to_thread(partial(self._ledger.announce, run.facts, *entries, check=self._check))
         run.put(*entries)
 
     async def after(self, run: LiveRun, entry: Entry, answer: Mapping[str, Any] | None = None) -> None:

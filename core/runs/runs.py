@@ -79,9 +79,13 @@ class Asked:
 
 
 class Budget(Protocol):
-    """Lets a press of these facts pass that costs `amount` USD, over what was spent before, or raises BudgetError."""
+    """Lets a press of these facts pass that costs `amount` USD, over what was spent before, and later each of its
+    submits; or raises BudgetError.
+    """
 
     def check(self, amount: Decimal, facts: Facts, spending: Spending) -> None: ...
+
+    def check_open(self, spending: Spending) -> None: ...
 
 
 class Runs:
@@ -120,7 +124,8 @@ class Runs:
         self._closed = False
         self._attempt = attempt
         self._hosted = hosted
-        self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted)
+        may_send = budget.check_open
+        self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted, may_send=may_send)
         self._bills = Bills(ledger, self._runtime, self._billed)
 
     @property

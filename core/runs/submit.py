@@ -78,7 +78,7 @@ class Submitter:
         Raises:
             SubmitUnknown: sent and unanswered; the entry stays as it is, to be searched for.
             RateLimited: there was no room; nothing was created, so it may be sent again.
-            LedgerError: it can't be recorded, so it was not sent.
+            BudgetError, LedgerError: the host does not want it, or it can't be recorded, so it was not sent.
             Stopped: the person no longer wants it, so it was not sent.
         """
         live.at("submitting")

@@ -21,7 +21,7 @@ from core.access.budget import Budget
 from core.access.codes import code_hash
 from core.access.invitations import Invitations
 from core.errors import BudgetError, InputError, KontextError
-from core.ledger import ballots, trials
+from core.ledger import ballots, pause, trials
 from core.ledger.ballots import Ballot, Choice
 from core.ledger.trials import Case, Spec, Trial
 from core.pictures.decoder import Decoder
@@ -453,6 +453,28 @@ async def test_a_trial_waits_for_its_key(lab: Lab) -> None:
     await lab.runs.resume_all(lab.account)
     await lab.trials.resume(lab.account)
     assert (await lab.made(kept)).state == "open"
+
+
+async def test_a_pause_of_spending_costs_a_trial_nothing(tmp_path: Path, decoder: Decoder) -> None:
+    """What the host's pause keeps from being sent waits for its end, and no case is withdrawn for it."""
+    lab, held = Lab(tmp_path / "data", decoder, at_once=1), Held()
+    lab.wire.always["submit"] = held
+    trial = await lab.sealed()
+    await held.reached.wait()
+    with lab.ledger.writing() as connection:
+        pause.pause(connection, lab.time.now)
+    held.go.set()
+    assert (await lab.made(trial)).state == "making"
+    await lab.trials.resume(lab.account)  # too early
+    assert (await lab.made(trial)).state == "making"
+    with lab.ledger.writing() as connection:
+        pause.resume(connection)
+    await lab.trials.resume(lab.account)
+    after = await lab.made(trial)
+    assert (after.state, after.withdrawn) == ("open", ())
+    assert lab.spent() == 2 * PRICE == await lab.billed()
+    await lab.trials.aclose()
+    await lab.aclose()
 
 
 async def test_a_second_try_is_paid_by_the_same_invitation(lab: Lab) -> None:

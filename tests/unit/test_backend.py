@@ -164,6 +164,26 @@ async def test_the_caps_of_the_settings_hold(opened: Open, served: Served) -> No
     assert len(served.submits) == before
 
 
+async def test_spending_is_paused_for_everybody_at_once(opened: Open, served: Served) -> None:
+    """By the host's switch and by the environment: presses and their prices are refused, and nothing is sent."""
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url)
+    before = len(served.submits)
+    await backend.pause(True)
+    assert await backend.paused()
+    for press in (one_run(backend), backend.runs.consider("ann", backend.account, check("pro", "x", 1, {}, lambda: 7))):
+        with pytest.raises(BudgetError, match="The host has paused spending"):
+            await press
+    assert len(served.submits) == before
+    await backend.pause(False)
+    assert (await one_run(backend)).state == "completed"
+    await backend.aclose()
+    backend = await opened(WAVESPEED_API_KEY=HOST_KEY, WAVESPEED_BASE_URL=served.url, KONTEXT_PAUSED="on")
+    with pytest.raises(BudgetError, match="The host has paused spending"):
+        await one_run(backend)
+    await backend.pause(False)
+    assert await backend.paused()
+
+
 async def test_no_more_at_once_than_the_settings_say(opened: Open) -> None:
     """With room for one, the second picture of a run waits, and the person is told by what limit."""
     backend = await opened(KONTEXT_AT_ONCE="1")

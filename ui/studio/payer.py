@@ -16,6 +16,8 @@ from core.settings import Settings
 
 KEYS = "https://wavespeed.ai/accesskey"  # where a person gets a key (S)
 
+PAUSED = "<b>Paused</b> · no new pictures for now"  # in the mode's place
+
 _FREE: Mapping[Charged, str] = MappingProxyType(
     {
         "no": "Free (practice). A real run wouldn't be charged either.",

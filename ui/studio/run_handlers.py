@@ -42,7 +42,7 @@ from ui.studio.form import Form
 from ui.studio.history import history_of
 from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
 from ui.studio.make_with import inputs_for
-from ui.studio.payer import PayerKind, left, payer_of, payers
+from ui.studio.payer import PAUSED, PayerKind, left, payer_of, payers
 from ui.studio.problems import placed
 from ui.studio.result import Seen, strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
@@ -107,7 +107,8 @@ class RunHandlers:
         known = is_visitor(visitor) and since
         used, balance = await self._backend.standing(own)
         spent = await self._runs.spent(visitor, since, used.id) if known and since else None
-        return self.header(payer_of(used), spent, balance, REGISTRY.get(variant_id))
+        paused = used.kind == "host" and await self._backend.paused()
+        return self.header(payer_of(used), spent, balance, REGISTRY.get(variant_id), paused=paused)
 
     def header(
         self,
@@ -115,13 +116,16 @@ class RunHandlers:
         spent: Decimal | None = None,
         balance: Decimal | Standing | None = None,
         variant: Variant | None = None,
+        *,
+        paused: bool = False,
     ) -> str:
         """The line at the top: what pays for runs, what this session has cost, and what a key has left, in USD."""
         kind = kind or self._backend.account.kind
         practice = " with a real key" if kind == "sandbox" else ""
         total = "" if spent is None else f"this session {dollars(spent)}{practice}"
+        mode = PAUSED if paused else self._payers[kind].mode
         return (
-            f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{self._payers[kind].mode}</span>"
+            f"<div class='brand'><h1>Kontext Studio</h1><span class='mode'>{mode}</span>"
             f"{_left(balance, variant)}<span class='total'>{total}</span></div>"
         )
 

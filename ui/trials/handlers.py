@@ -120,6 +120,8 @@ class TrialHandlers:
         return await self._making(trial)
 
     async def _making(self, trial: Trial) -> str:
+        if trial.account_kind == "host" and await self._backend.paused():
+            return "The host has paused spending. What is missing is made once that is over."
         async for progress in self._trials.watch(trial.visitor, trial.id):
             return f"Making pictures · {progress.done} of {progress.cells}"
         return "Making pictures"

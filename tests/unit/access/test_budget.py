@@ -30,6 +30,9 @@ class Known(Spending):
     def __init__(self, total: str, by_visitor: str) -> None:
         self.sums = Decimal(total), Decimal(by_visitor)
 
+    def paused(self) -> bool:
+        return False
+
     def total(self, since: datetime) -> Decimal:
         assert since == midnight(NOON)
         return self.sums[0]
