@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import httpx
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
+from sandbox.server import webhooks
 from sandbox.server.rules import MODELS, Model, Refused, check_value
 from sandbox.server.tasks import (
     KEPT,
@@ -34,6 +36,7 @@ from sandbox.server.tasks import (
     Service,
     iso,
 )
+from sandbox.server.webhooks import Webhooks
 
 LARGEST_JSON = 1024 * 1024
 FORM_OVERHEAD = 64 * 1024
@@ -57,6 +60,7 @@ def create_app(
     sync_limit: float = 90.0,
     at_once: int | None = None,
     threads: Executor | None = None,
+    calls: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
     """The sandbox as a Starlette application.
 
@@ -66,18 +70,20 @@ def create_app(
     `balance`: USD that every key starts with; nothing is taken off where it is `endless`. `base_url`: what URLs in
     answers begin with (default: whatever address the request came to). `threads`: where pictures are drawn (default:
     two of its own); they are closed with the application's lifespan, or by whoever hands them in and runs it without
-    one. All its state is in itself.
+    one. `calls` carries what is sent to webhooks (default: the network). All its state is in itself.
     """
     threads = threads or ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
     dice = random or randomness.SystemRandom()
     service = Service(
         seconds=seconds, clock=clock, dice=dice, start=balance, endless=endless, threads=threads, at_once=at_once
     )
-    api = Api(service, sleep=sleep, base_url=base_url, sync_limit=sync_limit)
+    calling = Webhooks(clock, sleep, calls)
+    api = Api(service, calling, sleep=sleep, base_url=base_url, sync_limit=sync_limit)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        calling.close()
         threads.shutdown(wait=False, cancel_futures=True)
 
     return Starlette(
@@ -90,8 +96,11 @@ def create_app(
 class Api:
     """One method a route; each says what it answers, the Service does it."""
 
-    def __init__(self, service: Service, *, sleep: Sleep, base_url: str | None, sync_limit: float) -> None:
+    def __init__(
+        self, service: Service, calling: Webhooks, *, sleep: Sleep, base_url: str | None, sync_limit: float
+    ) -> None:
         self._service = service
+        self._calling = calling
         self._sleep = sleep
         self._base_url = base_url
         self._sync_limit = sync_limit
@@ -105,6 +114,7 @@ class Api:
             Route(f"{v3}/predictions/{{id}}/result", self.result, methods=["GET"]),
             Route(f"{v3}/predictions/{{id}}", self.result, methods=["GET"]),
             Route(f"{v3}/predictions", self.history, methods=["POST"]),
+            Route(f"{v3}/webhook/secret", self.webhook_secret, methods=["GET"]),
             Route(f"{v3}/balance", self.balance, methods=["GET"]),
             Route(f"{v3}/models", self.models, methods=["GET"]),
             Route(f"{v3}/model/price", self.price, methods=["POST"]),
@@ -130,7 +140,12 @@ class Api:
         account = self._account(request)
         model = _model(request.path_params["model"])
         inputs = model.check(await _json(request))
+        webhook = request.query_params.get("webhook")
+        if webhook is not None:
+            webhooks.check(webhook, inputs)
         prediction = self._service.submit(account, model, inputs)
+        if webhook is not None:
+            self._calling.begin(webhook, _key(request), lambda: self._ended(request, prediction))
         if inputs["enable_sync_mode"]:
             return await self._wait(request, prediction)
         return _envelope(self._describe(request, prediction))
@@ -147,6 +162,16 @@ class Api:
             "error": "Sync mode timed out. Query the result later.",
         }
         return _envelope({**self._describe(request, prediction), **late})
+
+    async def _ended(self, request: Request, prediction: Prediction) -> dict[str, Any]:
+        """The prediction at its end as webhooks get it: bare, with what was asked for as `input` (D)."""
+        await self._sleep(max(0.0, prediction.due - self._service.clock()))
+        await self._finish(request, prediction)
+        return {**self._describe(request, prediction), "input": prediction.inputs}
+
+    async def webhook_secret(self, request: Request) -> Response:
+        self._account(request)
+        return _envelope({"secret": webhooks.secret_of(_key(request))})
 
     async def result(self, request: Request) -> Response:
         prediction = self._service.find(self._account(request), request.path_params["id"])
@@ -322,11 +347,16 @@ class Api:
 
     def _account(self, request: Request) -> Account:
         """The account behind the key. Raises Refused (401)."""
-        scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key or key == REFUSED_KEY:
-            raise Refused(401, "Invalid API key")
-        return self._service.account(key)
+        return self._service.account(_key(request))
+
+
+def _key(request: Request) -> str:
+    """Raises Refused (401)."""
+    scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer" or not key or key == REFUSED_KEY:
+        raise Refused(401, "Invalid API key")
+    return key
 
 
 def _refuse_key(request: Request) -> None:
