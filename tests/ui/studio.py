@@ -23,8 +23,9 @@ from typing import Any, Self
 import gradio as gr
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Response, Route, expect
+from starlette.requests import Request
 from starlette.responses import Response as Answer
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 import app
 from core.catalog.estimate import dollars, estimate
@@ -111,6 +112,7 @@ class HandSandbox:
     def __init__(self) -> None:
         self._held: float | None = None
         self.broken = ""  # requests with this in their path are answered with a 503
+        self.failing: tuple[str, int] | None = None  # a task of this model with this seed fails
         self._asked: queue.Queue[str] = queue.Queue()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -121,6 +123,8 @@ class HandSandbox:
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         broken = scope["type"] == "http" and self.broken and self.broken in scope["path"]
+        if scope["type"] == "http" and self.failing and scope["path"].endswith(self.failing[0]):
+            receive = _told_to_fail(await Request(scope, receive).json(), self.failing[1])
         await (Answer(status_code=503) if broken else self._service)(scope, receive, send)
         if scope["type"] == "http":
             self._asked.put(f"{scope['method']} {scope['path']}")
@@ -154,6 +158,16 @@ class HandSandbox:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join()
+
+
+def _told_to_fail(asked: dict[str, Any], seed: int) -> Receive:
+    """The same request, whose task fails where it has that seed."""
+    body = asked | {"prompt": "[sandbox:failed]"} if asked.get("seed") == seed else asked
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+
+    return receive
 
 
 def _has_draft(route: Route) -> bool:

@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
-from studio import CAT, COFFEE, GRASS, HandSandbox, Profile, Studio, Visit
+from studio import BRICK, CAT, COFFEE, GRASS, PHONE, PORTRAIT, HandSandbox, Profile, Studio, Visit
 
 from core.catalog.variants import REGISTRY
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
-
-def asked(visit: Visit, variants: Sequence[str], axis: str, *values: str) -> None:
-    """The form, filled in for a comparison of three references."""
-    page = visit.page
-    visit.drop(CAT, GRASS, COFFEE)
-    visit.expect_cards(CAT, GRASS, COFFEE)
+def asked(visit: Visit, *references: Path) -> Locator:
+    """The form, filled in for a comparison of all variants."""
+    compare = visit.page.get_by_role("region", name="Compare")
+    visit.drop(*references)
+    visit.expect_cards(*references)
     visit.prompt.fill("The cat from image 1 on image 2, beside image 3")
-    page.get_by_role("switch", name="Compare").click()
+    compare.get_by_role("switch", name="Compare").click()
     for row in REGISTRY.values():
-        card = page.locator(".compare label.variant").filter(
-            has=page.get_by_role("checkbox", name=row.name, exact=True)
+        card = compare.locator("label.variant").filter(
+            has=visit.page.get_by_role("checkbox", name=row.name, exact=True)
         )
-        if card.get_by_role("checkbox").is_checked() != (row.name in variants):
+        if not card.get_by_role("checkbox").is_checked():
             card.click()
-    page.locator(".compare .axes label").filter(has_text=f"{axis}s").click()
-    for number, value in enumerate(values, 1 if axis == "Seed" else 2):
-        box = page.get_by_role("textbox", name=f"{axis} {number}", exact=True)
-        if not box.count():
-            page.get_by_role("button", name=f"Add a {axis.lower()}").click()
-        box.fill(value)
+    return compare
+
+
+def by_seeds(visit: Visit, compare: Locator) -> None:
+    """Seeds 7 and 8, for the three that have one."""
+    compare.locator(".axes label").filter(has_text="Seeds").click()
+    for number, seed in enumerate(("7", "8"), 1):
+        box = compare.get_by_role("textbox", name=f"Seed {number}")
+        box.fill(seed)
         box.blur()
+    expect(compare).to_contain_text("Left out: it has no seed.")
+    expect(visit.estimate).to_contain_text("2 × Pro $0.04 + 2 × Dev $0.03 + 2 × Ultra-fast $0.025 = $0.19")
+    expect(visit.page.locator("#generate")).to_have_text("Generate 6 pictures")
 
 
 def cell(visit: Visit, name: str) -> Locator:
@@ -49,32 +52,37 @@ def ended(visit: Visit, cells: int) -> None:
 
 
 def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSandbox) -> None:
-    """A column each, reloaded in mid-run; what failed stays in its place and is made again alone, for its own price;
-    the lightbox keeps all in step; a picture is made with another variant; one entry of the history, deleted whole.
+    """With five references two variants stay out; with three and two seeds another one does. Reloaded in mid-run; what
+    failed stays in its place and is made again alone, for its own price; the lightbox keeps all in step; names are
+    hidden, and one is chosen; a contact sheet; a picture is made with another variant; one entry of the history,
+    deleted whole.
     """
     with Visit(profile, live).open() as visit:
         page, before = visit.page, live.runs
-        asked(visit, ["Pro", "Max"], "Wording", "The cat from image 1 [sandbox:failed]")
-        with service.held():
-            visit.generate()
-            expect(cell(visit, "Pro, Wording 2")).to_contain_text("Generating")
-            visit.open()
-            visit.faults.clear()  # the page that goes logs that it was cut off
-            expect(visit.result.get_by_role("progressbar")).to_have_attribute("aria-valuemax", "4")
-            expect(cell(visit, "Max, Wording 1")).to_contain_text("Generating")
-        ended(visit, 4)
-        expect(page).to_have_title("✓ 2 pictures · Kontext Studio")
-        expect(visit.result.locator("+ .live")).to_have_text("Done. 2 pictures. 2 couldn't be made.")
-        expect(visit.result).to_contain_text("Charged $0.12 of $0.24")
-        failed = cell(visit, "Max, Wording 2")
-        expect(failed).to_contain_text("Not made")
-        failed.get_by_role("button", name="Make again · $0.08").click()
-        expect(visit.result).to_contain_text("Charged $0.12 of $0.32")
-        ended(visit, 4)
-        assert live.runs == before + 5
+        compare = asked(visit, CAT, GRASS, COFFEE, BRICK, PORTRAIT)
+        for name in ("Dev", "Ultra-fast"):
+            expect(compare.get_by_role("checkbox", name=name)).to_have_accessible_description(
+                re.compile("Left out: it takes at most 4 references; there are 5")
+            )
+        expect(visit.estimate).to_contain_text("Pro $0.04 + Max $0.08 = $0.12")
+        expect(page.locator("#generate")).to_have_text("Generate 2 pictures")
+        for number in (5, 4):
+            visit.references.get_by_role("button", name=f"Remove reference {number}").click()
+        by_seeds(visit, compare)
+        reloaded_in_mid_run(visit, service)
+        expect(page).to_have_title("✓ 5 pictures · Kontext Studio")
+        expect(visit.result.locator("+ .live")).to_have_text("Done. 5 pictures. 1 couldn't be made.")
+        expect(visit.result).to_contain_text("Charged $0.16 of $0.19")
+        cell(visit, "Dev, Seed 8").get_by_role("button", name="Make again · $0.03").click()
+        expect(visit.result).to_contain_text("Charged $0.16 of $0.22")
+        ended(visit, 6)
+        assert live.runs == before + 7
 
         look_side_by_side(visit)
-        visit.result.get_by_role("button", name="More with Pro, Wording 1").click()
+        names_hidden(visit)
+        revealed(visit)
+        contact_sheet(visit)
+        visit.result.get_by_role("button", name="More with Pro, Seed 7").click()
         menu = page.get_by_role("dialog", name="Actions")
         expect(menu.get_by_role("button", name="Max · $0.08")).to_contain_text("Without the seed")
         menu.get_by_role("button", name="Dev · $0.03").click()
@@ -84,9 +92,9 @@ def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSan
         history = visit.tab("History")
         expect(history.get_by_role("listitem")).to_have_count(2)
         whole = history.get_by_role("listitem").nth(1)
-        expect(whole).to_contain_text("Pro, Max")
+        expect(whole).to_contain_text("Pro, Dev, Ultra-fast")
         whole.get_by_role("button", name="Open", exact=True).click()
-        expect(cell(visit, "Pro, Wording 1").get_by_role("img")).to_be_visible()
+        expect(cell(visit, "Pro, Seed 7").get_by_role("img")).to_be_visible()
         whole = visit.tab("History").get_by_role("listitem").nth(1)
         whole.get_by_role("button", name="Delete").click()
         whole.get_by_role("button", name="Delete permanently?").click()
@@ -95,15 +103,30 @@ def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSan
         assert kept == []
 
 
+def reloaded_in_mid_run(visit: Visit, service: HandSandbox) -> None:
+    """Six cells to their end, of which one fails."""
+    service.failing = REGISTRY["dev"].model_id, 8
+    with service.held():
+        visit.generate()
+        expect(cell(visit, "Pro, Seed 8")).to_contain_text("Generating")
+        visit.open()
+        visit.faults.clear()  # the page that goes logs that it was cut off
+        expect(visit.result.get_by_role("progressbar")).to_have_attribute("aria-valuemax", "6")
+        expect(cell(visit, "Dev, Seed 7")).to_contain_text("Generating")
+    ended(visit, 6)
+    service.failing = None
+    expect(cell(visit, "Dev, Seed 8")).to_contain_text("Not made")
+
+
 def look_side_by_side(visit: Visit) -> None:
     """Zoom and pan are the same for the pictures of a row and a reference beside them."""
     page = visit.page
-    visit.result.get_by_role("button", name="Max, Wording 1: open at full size").click()
+    visit.result.get_by_role("button", name="Pro, Seed 8: open at full size").click()
     box = page.get_by_role("dialog", name="Picture at full size")
-    expect(box).to_contain_text("Max, Wording 1")
+    expect(box).to_contain_text("Pro, Seed 8")
     page.keyboard.press("s")
     page.keyboard.press("1")
-    expect(box.locator(".stage img")).to_have_count(3)
+    expect(box.locator(".stage img")).to_have_count(4)
     expect(box.locator(".stage")).to_contain_text("Reference 1")
     page.keyboard.press("z")
     page.mouse.move(720, 300)
@@ -119,46 +142,64 @@ def look_side_by_side(visit: Visit) -> None:
     expect(box).to_be_hidden()
 
 
-def test_names_are_hidden_on_a_phone(browser: Browser, studio: Studio) -> None:
-    """Four variants with two seeds, one of which has none; nothing on the page tells one from another until one is
-    chosen, not even after a reload; then everything is told, and can be taken away. Nothing scrolls sideways.
+def names_hidden(visit: Visit) -> None:
+    visit.result.get_by_role("button", name="Hide names").click()
+    expect(visit.result.get_by_role("button", name="Choose C")).to_be_visible()
+
+
+def revealed(visit: Visit) -> None:
+    """Nothing on the page tells one from another until one is chosen; then everything is told."""
+    expect(visit.result.get_by_role("button", name="Choose C")).to_be_visible()
+    told = visit.result.evaluate("(result) => result.outerHTML")
+    assert not re.search(r"\b(pro|max|dev|ultra)\b|\$|\bseed", told, re.IGNORECASE)
+    flipped(visit)
+    visit.result.get_by_role("button", name=re.compile("^Choose [A-F]$")).nth(1).click()
+    expect(visit.result).to_contain_text("You chose")
+    expect(visit.result.get_by_text("Your choice", exact=True)).to_have_count(1)
+    expect(cell(visit, "Ultra-fast, Seed 8")).to_contain_text("Charged $0.025")
+
+
+def test_a_comparison_on_a_phone(browser: Browser, live: Studio, service: HandSandbox) -> None:
+    """The same at the width of a hand: names stay hidden over a reload, a tap flips from picture to picture, nothing
+    scrolls sideways, and all of it can be taken away.
     """
-    with Visit(browser, studio, **PHONE).open() as visit:
-        asked(visit, [row.name for row in REGISTRY.values()], "Seed", "7", "8")
-        visit.generate()
-        visit.result.get_by_role("button", name="Hide names").tap()
-        ended(visit, 6)
+    with Visit(browser, live, **PHONE).open() as visit:
+        by_seeds(visit, asked(visit, CAT, GRASS, COFFEE))
+        reloaded_in_mid_run(visit, service)
+        expect(visit.result).to_contain_text("Charged $0.16 of $0.19")
+        names_hidden(visit)
         visit.open()
-        expect(visit.result.get_by_role("button", name="Choose F")).to_be_visible()
-        told = visit.result.evaluate("(result) => result.outerHTML")
-        assert not re.search(r"\b(pro|max|dev|ultra)\b|\$|\bseed", told, re.IGNORECASE)
-        flip_by_tap(visit)
-        visit.result.get_by_role("button", name="Choose B", exact=True).tap()
-        expect(visit.result).to_contain_text("You chose")
-        expect(visit.result.get_by_text("Your choice", exact=True)).to_have_count(1)
-        expect(cell(visit, "Ultra-fast, Seed 8")).to_contain_text("$0.025 with a key")
+        revealed(visit)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-        taken_away(visit)
+        contact_sheet(visit)
+        everything(visit)
 
 
-def flip_by_tap(visit: Visit) -> None:
-    visit.result.get_by_role("button", name="Picture A: open at full size").tap()
+def flipped(visit: Visit) -> None:
+    """From one picture without a name to the next, by the picture itself on a phone and by a key at a desk."""
+    visit.result.get_by_role("button", name=re.compile("^Picture [A-F]: open")).first.click()
     box = visit.page.get_by_role("dialog", name="Picture at full size")
-    expect(box).to_contain_text("Picture A")
-    box.locator(".stage img").tap()
-    expect(box).to_contain_text("Picture B")
-    box.get_by_role("button", name="Close").tap()
+    first = box.locator(".stage img").get_attribute("alt") or ""
+    if visit.page.evaluate("navigator.maxTouchPoints"):
+        box.locator(".stage img").tap()
+    else:
+        visit.page.keyboard.press("ArrowRight")
+    expect(box.locator(".stage img")).not_to_have_attribute("alt", first)
+    expect(box.locator(".stage img")).to_have_attribute("alt", re.compile("^Picture [A-F]$"))
+    box.get_by_role("button", name="Close").click()
 
 
-def taken_away(visit: Visit) -> None:
-    """The contact sheet, and everything."""
+def contact_sheet(visit: Visit) -> None:
     with visit.page.expect_download() as waiting:
-        visit.result.get_by_role("button", name="Contact sheet").tap()
+        visit.result.get_by_role("button", name="Contact sheet").click()
     with Image.open(waiting.value.path()) as sheet:
         assert sheet.format == "PNG" and sheet.width < 2000
+
+
+def everything(visit: Visit) -> None:
     with visit.page.expect_download() as waiting:
-        visit.result.get_by_role("button", name="Download all").tap()
+        visit.result.get_by_role("button", name="Download all").click()
     with zipfile.ZipFile(BytesIO(Path(waiting.value.path()).read_bytes())) as whole:
         names = whole.namelist()
-    assert len(names) == len(set(names)) == 8 and {"contact-sheet.png", "receipts.txt"} < set(names)
-    assert sum(name.startswith(("1-kontext-", "2-kontext-")) for name in names) == 6
+    assert len(names) == len(set(names)) == 7 and {"contact-sheet.png", "receipts.txt"} < set(names)
+    assert sum(name.startswith(("1-kontext-", "2-kontext-")) for name in names) == 5
