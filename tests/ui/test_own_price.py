@@ -37,6 +37,7 @@ def test_the_account_s_own_price(profile: Profile, live: Studio) -> None:
         visit.page.get_by_role("button", name="Your key").click()
         bring(visit, "wsk_discount")
         expect(visit.estimate).to_have_text("$0.032list $0.04 · from your own key")
+        expect(visit.page.locator("#variant")).to_contain_text("$0.064 · list $0.08")
         visit.choose_variant("Dev")
         visit.choose_pictures(2)
         expect(visit.estimate).to_have_text("2 × $0.024 = $0.048list $0.06 · from your own key")
@@ -58,4 +59,7 @@ def test_the_account_s_own_price(profile: Profile, live: Studio) -> None:
         visit.expect_pictures(2)
         expect(visit.receipt).to_contain_text("Charged $0.075")
         expect(visit.result.get_by_role("button", name="Run again · 2 × $0.0375 = $0.075")).to_be_visible()
+        visit.page.get_by_role("button", name="Remove key").click()
+        expect(visit.result.get_by_role("button", name="Run again · 2 × $0.03 = $0.06")).to_be_visible()
+        expect(visit.page.locator("#variant")).to_contain_text("$0.08 · 12 for $1")
         assert len(live.sent("Make it red, at any price")) == 1

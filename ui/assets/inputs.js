@@ -11,15 +11,31 @@ window.kontext.left = (variant) => {
 // Another press that spends: its words with the price for whoever pays now, and the total in USD that it confirms.
 const usd = (micros) => (micros / 1e6).toFixed(6);
 window.kontext.priced = (words, id, pictures) => {
-  const prices = window.kontext.prices || {};
-  return { label: `${words} · ${sumInWords(id, pictures, prices)}`, beside: usd(priceOf([[id, pictures]], prices).total) };
+  const { prices = {}, free } = window.kontext;
+  return { label: `${words} · ${free ? "free" : sumInWords(id, pictures, prices)}`, beside: usd(priceOf([[id, pictures]], prices).total) };
+};
+
+// A button for such a press, which goes on to say what is true. `press` gets the total; `about` is what it is done to.
+window.kontext.spender = (words, [id, pictures], press, { about, ...attributes } = {}) => {
+  const priced = () => window.kontext.priced(words, id, pictures);
+  const say = (button) => {
+    button.textContent = priced().label;
+    if (about) button.setAttribute("aria-label", `${priced().label}: ${about}`);
+    return button;
+  };
+  return say(window.kontext.h("button", {
+    type: "button", ...attributes, "data-spends": true,
+    onclick: () => press(priced().beside), onprices: ({ currentTarget }) => say(currentTarget),
+  }));
 };
 
 // What Generate makes, what that costs, and who pays: [the line beside it, its own words]. `notes` are by who pays.
 // And the total that a press confirms, and for how many pictures prices are asked: in practice mode for none.
 window.kontext.price = (notes, variant, pictures, payer, compare, cards, prices) => {
   const references = (cards || []).length, free = payer === "sandbox", note = notes[payer], on = Boolean(compare?.on);
-  const known = window.kontext.prices = free ? {} : JSON.parse(prices || "{}");
+  const known = free ? {} : JSON.parse(prices || "{}");
+  Object.assign(window.kontext, { prices: known, free });
+  for (const button of document.querySelectorAll("[data-spends]")) button.dispatchEvent(new Event("prices"));
   window.kontext.left(variant);
   window.kontext.comparing({ variant, references });
   const terms = on ? window.kontext.terms(compare, references, Number(pictures)) : [[variant, Number(pictures)]];

@@ -103,9 +103,11 @@ function cellTrouble(cell) {
 }
 
 function cellActs(view, cell) {
-  const again = cell.again && window.kontext.priced("Make again", ...cell.again);
-  const acts = [again && { ...again, name: "again" }, cell.resume && { label: cell.resume, name: "resume" }].filter(Boolean);
-  return acts.map(({ label, name, beside }) => h("button", { type: "button", class: "quiet", "aria-label": `${label}: ${called(view, cell)}`, onclick: () => trigger(name, { run: cell.id, beside }) }, label));
+  const about = called(view, cell), press = (name, beside) => trigger(name, { run: cell.id, beside });
+  return [
+    cell.again && window.kontext.spender("Make again", cell.again, (beside) => press("again", beside), { class: "quiet", about }),
+    cell.resume && h("button", { type: "button", class: "quiet", "aria-label": `${cell.resume}: ${about}`, onclick: () => press("resume") }, cell.resume),
+  ];
 }
 
 const explains = (row) => (row?.prompt || row?.note) && h("p", { class: "wording" }, row.prompt || row.note);

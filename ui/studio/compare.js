@@ -11,8 +11,8 @@ const AXES = [
 ];
 
 const FIRST = "Your prompt goes first.";
-let drawn = null; // the value and the problems that are drawn, as text
-const state = () => JSON.stringify([props.value, props.problems]);
+let drawn = null; // what is drawn, as text
+const state = (value = props.value, problems = props.problems) => JSON.stringify([value, problems, props.cards]);
 
 function commit(change) {
   hold(change);
@@ -22,7 +22,7 @@ function commit(change) {
 
 // Into the value without drawing: the cursor stays where it is. What was wrong may be right now.
 function hold(change) {
-  drawn = JSON.stringify([{ ...props.value, ...change }, {}]);
+  drawn = state({ ...props.value, ...change }, {});
   props.value = { ...props.value, ...change };
   props.problems = {};
   for (const line of root.querySelectorAll("[role=alert]")) line.remove();
@@ -121,6 +121,5 @@ const page = window.kontext.onComparing((now, before) => {
   if (props.value.on && now.references !== before.references) show();
 });
 
-watch(["value", "problems"], () => { if (state() !== drawn) show(); });
-watch("cards", show);
+watch(["value", "problems", "cards"], () => { if (state() !== drawn) show(); });
 draw();

@@ -138,7 +138,14 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             **PRIVATE,
         )
         # All of them by the queue, so that no answer overtakes a later one.
-        asking = {"fn": runs.prices, "inputs": [own, wanted], "outputs": prices, **LONG, "trigger_mode": "multiple"}
+        priced: list[Any] = [prices, variant, compare]
+        asking = {
+            "fn": runs.prices,
+            "inputs": [own, wanted, prices],
+            "outputs": priced,
+            **LONG,
+            "trigger_mode": "multiple",
+        }
         gr.on([wanted.change, own.change], **asking)
         payer.change(None, payer, [glance, paid], js=_paid(says), **PRIVATE)
 
@@ -195,7 +202,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         total = {"fn": runs.after, "inputs": [visitor, since, own, variant], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, sum_of, summed, js=_estimate(says), **PRIVATE)
-        page.load(runs.cards, None, [variant, compare], **QUICK)
+        page.load(runs.cards, [own, wanted], [variant, compare], **QUICK)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.

@@ -194,10 +194,7 @@ function recipeSwitch() {
 
 const costs = (run) => run.receipt.map((part) => h("span", {}, part));
 
-function againButton(run) {
-  const { label, beside } = window.kontext.priced("Run again", ...run.again);
-  return h("button", { type: "button", onclick: () => trigger("again", { run: run.id, beside }) }, label);
-}
+const againButton = (run) => window.kontext.spender("Run again", run.again, (beside) => trigger("again", { run: run.id, beside }));
 
 function receipt(run) {
   return h("div", { class: "receipt" },

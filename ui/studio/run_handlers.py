@@ -7,7 +7,7 @@ import json
 import random
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -85,18 +85,20 @@ class RunHandlers:
         # Before the page knows its visitor, the header that comes with them would be overwritten by one without a sum.
         return await self._total(visitor, since, own, variant_id) if is_visitor(visitor) and since else gr.skip()
 
-    async def prices(self, own: str | None, wanted: str) -> AsyncIterator[str]:
-        """What a picture of each variant costs whoever pays: as far as it is known at once, and when it is."""
+    async def prices(self, own: str | None, wanted: str, shown: str) -> AsyncIterator[tuple[Any, ...]]:
+        """What a picture of each variant costs whoever pays, and the cards that say so where it is not what was
+        `shown`: as far as it is known at once, and when it is.
+        """
         account, pictures = await self._account_shown(own), _count(wanted)
-        yield (known := self._prices(account, pictures))
+        known = self._runs.prices(account, pictures)
+        yield await self._told(known, shown)
         await self._runs.ask_prices(account, pictures)
-        if (asked := self._prices(account, pictures)) != known:
-            yield asked
+        if (asked := self._runs.prices(account, pictures)) != known:
+            yield await self._told(asked, _in_micros(known))
 
-    def _prices(self, account: Account, pictures: int) -> str:
-        """As JSON, in millionths of a dollar."""
-        units = self._runs.prices(account, pictures)
-        return json.dumps({variant_id: in_micros(unit) for variant_id, unit in units.items()})
+    async def _told(self, prices: Mapping[str, Decimal], shown: str) -> tuple[Any, ...]:
+        told = _in_micros(prices)
+        return told, *((gr.skip(), gr.skip()) if told == (shown or "{}") else await self._cards(prices))
 
     async def _account_shown(self, own: str | None) -> Account:
         with suppress(KontextError):  # the press says what is wrong
@@ -159,10 +161,14 @@ class RunHandlers:
         what = "invitation" if is_code(own) else "key"
         return ["", "", f"Your {what} is removed.", gr.update(visible=False), self._backend.account.kind]
 
-    async def cards(self) -> list[Update]:
-        """The variants' cards with the times that are known by now, for the one choice and the other."""
-        cards = await self._runs.readers(variant_cards, self._runs.usual_seconds)
-        return [gr.update(choices=cards), gr.update(cards=cards)]
+    async def cards(self, own: str | None, wanted: str) -> tuple[Update, Update]:
+        """The variants' cards with the times and prices that are known by now."""
+        return await self._cards(self._runs.prices(await self._account_shown(own), _count(wanted)))
+
+    async def _cards(self, prices: Mapping[str, Decimal]) -> tuple[Update, Update]:
+        """For the one choice and the other."""
+        cards = await self._runs.readers(variant_cards, self._runs.usual_seconds, prices)
+        return gr.update(choices=cards), gr.update(cards=cards)
 
     # Runs ---------------------------------------------------------------------------------------
 
@@ -538,6 +544,11 @@ def _usd(beside: object) -> Decimal | None:
 def _beside(event: gr.EventData) -> Decimal | None:
     """The same of a press elsewhere on the page."""
     return _usd(getattr(event, "beside", None))
+
+
+def _in_micros(prices: Mapping[str, Decimal]) -> str:
+    """Prices in USD as JSON for the browser, in millionths of a dollar."""
+    return json.dumps({variant_id: in_micros(unit) for variant_id, unit in prices.items()})
 
 
 def _count(wanted: object) -> int:
