@@ -289,6 +289,7 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_DAILY_BUDGET_USD",
         "KONTEXT_VISITOR_BUDGET_USD",
         "KONTEXT_ACCESS",
+        "KONTEXT_PAUSED",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "KONTEXT_OPEN",
