@@ -28,7 +28,7 @@ MAX_PIXELS = 80_000_000  # stays under the size at which Pillow itself begins to
 # What is opened in a second or so. A JPEG is opened smaller than it is, but each of its scans goes over all of it.
 LARGE, LARGE_JPEG = 30_000_000, 600_000_000  # px; px and scans
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-# Measured by benchmarks/prepare.py: SSIM at 1 MP above 0.98 even for grain, less than a seventh of the bytes of a camera.
+# Measured by benchmarks/prepare.py: SSIM at 1 MP above 0.98 even for grain, under a seventh of the bytes of a camera.
 JPEG_QUALITY = 88
 FEW_COLOURS = 4096  # drawings and screenshots have fewer; a photograph passes it within a few rows
 
