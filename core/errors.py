@@ -6,6 +6,7 @@ KontextError
  ├ PresetError              file and key
  ├ ReferenceRejected        which reference, and why it can't be used
  ├ BudgetError              which cap, what is left, when it renews
+ ├ PriceRose                what it costs now
  ├ LedgerError              the record can't be kept, so nothing is spent
  ├ ServiceError             what the service said: status, code, request
  │   ├ KeyRejected · NoCredit · RateLimited · Unreachable · ServiceBroken
@@ -92,6 +93,14 @@ class ReferenceRejected(KontextError):
         self.number = number
         self.reason = reason
         super().__init__(f"Reference {number} {reason}", advice)
+
+
+class PriceRose(KontextError):
+    """It costs more than a person agreed to. `price`: USD, what it costs now."""
+
+    def __init__(self, happened: str, advice: str, price: Decimal) -> None:
+        self.price = price
+        super().__init__(happened, advice)
 
 
 class BudgetError(KontextError):

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.catalog.estimate import dollars
-from core.errors import Charged, KontextError
+from core.errors import Charged, KontextError, PriceRose
 from core.ledger.record import NOT_CREATED, NOT_SENT, REFUSED, RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Prediction
@@ -123,10 +123,10 @@ def keyless(record: Record) -> Trouble:
     return Trouble("This run is waiting for the key it was made with.", "no" if free else "unknown", KEY_BACK)
 
 
-def price_rose(price: Decimal, confirmed: Decimal) -> KontextError:
-    """It costs more than the person agreed to."""
+def price_rose(price: Decimal, confirmed: Decimal) -> PriceRose:
+    """It costs more than the person agreed to; both in USD."""
     happened = f"The price is now {dollars(price)}, not {dollars(confirmed)}. It was not sent."
-    return KontextError(happened, "Check the new price, then press again.")
+    return PriceRose(happened, "Check the new price, then press again.", price)
 
 
 def broken(record: Record, now: datetime) -> Record:

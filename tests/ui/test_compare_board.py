@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from studio import BRICK, CAT, COFFEE, GRASS, PHONE, PORTRAIT, HandSandbox, Profile, Studio, Visit
 
 from core.catalog.variants import REGISTRY
+
+KEPT = "SELECT id FROM runs WHERE comparison_id IS NOT NULL AND deleted_at IS NULL"
 
 
 def asked(visit: Visit, *references: Path) -> Locator:
@@ -58,7 +60,7 @@ def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSan
     deleted whole.
     """
     with Visit(profile, live).open() as visit:
-        page, before = visit.page, live.runs
+        page, before, kept = visit.page, live.runs, live.rows(KEPT)
         compare = asked(visit, CAT, GRASS, COFFEE, BRICK, PORTRAIT)
         for name in ("Dev", "Ultra-fast"):
             expect(compare.get_by_role("checkbox", name=name)).to_have_accessible_description(
@@ -73,9 +75,12 @@ def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSan
         expect(page).to_have_title("✓ 5 pictures · Kontext Studio")
         expect(visit.result.locator("+ .live")).to_have_text("Done. 5 pictures. 1 couldn't be made.")
         expect(visit.result).to_contain_text("Charged $0.16 of $0.19")
+        other = other_tab(visit)
         cell(visit, "Dev, Seed 8").get_by_role("button", name="Make again · $0.03").click()
         expect(visit.result).to_contain_text("Charged $0.16 of $0.22")
         ended(visit, 6)
+        expect(other.get_by_role("region", name="Result")).to_contain_text("Charged $0.19 of $0.22")
+        other.close()
         assert live.runs == before + 7
 
         look_side_by_side(visit)
@@ -99,8 +104,15 @@ def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSan
         whole.get_by_role("button", name="Delete").click()
         whole.get_by_role("button", name="Delete permanently?").click()
         expect(history.get_by_role("listitem")).to_have_count(1)
-        kept = live.rows("SELECT id FROM runs WHERE comparison_id IS NOT NULL AND deleted_at IS NULL")
-        assert kept == []
+        assert live.rows(KEPT) == kept
+
+
+def other_tab(visit: Visit) -> Page:
+    """A second page of the same visitor, with the same board on it."""
+    other = visit.context.new_page()
+    other.goto(visit.studio.url)
+    expect(other.get_by_role("region", name="Result")).to_contain_text("6 of 6 done")
+    return other
 
 
 def reloaded_in_mid_run(visit: Visit, service: HandSandbox) -> None:

@@ -75,7 +75,8 @@ def test_the_sum_is_what_core_plans(browser: Browser) -> None:
 
 
 def test_a_large_sum_is_confirmed_by_the_button(browser: Browser) -> None:
-    """Above $0.50 a press asks for that sum and spends nothing; the next one does. Any change takes it back.
+    """Above $0.50 a press asks for that sum and spends nothing; the next one does. Any change takes it back. A price
+    that rose above it, as a refusal has said, is confirmed by one press.
 
     In practice mode nothing is spent, and nothing asked.
     """
@@ -108,7 +109,10 @@ def test_a_large_sum_is_confirmed_by_the_button(browser: Browser) -> None:
     expect(button).to_have_accessible_name("Spend $0.64")
     assert pressed(640_000) == 2
     expect(button).to_have_accessible_name("Generate 9 pictures")
-    for payer, presses in (("sandbox", 3), ("host", 3)):
+    page.evaluate("window.kontext.refused(660000)")
+    assert pressed(660_000) == 3
+    page.evaluate("window.kontext.refused()")
+    for payer, presses in (("sandbox", 4), ("host", 4)):
         page.locator("#a").fill(f"as {payer}")
         page.evaluate(
             "([payer, compare]) => window.kontext.price({}, 'max', 4, payer, compare, [{}, {}], '{}')",
@@ -117,7 +121,7 @@ def test_a_large_sum_is_confirmed_by_the_button(browser: Browser) -> None:
         button.click()
         assert page.evaluate("presses") == presses
     button.click()
-    assert page.evaluate("presses") == 4
+    assert page.evaluate("presses") == 5
     page.close()
 
 

@@ -108,18 +108,32 @@ def test_a_second_run_while_the_first_goes_on(profile: Profile, live: Studio, se
 def test_a_late_bill_shows_by_itself(
     browser: Browser, live: Studio, service: HandSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the service told after the run's end is on the receipt and in the header, with nothing pressed."""
+    """What the service told after the end is on the receipt and in the header with nothing pressed, of a run and of a
+    comparison.
+    """
     with Visit(browser, live) as visit:  # whose clock can be set, and would stay set
         monkeypatch.setattr(service, "broken", "billings")
         visit.page.clock.install()
         filled(visit.open()).generate()
         visit.expect_pictures(1)
         expect(visit.receipt).to_contain_text("(quoted price)")
-        with closing(sqlite3.connect(live.data / "ledger.db")) as file, file:
-            file.execute("UPDATE predictions SET charge = 31000, source = 'billing'")
-        visit.page.clock.fast_forward("00:11")
+        billed(visit)
         expect(visit.receipt).to_contain_text("Charged $0.031")
         expect(visit.total).to_have_text("this session $0.031")
+        visit.page.get_by_role("switch", name="Compare").click()
+        visit.page.get_by_role("checkbox", name="Max").click()
+        visit.generate()
+        expect(visit.result).to_contain_text("Charged $0.12")
+        billed(visit)
+        expect(visit.result).to_contain_text("Charged $0.062 of $0.12")
+        expect(visit.total).to_have_text("this session $0.093")
+
+
+def billed(visit: Visit) -> None:
+    """Bills come in, and the page asks for them."""
+    with closing(sqlite3.connect(visit.studio.data / "ledger.db")) as file, file:
+        file.execute("UPDATE predictions SET charge = 31000, source = 'billing'")
+    visit.page.clock.fast_forward("00:11")
 
 
 def test_nothing_overlaps_at_any_width(visit: Visit) -> None:

@@ -61,6 +61,7 @@ document.addEventListener("blur", ({ target }) => {
   let last = null; // the inputs of the last press
   let asked = null; // the inputs that were asked about
   let spent = 0; // what a press spends
+  let told = null; // the new price that a refusal has told of: the press after it confirms that
   const values = () => [...document.querySelectorAll("#inputs :is(input, textarea, select, .cards img)")]
     .map((node) => (node.matches("[type=radio], [type=checkbox]") ? node.checked : node.value ?? node.src)).join("\n");
   const say = (words) => { document.querySelector("#ask p").textContent = words; };
@@ -81,7 +82,7 @@ document.addEventListener("blur", ({ target }) => {
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.("#generate")) return;
     const now = values();
-    const repeats = now === last && now !== asked, large = spent > LARGE && !over();
+    const repeats = now === last && now !== asked, large = spent > LARGE && spent !== told && !over();
     if (repeats || large) {
       asked = now;
       event.stopImmediatePropagation();
@@ -92,15 +93,14 @@ document.addEventListener("blur", ({ target }) => {
       return;
     }
     last = now;
-    uncover();
-    say("");
+    forget();
   }, true);
-  const forget = () => { say(""); uncover(); };
+  const forget = () => { told = null; say(""); uncover(); };
   for (const change of ["input", "change"]) document.addEventListener(change, (event) => { if (event.target.closest?.("#inputs")) forget(); });
   // Cards, presets and what a press of a button fills in change without a word of the browser's.
   window.kontext.changed = () => { if (over() && values() !== asked) uncover(); };
   window.kontext.spends = (sum) => { if (sum !== spent) uncover(); spent = sum; window.kontext.changed(); };
   window.kontext.isLarge = (sum) => sum > LARGE;
   // A press that was refused made nothing, so the next one has nothing to ask.
-  window.kontext.refused = () => { last = asked = null; };
+  window.kontext.refused = (rose) => { last = asked = null; told = rose; };
 })();

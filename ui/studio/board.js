@@ -130,6 +130,7 @@ function head(view) {
       h("p", {}, h("b", {}, view.tally[0]), h("span", {}, view.tally[1])),
       view.finished ? null : h("div", { class: "bar", role: "progressbar", "aria-label": "Done", "aria-valuemin": "0", "aria-valuemax": String(view.cells.length), "aria-valuenow": String(view.done) },
         h("span", { style: `width:${(100 * view.done) / view.cells.length}%` }))),
+    ...(view.refused || []).map(trouble),
     view.notice && h("p", { class: "notice" }, view.notice),
     view.choice && h("p", { class: "choice" }, view.choice),
     h("div", { class: "board-acts" },

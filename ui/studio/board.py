@@ -16,7 +16,7 @@ from core.prompts.compose import listed
 from core.runs.runs import Runs
 from core.trials.board import Board, place_of, watch
 from ui.files import address
-from ui.studio.result import Seen, cost, references, variant_name, view_of
+from ui.studio.result import Seen, cost, references, unbilled, variant_name, view_of
 
 _MANY = "Pictures appear together once all are done, so that speed gives nothing away."
 
@@ -47,6 +47,7 @@ class BoardView:
             "cells": self._hidden(board) if board.hidden else self._shown(board),
             "done": board.done,
             "tally": tally(board),
+            "unbilled": _unbilled(board),
             "notice": _MANY if board.hidden and not board.finished else "",
             "references": self._once("references", most.id, lambda: _addressed(references(most, self._served))),
             "prompt": board.first.prompt,
@@ -167,7 +168,7 @@ def strip_of_board(board: Board, served: ServedFiles) -> Seen:
         "going": not board.finished,
         "said": f"Comparison, {tally(board)[0]}: {board.label.name or board.first.prompt[:60]}",
         "receipt": [],
-        "unbilled": False,
+        "unbilled": _unbilled(board),
     }
 
 
@@ -175,6 +176,11 @@ def tally(board: Board) -> list[str]:
     """How far it has come, and what it costs; not that while names are hidden."""
     done = f"{board.done} of {len(board.cells)} done"
     return [done, "Names hidden"] if board.hidden else [done, _money(board)]
+
+
+def _unbilled(board: Board) -> int:
+    """How many receipts may still change; none of them is shown while names are hidden."""
+    return 0 if board.hidden else sum(map(unbilled, board.runs))
 
 
 def still(seen: Seen) -> Seen:

@@ -125,15 +125,18 @@ function remember(run) {
 function check() {
   clearTimeout(checking);
   const unseen = [...strip.values()].filter((entry) => entry.going && entry.id !== lastRun?.id).map((entry) => entry.id);
-  const unbilled = lastRun?.unbilled && performance.now() - shownAt < BILL_WITHIN ? [lastRun.id] : [];
+  const unbilled = lastRun?.finished && lastRun.unbilled && performance.now() - shownAt < BILL_WITHIN ? [lastRun.id] : [];
   const runs = [...unseen, ...unbilled];
   if (runs.length) checking = setTimeout(() => { trigger("check", { runs }); check(); }, unseen.length ? CHECK_EVERY : BILL_EVERY);
 }
 
 function billed(told) {
-  if (!told || told.unbilled || !lastRun.unbilled) return;
-  Object.assign(lastRun, { receipt: told.receipt, unbilled: false });
-  root.querySelector(".receipt p").replaceChildren(...costs(lastRun));
+  if (!told || !(told.unbilled < lastRun.unbilled)) return;
+  if (lastRun.cells) openRun(lastRun.id);
+  else {
+    Object.assign(lastRun, { receipt: told.receipt, unbilled: false });
+    root.querySelector(".receipt p").replaceChildren(...costs(lastRun));
+  }
   trigger("billed");
 }
 
@@ -146,6 +149,14 @@ function checked() {
 
 const picturesOf = (run) => (run.cells || [run]).flatMap((cell) => cell.pictures);
 const counted = (run) => { const count = picturesOf(run).length; return `${count} ${count === 1 ? "picture" : "pictures"}`; };
+
+// A comparison may be open in several tabs: where one makes a cell again, the others follow.
+const tabs = new BroadcastChannel("kontext-cells");
+const idsOf = (run) => run.cells.map((cell) => cell.id);
+const tellsMore = ({ cells }) => cells.some(({ id }) => !idsOf(lastRun).includes(id));
+tabs.onmessage = ({ data }) => {
+  if (lastRun?.cells && lastRun.id === data.id && data.cells.some((id) => !idsOf(lastRun).includes(id))) openRun(data.id);
+};
 
 // The end of a run is said to whoever does not look: by the page's title, to a screen reader, as a notification.
 function announce(run) {
@@ -225,11 +236,12 @@ function draw() {
   clearInterval(clock);
   root.setAttribute("aria-busy", String(Boolean(run && !run.finished)));
   if (!run) { root.replaceChildren(welcome()); return; }
-  if (run.unsent) window.kontext.refused();
+  if (run.unsent) window.kontext.refused(run.rose);
   const same = lastRun?.id === run.id;
   const ended = run.finished && same && !lastRun.finished;
   const begun = !run.finished && !same;
   const open = same && root.querySelector("details.made")?.open;
+  if (same && run.cells && tellsMore(run)) tabs.postMessage({ id: run.id, cells: idsOf(run) });
   lastRun = run;
   remember(run);
   const typed = same && root.querySelector(".name:focus")?.value;
@@ -249,6 +261,7 @@ function drawRun(run) {
   document.documentElement.classList.remove("kontext-wide");
   window.kontext.redraw(root, () => root.replaceChildren(...[
     run.finished ? null : stages(run),
+    ...(run.refused || []).map(trouble),
     ...run.troubles.map(trouble),
     h("div", { class: `pictures count-${Math.min(run.pictures.length + run.awaited, 4)}` }, run.pictures.map((entry, index) => picture(run, entry, index)), placeholders(run)),
     run.finished && run.id ? window.kontext.label(run, (label) => trigger("mark", label)) : null,

@@ -10,10 +10,10 @@ from typing import Any
 
 import gradio as gr
 
-from core.catalog.estimate import dollars
+from core.catalog.estimate import dollars, in_micros
 from core.catalog.inputs import parse_size
 from core.catalog.variants import REGISTRY
-from core.errors import KontextError
+from core.errors import KontextError, PriceRose
 from core.ledger.record import NOT_SENT
 from core.ledger.run import Output, Run, Trouble
 from core.pictures.recipe import embed
@@ -179,8 +179,13 @@ def _role(role: str | None) -> str:
     return known.label if known else ""
 
 
+def refusal(error: KontextError) -> list[Seen]:
+    """A press that was refused, as a run's troubles are said."""
+    return _troubles([Trouble(error.happened, error.charged, error.advice)])
+
+
 def view_of_refusal(error: KontextError) -> Seen:
-    """What the page shows when a run never started."""
+    """What the page shows when a run never started; `rose`: the new price, in millionths of a dollar."""
     return {
         "id": "",
         "finished": True,
@@ -189,7 +194,8 @@ def view_of_refusal(error: KontextError) -> Seen:
         "notice": "",
         "awaited": 0,
         "pictures": [],
-        "troubles": _troubles([Trouble(error.happened, error.charged, error.advice)]),
+        "troubles": refusal(error),
+        "rose": in_micros(error.price) if isinstance(error, PriceRose) else None,
         "receipt": [],
         "unbilled": False,
         "resume": "",
@@ -201,9 +207,14 @@ def view_of_refusal(error: KontextError) -> Seen:
 
 
 def _bill(run: Run) -> dict[str, Any]:
-    """The receipt, and whether the service may still tell what it really charged."""
+    """The receipt, and whether it may still change."""
+    return {"receipt": receipt(run), "unbilled": unbilled(run)}
+
+
+def unbilled(run: Run) -> bool:
+    """Whether the service may still tell what it really charged."""
     owed = run.finished and run.account_kind != "sandbox" and bool(run.charge)
-    return {"receipt": receipt(run), "unbilled": owed and run.charge_source != "billing"}
+    return owed and run.charge_source != "billing"
 
 
 def receipt(run: Run) -> list[str]:

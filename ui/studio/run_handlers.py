@@ -44,7 +44,7 @@ from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
 from ui.studio.make_with import inputs_for
 from ui.studio.payer import PAUSED, PayerKind, left, payer_of, payers
 from ui.studio.problems import placed
-from ui.studio.result import Seen, strip_entry, view_of, view_of_refusal
+from ui.studio.result import Seen, refusal, strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
 
@@ -207,7 +207,8 @@ class RunHandlers:
     ) -> AsyncIterator[Seen]:
         """The same inputs once more, at the price that stands on the button: with a new seed, or in a cell's place."""
         if old := await self._run(visitor, event):
-            async for seen in self._shown(request, visitor, self._repeat(visitor, own, payer, _beside(event), old)):
+            starting = self._repeat(visitor, own, payer, _beside(event), old)
+            async for seen in self._shown(request, visitor, starting, old):
                 yield seen
 
     async def make_with(
@@ -217,7 +218,7 @@ class RunHandlers:
         found, variant = await self._picture(visitor, event), REGISTRY.get(_text(event, "variant"))
         if found and variant:
             starting = self._make_with(visitor, own, payer, _beside(event), *found, variant)
-            async for seen in self._shown(request, visitor, starting):
+            async for seen in self._shown(request, visitor, starting, found[0]):
                 yield seen
 
     async def resume(
@@ -225,7 +226,7 @@ class RunHandlers:
     ) -> AsyncIterator[Seen]:
         """Wait again for a run whose waiting had ended."""
         if run := await self._run(visitor, event):
-            async for seen in self._shown(request, visitor, self._resume(visitor, own, payer, run)):
+            async for seen in self._shown(request, visitor, self._resume(visitor, own, payer, run), run):
                 yield seen
 
     async def open(self, request: gr.Request, visitor: str, event: gr.EventData) -> AsyncIterator[Seen]:
@@ -281,15 +282,20 @@ class RunHandlers:
         except KontextError as error:
             raise gr.Error(str(error), title="Not added", print_exception=False) from None
 
-    async def _shown(self, request: gr.Request, visitor: str, starting: Awaitable[Run]) -> AsyncIterator[Seen]:
+    async def _shown(
+        self, request: gr.Request, visitor: str, starting: Awaitable[Run], old: Run | None = None
+    ) -> AsyncIterator[Seen]:
+        """What starts; where that is refused, the run that was pressed on stays, and it is said over that."""
         with self._subscription(request) as subscription:
             try:
-                run = await starting
+                run, refused = await starting, {}
             except KontextError as error:
-                yield view_of_refusal(error)
-                return
+                if old is None:
+                    yield view_of_refusal(error)
+                    return
+                run, refused = old, {"refused": refusal(error)}
             async for seen in self._watched(subscription, visitor, run):
-                yield seen
+                yield {**seen, **refused}
 
     def _subscription(self, request: gr.Request) -> AbstractContextManager[Subscription]:
         return self._subscriptions.begin(request.session_hash or uuid.uuid4().hex)

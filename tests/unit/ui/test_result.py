@@ -18,6 +18,7 @@ from core.pictures.recipe import extract
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles
 from core.runs.exports import archive, receipts_csv
+from core.runs.outcomes import price_rose
 from ui.studio.history import history_of
 from ui.studio.result import receipt, view_of, view_of_refusal
 
@@ -259,6 +260,11 @@ def test_a_refusal_is_shown_like_a_run_that_ended() -> None:
         }
     ]
     assert (view["finished"], view["pictures"], view["receipt"], view["again"]) == (True, [], [], None)
+
+
+def test_a_new_price_comes_with_its_refusal() -> None:
+    """So that the press after it confirms that very sum."""
+    assert view_of_refusal(price_rose(Decimal("0.62"), Decimal("0.49")))["rose"] == 620_000
 
 
 def test_a_refusal_has_all_that_a_run_has(outputs: Made, served: ServedFiles) -> None:

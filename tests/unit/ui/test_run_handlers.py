@@ -205,6 +205,20 @@ async def test_no_claim_of_a_price_passes_a_cap(sit: Sit) -> None:
         assert len(await desk.backend.runs.list_for(visitor)) == (not low), claim
 
 
+async def test_a_refused_press_leaves_what_it_was_made_on(sit: Sit) -> None:
+    """At a price that is too low nothing more is made: the run stands there as before, to be pressed on once more, and
+    what was wrong is said over it.
+    """
+    desk = await sit(**HOST)
+    shown = await press(desk, MAKER)
+    low = event(run=shown["id"], number=1, variant="max", beside="0.010000")
+    for pressed in (desk.handlers.again, desk.handlers.make_with):
+        view = [seen async for seen in pressed(gr.Request(), MAKER, None, "host", low)][-1]
+        assert "The price is now" in view["refused"][0]["happened"]
+        assert (view["pictures"], view["again"]) == (shown["pictures"], ["pro", 1])
+    assert (await the_run(desk)).id == shown["id"]
+
+
 # Comparisons ------------------------------------------------------------------------------------------
 
 
