@@ -173,6 +173,7 @@ judges = sa.Table(
     sa.Column("named", sa.Boolean),
     sa.Column("token_hash", sa.Text, unique=True),
     sa.Column("joined_at", Moment),
+    sa.Column("removed_at", Moment),
 )
 
 ballots = sa.Table(
@@ -186,6 +187,7 @@ ballots = sa.Table(
     sa.Column("take", sa.Integer),
     sa.Column("places", sa.JSON),
     sa.Column("again", sa.Boolean),
+    sa.Column("turn", sa.Integer),
     # The vote; all null until there is one.
     sa.Column("voted_at", Moment),
     sa.Column("best", sa.Text),
@@ -285,6 +287,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0",
     ),
     ("CREATE TABLE switches (name TEXT PRIMARY KEY, since TEXT NOT NULL)",),
+    (
+        "ALTER TABLE judges ADD COLUMN removed_at TEXT",
+        "ALTER TABLE ballots ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 VERSION = len(MIGRATIONS)

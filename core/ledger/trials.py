@@ -83,6 +83,11 @@ class Trial:
     invitation: str | None = None
 
     @property
+    def late(self) -> bool:
+        """Whether its date had passed before anybody could vote, so that its host closes it by hand."""
+        return bool(self.opened_at and self.spec.closes_at and self.spec.closes_at <= self.opened_at)
+
+    @property
     def practice(self) -> bool:
         """Whether no model makes its pictures."""
         return self.account_kind == "sandbox"
@@ -193,6 +198,12 @@ def picture(connection: sa.Connection, trial_id: str, picture_id: str, home: Pat
     return None if row is None else _picture(row, home)
 
 
+def drafts(connection: sa.Connection, visitor: str) -> int:
+    """How many of the visitor's are drafts."""
+    mine = (trials.c.visitor == visitor) & (trials.c.state == "draft")
+    return int(connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one())
+
+
 # writing
 
 
@@ -235,7 +246,7 @@ def unseal(connection: sa.Connection, trial_id: str) -> None:
 
 def close_due(connection: sa.Connection, now: datetime) -> None:
     """Close what has come to its date."""
-    due = (trials.c.state == "open") & (trials.c.closes_at <= now)
+    due = (trials.c.state == "open") & ~_open(now)
     connection.execute(trials.update().where(due).values(state="closed", closed_at=trials.c.closes_at, code_hash=None))
 
 
@@ -268,7 +279,10 @@ _RULES = ("title", "question", "judges", "margin", "min_cases", "min_judges")
 
 
 def _open(now: datetime) -> sa.ColumnElement[bool]:
-    return (trials.c.state == "open") & (trials.c.closes_at.is_(None) | (trials.c.closes_at > now))
+    """A date that passed before the pictures were made closes nothing: what was paid for can be judged."""
+    closes, opened = trials.c.closes_at, trials.c.opened_at
+    late = opened.is_not(None) & (closes <= opened)
+    return (trials.c.state == "open") & (closes.is_(None) | (closes > now) | late)
 
 
 def _used(connection: sa.Connection, trial: Trial) -> datetime:

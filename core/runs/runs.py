@@ -172,10 +172,15 @@ class Runs:
         ids = [uuid.uuid4().hex for _ in asked]
         return await self._exclusive(partial(self._start, ids, visitor, account, asked, confirmed), *ids)
 
-    async def ask_prices(self, account: Account, pictures: int) -> None:
-        """Have the account's own prices known, as far as the service tells them. Free, and never asked too often."""
+    async def ask_prices(self, account: Account, pictures: int, *, soon: bool = False) -> None:
+        """Have the account's own prices known, as far as the service tells them. Free, and never asked too often.
+
+        `soon`: what is not told in a moment comes later, for whoever asks then.
+        """
         if self.accepting:
-            await self._flow.ask_prices(account, _one_of_each(pictures), self._runtime.timeouts.quote)
+            timeouts = self._runtime.timeouts
+            seconds = timeouts.optional_wait if soon else timeouts.quote
+            await self._flow.ask_prices(account, _one_of_each(pictures), seconds)
 
     def prices(self, account: Account, pictures: int) -> dict[str, Decimal]:
         """USD of one of so many pictures, by variant: what the service asks this account, as far as that is known."""

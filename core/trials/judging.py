@@ -26,6 +26,7 @@ from core.ledger.trials import Trial
 from core.trials.ballots import plan, total
 from core.trials.blind import place
 
+MOST_TURNS = 10**6  # of a ballot, far beyond what anybody takes back
 FULL = f"{MOST_JUDGES} people are judging already, which is the most."
 
 
@@ -104,8 +105,12 @@ class Judging:
             prompt = trial.spec.cases[wanted.case - 1].prompt
             return Shown(progress, wanted, prompt, tuple(named), references)
 
-    def vote(self, token: str, ballot_id: Any, best: Any, worst: Any, usable: Any, remark: Any) -> Progress | None:
+    def vote(
+        self, token: str, ballot_id: Any, best: Any, worst: Any, usable: Any, remark: Any, turn: Any = None
+    ) -> Progress | None:
         """Write down a vote, by ids of the ballot's pictures; sent again, the first one stands.
+
+        `turn`: of the ballot, as it was shown; a vote of an earlier one comes late, and changes nothing.
 
         Raises:
             InputError: it is not a vote on a ballot of this judge.
@@ -121,19 +126,20 @@ class Judging:
         choice = _choice(named, best, worst, usable, remark)
         with self._writing(judge) as connection:
             if connection:
-                ballots.vote(connection, judge.id, ballot_id, choice, self._clock())
+                ballots.vote(connection, judge.id, ballot_id, choice, self._clock(), _turn(turn))
                 return Progress(*ballots.progress(connection, judge.id))
         return None
 
-    def undo(self, token: str, ballot_id: Any = None) -> Progress | None:
-        """Take back the latest vote; with a ballot named, only if it is that one's, so that it can be sent again."""
+    def undo(self, token: str, ballot_id: Any = None, turn: Any = None) -> Progress | None:
+        """Take back the vote on a ballot, or the latest one; with its turn named, once, however often it is sent."""
+        ballot_id, turn = None if ballot_id is None else str(ballot_id), _turn(turn)
         with self._ledger.reading() as connection:
             judge = self._judge(connection, token)
         if judge is None:
             return None
         with self._writing(judge) as connection:
             if connection:
-                ballots.undo(connection, judge.id, ballot_id)
+                ballots.undo(connection, judge.id, ballot_id, turn)
                 return Progress(*ballots.progress(connection, judge.id))
         return None
 
@@ -175,6 +181,12 @@ def _choice(named: dict[str, str], best: Any, worst: Any, usable: Any, remark: A
         raise InputError([Problem("usable", "What you would use must be pictures of this ballot.")])
     words = _text(remark, "remark", REMARK_CHARACTERS)
     return Choice(named.get(best), named.get(worst), frozenset(named[one] for one in usable), words)
+
+
+def _turn(told: Any) -> int | None:
+    if told is None or (isinstance(told, int) and 0 <= told <= MOST_TURNS):
+        return told
+    raise InputError([Problem("turn", "A turn is a whole number, as the ballot has it.")])
 
 
 def _text(told: Any, parameter: str, most: int) -> str:

@@ -42,6 +42,7 @@ MOST_REPORTS = 1000  # that are kept in memory, at a few kB each
 NO_TRIAL = "There is no such trial."
 SEALED = "This trial is sealed, so nothing of it can change."
 CHANGED = "This trial was changed meanwhile, so it is not sealed."
+NO_JUDGE = "That judge can't be removed."
 NOT_OPEN = "Judges can't vote on this trial."
 NOT_CLOSED = "This trial isn't closed yet, so there is no report."
 
@@ -50,11 +51,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a trial has come: so many of its cells are done, be it without a picture."""
+    """How far a trial has come: so many of its cells are done, be it without a picture. `waits`: for its key."""
 
     trial: Trial
     done: int
     cells: int
+    waits: bool = False
 
 
 class Trials:
@@ -84,16 +86,17 @@ class Trials:
         check_draft(spec)
         if trial_id:
             await self.get(visitor, trial_id)
-        elif sum(trial.state == "draft" for trial in await self.list_for(visitor)) >= MOST_DRAFTS:
-            raise KontextError(f"There are {MOST_DRAFTS} drafts already.", "Delete one that you no longer need.")
         kind, now = account.kind, self._clock()
         trial = Trial(trial_id or secrets.token_hex(16), visitor, account.id, kind, now, spec)
-        return await self._to_its_end(asyncio.to_thread(self._save, trial))
+        return await self._to_its_end(asyncio.to_thread(self._save, trial, new=not trial_id))
 
-    def _save(self, trial: Trial) -> Trial:
+    def _save(self, trial: Trial, *, new: bool) -> Trial:
         folder = folder_of(self._folder, trial.id)
         trial = replace(trial, spec=_with_files(trial.spec, folder))
         with self._ledger.writing() as connection:
+            if new and trials.drafts(connection, trial.visitor) >= MOST_DRAFTS:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise KontextError(f"There are {MOST_DRAFTS} drafts already.", "Delete one that you no longer need.")
             if not trials.put(connection, trial, self._folder):
                 raise KontextError(SEALED, "Make a new one.")
         _drop_others(trial.spec, folder)
@@ -191,7 +194,9 @@ class Trials:
             changed = making.changed if making else None
             trial = await self.get(visitor, trial_id)
             cells = len(trial.spec.variants) * len(results.places(trial))
-            yield Progress(trial, making.done if making else cells * (trial.state in ("open", "closed")), cells)
+            made = cells * (trial.state in ("open", "closed"))
+            waits = making is None and trial.state in ("sealed", "making")
+            yield Progress(trial, making.done if making else made, cells, waits)
             if changed is None:
                 return
             await changed.wait()
@@ -223,6 +228,21 @@ class Trials:
         """From now on nobody else comes in."""
         trial = await self.get(visitor, trial_id)
         await self._write(partial(trials.change, trial_id=trial.id, code_hash=None))
+
+    async def remove(self, visitor: str, trial_id: str, number: int) -> None:
+        """Take the place of the judge of that number away for somebody else; the report says how many votes went.
+
+        Raises:
+            KontextError: there is no such trial, it is not open, or it has no such judge.
+        """
+        trial, now = await self.get(visitor, trial_id), self._clock()
+
+        def removed(connection: sa.Connection) -> bool:
+            is_open = trials.is_open(connection, trial.id, now)
+            return is_open and ballots.remove(connection, trial.id, number, now)
+
+        if not await self._write(removed):
+            raise KontextError(NO_JUDGE, "Judges can be removed until the trial is closed.")
 
     # the end
 
@@ -275,7 +295,8 @@ class Trials:
 
     def _told(self, trial: Trial, making: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         with self._ledger.reading() as connection:
-            told = ballots.voted(connection, trial.id)
+            told = results.unordered(ballots.voted(connection, trial.id))
+            removed = ballots.votes_removed(connection, trial.id)
             pictures = results.picture_rows(trials.pictures(connection, trial.id, self._folder))
         judges = {judge.number: judge.name if judge.named else "" for judge, _ in told}
         file: dict[str, Any] = {
@@ -285,7 +306,9 @@ class Trials:
             "withdrawn": list(trial.withdrawn),
             "pictures_seal": seal.pictures_seal(str(trial.seal), pictures, trial.withdrawn),
             "making": list(making),
+            "late": trial.late,
             "looked": trial.looked_at is not None,
+            "removed": removed,
             "judges": [{"judge": number, "name": name} for number, name in judges.items()],
             "votes": results.vote_rows(told),
         }
@@ -319,7 +342,7 @@ class Trials:
             KontextError: there is no such trial, or its pictures are being made.
         """
         trial = await self.get(visitor, trial_id)
-        if trial.id in self._making.under_way or trial.state == "sealed":
+        if trial.id in self._making.under_way:
             raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
         await self._to_its_end(self._delete(trial))
 

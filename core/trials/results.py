@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -59,14 +60,17 @@ def making(trial: Trial, tries: Tries) -> list[dict[str, int | str]]:
     ]
 
 
-def lines(made: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The same in words; nothing of a variant of which all came."""
-    return tuple(
+def lines(file: Mapping[str, Any]) -> tuple[str, ...]:
+    """In words: of which variant not all pictures came, whose votes are left out, and whether its date had passed."""
+    removed, late = file["removed"], "Its closing date passed before its pictures were made, so it was closed by hand."
+    made = (
         f"{REGISTRY[row['variant']].name} failed in {row['failed']} of {count(row['asked'], 'picture')}"
         + (f", {row['blocked']} of these blocked by the safety filter." if row["blocked"] else ".")
-        for row in made
+        for row in file["making"]
         if row["failed"]
     )
+    gone = f"The host removed {count(len(removed), 'judge')}, and {count(sum(removed), 'vote')} with them."
+    return (*made, *[gone] * bool(removed), *[late] * file["late"])
 
 
 def facts(file: Mapping[str, Any]) -> Facts:
@@ -82,7 +86,7 @@ def facts(file: Mapping[str, Any]) -> Facts:
         min_judges=sealed["min_judges"],
         looked=file["looked"],
         practice=sealed["practice"],
-        notes=lines(file["making"]),
+        notes=lines(file),
     )
 
 
@@ -100,6 +104,16 @@ def votes(rows: Iterable[Mapping[str, Any]]) -> list[Vote]:
         )
         for row in rows
     ]
+
+
+def unordered(told: Iterable[tuple[Judge, Ballot]]) -> list[tuple[Judge, Ballot]]:
+    """The same with judges numbered anew, so that no number tells who came when: the host has seen the names come."""
+    known = list(told)
+    ids = sorted({judge.id for judge, _ in known})  # random
+    return sorted(
+        ((replace(judge, number=ids.index(judge.id) + 1), ballot) for judge, ballot in known),
+        key=lambda one: (one[0].number, one[1].position),
+    )
 
 
 def vote_rows(told: Iterable[tuple[Judge, Ballot]]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def pictures_seal(seal_of_rules: str, pictures: Sequence[Mapping[str, Any]], wit
 
 def votes_seal(file: Mapping[str, Any]) -> str:
     """What ties all that judges said, and what follows from it, to the pictures and the rules."""
-    names = ("pictures_seal", "making", "looked", "judges", "votes", "report")
+    names = ("pictures_seal", "making", "late", "looked", "removed", "judges", "votes", "report")
     return seal(canonical({name: file[name] for name in names}))
 
 

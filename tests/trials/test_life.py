@@ -448,7 +448,8 @@ async def test_a_trial_waits_for_its_key(lab: Lab) -> None:
     await held.reached.wait()
     await lab.kill()
     lab.wire.always.clear()
-    assert (await lab.made(kept)).state == "making"
+    (waiting,) = [progress async for progress in lab.trials.watch("ann", kept.id)]
+    assert (waiting.trial.state, waiting.waits) == ("making", True)
     await lab.trials.delete("ann", dropped.id)
     await lab.runs.resume_all(lab.account)
     await lab.trials.resume(lab.account)
@@ -573,6 +574,57 @@ async def test_closing_by_date(lab: Lab) -> None:
     assert (await lab.trials.report("ann", trial.id))["seal"] == trial.seal
 
 
+async def test_a_date_that_passes_too_soon(lab: Lab) -> None:
+    """Where the pictures took longer than the closing date, judges vote all the same until it is closed by hand, which
+    the report says.
+    """
+    lab.wire.always["result"] = held = Held()
+    trial = await lab.sealed("a cup", closes_at=lab.time.now + timedelta(hours=1))
+    await held.reached.wait()
+    lab.time.now += timedelta(hours=1)
+    held.go.set()
+    trial = await lab.made(trial)
+    assert (trial.state, trial.late, lets_in(lab, lab.code)) == ("open", True, True)
+    await lab.trials.close("ann", trial.id)
+    words = (await lab.trials.report("ann", trial.id))["verdict"]["words"]
+    assert "Its closing date passed before its pictures were made" in words
+
+
+async def test_a_judge_can_be_removed_until_the_closing(lab: Lab) -> None:
+    """Their votes are left out, and the report and its file say how many; afterwards nobody can be removed."""
+    trial = await lab.opened()
+    judged(lab, trial, judges=3)
+    await lab.trials.remove("ann", trial.id, 2)
+    with pytest.raises(KontextError, match="can't be removed"):
+        await lab.trials.remove("ann", trial.id, 2)
+    assert [judge.number for judge, *_ in await lab.trials.progress("ann", trial.id)] == [1, 3]
+    await lab.trials.close("ann", trial.id)
+    file = json.loads(json.dumps(await lab.trials.document("ann", trial.id)))
+    assert (file["removed"], file["report"]["judges"], len(file["votes"])) == ([2], 2, 4)
+    assert "The host removed 1 judge, and 2 votes with them." in file["report"]["verdict"]["words"]
+    assert seal.check(file) == []
+    assert seal.check(file | {"removed": []}) != []
+    with pytest.raises(KontextError, match="until the trial is closed"):
+        await lab.trials.remove("ann", trial.id, 1)
+
+
+async def test_no_number_tells_who_came_when(lab: Lab) -> None:
+    """Judges are numbered anew in the file, by what nobody outside knows, the same each time."""
+    trial = await lab.opened("a cup")
+    judged(lab, trial, judges=9)
+    with lab.ledger.writing() as connection:
+        for judge in ballots.judges(connection, trial.id):
+            ballots.undo(connection, judge.id)
+            said = Choice("dev", "ultra-fast", remark=f"{judge.number}")
+            ballots.vote(connection, judge.id, f"{trial.id}-{judge.number}-1", said, lab.time.now)
+    await lab.trials.close("ann", trial.id)
+    votes = (await lab.trials.document("ann", trial.id))["votes"]
+    assert [vote["judge"] for vote in votes] == [*range(1, 10)]
+    assert sorted(came := [int(vote["remark"]) for vote in votes]) == [*range(1, 10)]
+    assert came != sorted(came)
+    assert (await lab.trials.document("ann", trial.id))["votes"] == votes
+
+
 async def test_no_result_before_the_closing(lab: Lab) -> None:
     """Neither a report nor votes nor pictures; whoever looks all the same leaves a line that no later one lacks."""
     trial = await lab.opened("a cup")
@@ -641,10 +693,12 @@ async def test_a_draft_keeps_its_references(lab: Lab) -> None:
 
 async def test_there_is_an_end_to_drafts(lab: Lab) -> None:
     """One visitor has so many at once, and may still change those that there are."""
-    for _ in range(MOST_DRAFTS):
+    for _ in range(MOST_DRAFTS - 1):
         draft = await lab.trials.save("ann", lab.account, Spec())
-    with pytest.raises(KontextError, match="There are 100 drafts already"):
-        await lab.trials.save("ann", lab.account, Spec())
+    saving = [lab.trials.save("ann", lab.account, lab.spec()) for _ in range(3)]
+    refused = [str(one) for one in await asyncio.gather(*saving, return_exceptions=True) if isinstance(one, Exception)]
+    assert [one[:28] for one in refused] == ["There are 100 drafts already"] * 2
+    assert len(list((lab.folder / "trials").iterdir())) == 1
     await lab.trials.save("ann", lab.account, Spec("Cups"), draft.id)
     await lab.trials.save("bob", lab.account, Spec())
 

@@ -61,6 +61,8 @@ def document(
         "judges": [{"judge": n, "name": NASTY if n == 1 else ""} for n in range(1, judges + 1)],
         "votes": votes,
         "report": report(known, told),
+        "pictures_seal": "91c7" * 16,
+        "votes_seal": "707e" * 16,
     }
 
 
@@ -123,6 +125,7 @@ def test_page_one_says_what_the_boss_asks(pictures: list[Picture]) -> None:
         assert words in one
     assert "Pro: best 4, worst 0, would use 4 of 4" in one and "Pro: best 0, worst 0, would use 4 of 4" in one
     assert all(line in page for line in told["report"]["agreement"]["words"])
+    assert all(told[name] in page for name in ("seal", "pictures_seal", "votes_seal"))
 
 
 @pytest.mark.parametrize(

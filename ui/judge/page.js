@@ -91,17 +91,18 @@ async function send() {
       });
       keep((all) => { all[code].queue = all[code].queue.filter(({ key }) => key !== next.key); });
     }
-    if (at === total) finished();
   } catch (refused) {
     over(refused);
   } finally {
     sending = false;
   }
+  if (at === total && mine()) finished();
 }
 
 // ballots: each loaded once
 const sets = new Map(); // position -> promise of what load() gives
 let at = -1, total = 0; // the position of the ballot that is shown, and how many there are
+let mending = false; // whether ballots behind this one have their votes already
 
 const setAt = (position) => sets.get(position) || sets.set(position, load(position)).get(position);
 
@@ -218,11 +219,12 @@ function next() {
   if (!unlocked() || step !== "use") return;
   const id = (n) => set.pictures[n]?.id ?? null, { best, worst, usable } = choice;
   const vote = { best: id(best), worst: id(worst), usable: [...usable].map(id), remark: remark.value.trim() };
-  queue("vote", { ballot: set.ballot, ...vote });
-  show(at + 1);
+  queue("vote", { ballot: set.ballot, turn: set.turn, ...vote });
+  show(mending ? total : at + 1);
 }
 
-// One step back in this ballot; from its beginning, the vote of the one before is taken back.
+// One step back in this ballot; from its beginning, the vote of the one before is taken back. Each time a ballot is in
+// its next turn, and what comes late of an earlier one counts no more.
 async function back() {
   if (step !== "best" && at < total) {
     const again = step === "use" && choice.worst !== null ? "worst" : "best";
@@ -232,7 +234,7 @@ async function back() {
   }
   const before = at && (await setAt(at - 1).catch(over));
   if (!before) return;
-  queue("undo", { ballot: before.ballot });
+  queue("undo", { ballot: before.ballot, turn: before.turn++ });
   show(at - 1);
 }
 
@@ -376,16 +378,27 @@ function say(title, words) {
   $("again").hidden = at < total || !mine(); // a judge who has done all may think again
 }
 
-function finished() {
-  if (mine().queue.length) say("Sending your last votes…", "Keep this page open.");
+// Once all votes are answered the server says whether none is missing: another tab may have taken one back.
+async function finished() {
+  say("Sending your last votes…", "Keep this page open.");
+  if (mine().queue.length) return;
+  const first = await patiently(() => ask("ballot")).catch(over);
+  if (!first || at < total || mine().queue.length) return; // the judge has gone back meanwhile
+  if (first.ballot) showFirst(first);
   else say("Thank you!", `All ${total} sets are judged. You can close this page.`);
+}
+
+function showFirst(first) {
+  mending = first.done > first.position;
+  sets.set(first.position, load(first.position, first));
+  return show(first.position);
 }
 
 // The server no longer knows the judge: voting has closed, and what it had not answered by then does not count.
 function over(refused) {
   if (refused.status !== 404) throw refused;
   keep((all) => { delete all[code]; });
-  say("Voting has closed", "The votes you sent before count. Thank you!");
+  say("Voting has closed", "Votes that came in time count. Thank you!");
 }
 
 function offer(trial) {
@@ -417,8 +430,7 @@ async function go() {
   $("question").textContent = mine().question;
   await send();
   const first = await patiently(() => ask("ballot"));
-  if (first.ballot) sets.set(first.done, load(first.done, first));
-  await show(first.done);
+  await (first.ballot ? showFirst(first) : show(total));
 }
 
 (mine() ? go() : patiently(() => ask("trial", { code })).then(offer)).catch((refused) => {

@@ -79,17 +79,19 @@ class JudgeApi:
             "pictures": [{"id": id, "url": f"{address}/{id}"} for id in shown.pictures],
             "references": [f"{address}/{id}" for id in shown.references],
             "prompt": shown.prompt,
+            "position": shown.ballot.position,
+            "turn": shown.ballot.turn,
             **shown.progress._asdict(),
         }
 
     def _vote(self, token: str, said: Fields) -> Fields | None:
         """Answered once the vote is on the disk."""
-        told = (said.get(name) for name in ("ballot", "best", "worst", "usable", "remark"))
+        told = (said.get(name) for name in ("ballot", "best", "worst", "usable", "remark", "turn"))
         done = self._judging.vote(token, *told)
         return done and done._asdict()
 
     def _undo(self, token: str, said: Fields) -> Fields | None:
-        done = self._judging.undo(token, said.get("ballot"))
+        done = self._judging.undo(token, said.get("ballot"), said.get("turn"))
         return done and done._asdict()
 
     async def _picture(self, request: Request) -> Response:

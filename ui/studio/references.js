@@ -207,13 +207,13 @@ document.addEventListener("drop", (event) => {
   const address = !files.length && carriesAddress(event) && addressIn(event.dataTransfer);
   if (!files.length && !address) return;
   event.preventDefault();
-  add(files.length ? files : [address]);
+  if (root.checkVisibility()) add(files.length ? files : [address]); // another page may be in front
 });
 document.addEventListener("paste", (event) => {
   const pictures = [...(event.clipboardData?.files || [])];
   const text = (event.clipboardData?.getData("text/plain") || "").trim();
   const address = !takesText(event) && isAddress(text);
-  if (!pictures.length && !address) return; // text goes where the cursor is
+  if (!root.checkVisibility() || (!pictures.length && !address)) return; // text goes where the cursor is
   event.preventDefault();
   add(pictures.length ? pictures : [text]);
 });

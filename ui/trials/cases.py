@@ -96,23 +96,28 @@ def _edited_case(case: Case, told: _Case) -> Case:
     return replace(case, prompt=case.prompt if told.prompt is None else told.prompt, parameters=parameters)
 
 
-def planned(spec: Spec, *, practice: bool) -> dict[str, Any]:
-    """What a draft would make, cost and bring, in words, and everything that keeps it from being sealed."""
+def planned(spec: Spec, prices: Mapping[str, Decimal], *, practice: bool) -> dict[str, Any]:
+    """What a draft would make, cost and bring, in words, and everything that keeps it from being sealed.
+
+    `prices`: of a picture by variant, where the account's own are known.
+    """
     takes, variants = sum(case.takes for case in spec.cases), [REGISTRY[id] for id in spec.variants if id in REGISTRY]
-    pictures, total = takes * len(variants), sum((row.price for row in variants), Decimal()) * takes
+    pictures, listed = takes * len(variants), sum((row.price for row in variants), Decimal()) * takes
+    total = sum((prices.get(row.id, row.price) for row in variants), Decimal()) * takes
     twice = takes - len(spec.cases)
     cost = f"free in practice mode, {dollars(total)} with a key" if practice else dollars(total)
+    beside = "" if total == listed else f", list {dollars(listed)}"
     cases = f"{count(len(spec.cases), 'case')}{f' ({twice} of them twice)' if twice else ''}"
-    enough = FEWEST_VARIANTS <= len(variants) <= MOST_VARIANTS
-    buys = what_it_buys(len(spec.cases), spec.judges, len(variants), practice=practice) if enough else ""
+    enough = pictures and FEWEST_VARIANTS <= len(variants) <= MOST_VARIANTS
     what = count(pictures, "practice picture" if practice else "picture") if pictures else "the pictures"
+    sum_of = f"{cases} × {count(len(variants), 'variant')} = {count(pictures, 'picture')} · {cost}{beside}"
     return {
-        "line": f"{cases} × {count(len(variants), 'variant')} = {count(pictures, 'picture')} · {cost}",
-        "buys": buys,
+        "line": sum_of if pictures else "Add cases and choose variants to see what it costs and what it can tell.",
+        "buys": what_it_buys(len(spec.cases), spec.judges, len(variants), practice=practice) if enough else "",
         "total": f"{total:.6f}",
         "spends": 0 if practice else in_micros(total),
         "price": dollars(total),
-        "seal": f"Seal and make {what}" if practice else f"Seal and make {what} for {dollars(total)}",
+        "seal": f"Seal and make {what}{'' if practice or not pictures else f' for {dollars(total)}'}",
         "problems": placed(_problems(spec)),
     }
 

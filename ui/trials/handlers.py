@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -14,13 +15,14 @@ import gradio as gr
 import segno
 
 from core.backend import Backend
+from core.catalog.estimate import dollars
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import REGISTRY
 from core.errors import InputError, KontextError
 from core.ledger.ballots import Judge
 from core.ledger.run import Run
 from core.ledger.trials import Case, Spec, Trial
-from core.service.account import Account
+from core.service.account import Account, AccountKind
 from core.trials import board
 from core.trials.planner import count
 from core.trials.trial import FEWEST_VARIANTS, folder_of
@@ -37,6 +39,12 @@ VERDICTS = 12  # of the newest closed trials, in the list of all: each is worked
 USUAL = tuple(REGISTRY)[:FEWEST_VARIANTS]  # of a new trial
 
 NOTHING_SET = "There is nothing in the studio yet to add. Add references and describe the picture there first."
+# Of a trial whose pictures can't go on, by whose key it was sealed with.
+WAITING: Mapping[AccountKind, str] = {
+    "own": "Waiting for the key that it was sealed with. It goes on once you add that key again.",
+    "host": "Waiting for the key that it was sealed with. It goes on once the app is started with that key.",
+    "sandbox": "Waiting. It goes on when the app is started again.",
+}
 NO_RUN = "That run is gone, so it can't be added."
 NO_FILE = "The file couldn't be made: the app's disk is full."
 
@@ -78,7 +86,7 @@ class TrialHandlers:
         self._account = account
         self._actions: dict[str, Callable[[Asked], Awaitable[Answer]]] = {
             name: getattr(self, f"_{name}")
-            for name in ("all", "show", "new", "save", "add", "seal", "invite", "uninvite", "look", "close")
+            for name in ("all", "show", "new", "save", "add", "seal", "invite", "uninvite", "remove", "look", "close")
         } | {"delete": self._delete, "file": self._file, "qr": self._qr}
 
     async def ask(self, visitor: str, own: str | None, payer: str, event: gr.EventData, *flat: Any) -> Answer:
@@ -123,8 +131,9 @@ class TrialHandlers:
         if trial.account_kind == "host" and await self._backend.paused():
             return "The host has paused spending. What is missing is made once that is over."
         async for progress in self._trials.watch(trial.visitor, trial.id):
-            return f"Making pictures · {progress.done} of {progress.cells}"
-        return "Making pictures"
+            if not progress.waits:
+                return f"Making pictures · {progress.done} of {progress.cells}"
+        return WAITING[trial.account_kind]
 
     async def _show(self, asked: Asked) -> Answer:
         return await self._seen(asked, await self._trials.get(asked.visitor, asked.trial))
@@ -139,26 +148,37 @@ class TrialHandlers:
             "withdrawn": [f"Case {gone['case']}: {gone['reason']}" for gone in trial.withdrawn],
         }
         if trial.state == "draft":
-            seen |= await asyncio.to_thread(self._draft, trial, practice)
+            prices = await self._prices(asked)
+            seen |= await asyncio.to_thread(self._draft, trial, prices, practice)
         elif trial.state == "closed":
             seen |= {"report": _named(await self._trials.report(trial.visitor, trial.id))}
         elif trial.state == "open":
             judges = await self._trials.progress(trial.visitor, trial.id)
             seen |= {"judges": [_judge(*row) for row in judges], "votes": votes_in_words(trial, judges)}
-            seen |= {"invites": trial.invites, "looked": trial.looked_at is not None}
+            seen |= {"invites": trial.invites, "looked": trial.looked_at is not None, "late": trial.late}
         else:
-            seen |= {"making": await self._making(trial)}
+            making = await self._making(trial)
+            seen |= {"making": making, "waits": making in WAITING.values()}
         closes = spec.closes_at.isoformat() if spec.closes_at else ""
         return {"trial": {**seen, "closes_at": closes, "judges_expected": spec.judges}, **more}
 
-    def _draft(self, trial: Trial, practice: bool) -> Answer:
+    async def _prices(self, asked: Asked) -> Mapping[str, Decimal]:
+        """What this account is asked for a picture, as far as that is known."""
+        with suppress(KontextError):  # the seal says what is wrong
+            account = await self._account(asked.own, asked.payer)
+            await self._backend.runs.ask_prices(account, 1, soon=True)
+            return self._backend.runs.prices(account, 1)
+        return {}
+
+    def _draft(self, trial: Trial, prices: Mapping[str, Decimal], practice: bool) -> Answer:
         spec = fitting(trial.spec)
         return {
+            "prices": {row.id: dollars(prices.get(row.id, row.price)) for row in REGISTRY.values()},
             "variants": list(spec.variants),
             "expected": spec.judges,
             "margin": spec.margin,
             "mark": mark_of(trial.spec),
-            "plan": planned(trial.spec, practice=practice),
+            "plan": planned(trial.spec, prices, practice=practice),
             "cases": [self._case_seen(trial.id, case) for case in spec.cases],
         }
 
@@ -235,6 +255,11 @@ class TrialHandlers:
         await self._trials.uninvite(asked.visitor, asked.trial)
         return await self._show(asked)
 
+    async def _remove(self, asked: Asked) -> Answer:
+        number = getattr(asked.data, "judge", None)
+        await self._trials.remove(asked.visitor, asked.trial, number if isinstance(number, int) else 0)
+        return await self._show(asked)
+
     async def _qr(self, asked: Asked) -> Answer:
         """The judges' link, which the page alone knows whole, as a picture to scan."""
         code = segno.make(asked.text("link"), error="m", micro=False)
@@ -278,7 +303,7 @@ def votes_in_words(trial: Trial, judges: Sequence[tuple[Judge, int, int]]) -> st
 
 
 def _judge(judge: Judge, votes: int, ballots: int) -> Answer:
-    return {"name": judge.name or f"Judge {judge.number}", "votes": votes, "ballots": ballots}
+    return {"number": judge.number, "name": judge.name, "votes": votes, "ballots": ballots}
 
 
 def _named(report: Answer) -> Answer:

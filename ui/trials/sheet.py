@@ -182,7 +182,7 @@ def _judges(document: Mapping[str, Any]) -> str:
 
 
 def _paid(sealed: Mapping[str, Any]) -> str:
-    """What all pictures of the trial cost by the list."""
+    """What all pictures of the trial cost at the prices that were sealed."""
     prices = {variant["id"]: Decimal(variant["price_usd"]) for variant in sealed["variants"]}
     made = (picture["variant"] for case in sealed["cases"] for picture in case["pictures"])
     return dollars(sum((prices[variant] for variant in made), Decimal(0)))

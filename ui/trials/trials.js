@@ -134,7 +134,7 @@ function drawDraft() {
     h("fieldset", {}, h("legend", {}, "Variants"), h("small", {}, "Two to four. Each makes every case."),
       h("div", { class: "variants" }, props.variants.map((variant) => h("label", { class: "tick" }, h("input", { type: "checkbox", checked: draft.variants.includes(variant.id),
         onchange: ({ target }) => edit({ variants: target.checked ? [...draft.variants, variant.id] : draft.variants.filter((id) => id !== variant.id) }) }),
-      `${variant.name} · ${variant.price}`))), problemsAt("variants")),
+      `${variant.name} · ${draft.prices[variant.id]}`))), problemsAt("variants")),
     h("div", { class: "row" },
       typed("expected", "Judges you expect", `A verdict takes at least ${limits.min_judges}.`, { type: "number", min: 1, max: limits.judges, "data-name": "judges" }),
       typed("margin", "Margin", "How many pictures in 100 the cheaper variant may be worse and still be taken.", { type: "number", min: 0, max: limits.margin }),
@@ -164,6 +164,7 @@ async function seal() {
   checked = true;
   if (draft.plan.problems.length || draft.plan.total !== total) { drawPlan(); root.querySelector(".problem:not(:empty)")?.scrollIntoView({ block: "center" }); return; }
   const answer = await act("seal", () => ({ total }));
+  if (answer.error) await act("show").then(() => { said = answer.error; drawPlan(); }); // at the price that it has now
   if (answer.code) trigger("spent");
 }
 
@@ -183,8 +184,10 @@ function drawOpen() {
       h("div", { class: "acts" }, shown.invites && button("Close the link", () => act("uninvite")),
         twice("invite", "Make a new link", "The old link stops working. Make a new one?", () => act("invite"), draw))),
     h("section", { class: "card", "aria-label": "Votes" }, h("h3", {}, "Votes"), h("p", { role: "status" }, shown.votes),
-      h("ul", { class: "judges" }, shown.judges.map((judge) => h("li", {}, h("span", {}, judge.name), h("span", {}, `${judge.votes} of ${judge.ballots}`)))),
-      shown.closes_at && h("p", {}, `Closes on ${new Date(shown.closes_at).toLocaleString()}.`),
+      h("ul", { class: "judges" }, shown.judges.map((judge) => h("li", {}, h("span", {}, judge.name), h("span", {}, `${judge.votes} of ${judge.ballots}`),
+        twice(`remove ${judge.number}`, "Remove", `Leave out ${judge.votes === 1 ? "this vote" : `these ${judge.votes} votes`}?`, () => act("remove", () => ({ judge: judge.number })), draw)))),
+      shown.closes_at && h("p", {}, shown.late ? "The closing date passed before all pictures were made. Close the trial by hand."
+        : `Closes on ${new Date(shown.closes_at).toLocaleString()}.`),
       h("div", { class: "acts" },
         twice("close", "Close the trial", "No more votes, for good. Close it?", () => act("close"), draw),
         shown.looked ? button("Look at results again", () => act("look")) : twice("look", "Look at results now", "The report will say that you looked, and a winner is harder to name. Look?", () => act("look"), draw))),
@@ -218,8 +221,8 @@ function drawClosed() {
 
 function drawMaking() {
   const [done, cells] = shown.making.match(/\d+/g) || [0, 1];
-  return h("section", { class: "card", "aria-label": "Progress" }, h("p", { role: "status" }, shown.making), h("progress", { max: cells, value: done, "aria-label": "Pictures made" }),
-    h("p", {}, "You can close this page: it goes on by itself. When all are made, judges can vote."));
+  return h("section", { class: "card", "aria-label": "Progress" }, h("p", { role: "status" }, shown.making),
+    !shown.waits && [h("progress", { max: cells, value: done, "aria-label": "Pictures made" }), h("p", {}, "You can close this page: it goes on by itself. When all are made, judges can vote.")]);
 }
 
 function draw() {
@@ -233,7 +236,7 @@ function draw() {
     h("div", { class: "body" }, made()),
     ...shown.withdrawn.map((line) => h("p", { class: "problem" }, `${line} It is left out for all variants.`)),
     state === "draft" ? "" : h("p", { class: "problem", role: "alert" }, said),
-    AGAIN[state] && state !== "open" ? "" : h("div", { class: "acts last" }, twice("delete", "Delete this trial", "Delete it with all pictures and votes?", () => act("delete"), draw))));
+    AGAIN[state] && state !== "open" && !shown.waits ? "" : h("div", { class: "acts last" }, twice("delete", "Delete this trial", "Delete it with all pictures and votes?", () => act("delete"), draw))));
   if (state === "draft") drawPlan();
   if (AGAIN[state]) polling = setTimeout(again, AGAIN[state]);
 }
@@ -278,6 +281,10 @@ async function add(run) {
   window.kontext.menu("Add to a trial", [...drafts, { label: "New trial", act: to("") }]);
 }
 
+for (const kind of ["paste", "drop"]) document.addEventListener(kind, (event) => {
+  if (!here() || !(event.clipboardData || event.dataTransfer)?.files.length) return;
+  [...root.querySelectorAll("[role=alert]")].at(-1).textContent = "Pictures go into the studio. Set a case up there, then add it here.";
+});
 window.kontext.trials = { add, history: () => [...document.querySelectorAll("#tabs [role=tab]")].find((tab) => tab.textContent.trim() === "History")?.click() };
 addEventListener("hashchange", go);
 go();

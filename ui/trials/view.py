@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from core.catalog.estimate import dollars
 from core.catalog.variants import REGISTRY
 from core.ledger.ballots import MOST_JUDGES
 from core.trials.trial import MOST_MARGIN, QUESTION_CHARACTERS, TITLE_CHARACTERS
@@ -26,7 +25,7 @@ class TrialsView(gr.HTML):
             css_template=(_HERE / "trials.css").read_text(),
             js_on_load=(_HERE / "trials.js").read_text(),
             apply_default_css=False,
-            variants=[{"id": row.id, "name": row.name, "price": dollars(row.price)} for row in REGISTRY.values()],
+            variants=[{"id": row.id, "name": row.name} for row in REGISTRY.values()],
             limits={
                 "title": TITLE_CHARACTERS,
                 "question": QUESTION_CHARACTERS,

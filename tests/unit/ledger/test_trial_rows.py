@@ -132,11 +132,51 @@ def test_a_vote_counts_once(ledger: Ledger) -> None:
             (1, 2, Choice()),
         ]
         assert ballots.counts(connection, "one") == {ann.id: (2, 3), bob.id: (0, 3)}
-        undone = ballots.undo(connection, ann.id)
-        assert undone is not None
-        assert undone.id == "1-1"
+        assert ballots.undo(connection, ann.id)
         assert [ballot.choice for ballot in ballots.of_judge(connection, ann.id)] == [said, None, None]
-        assert ballots.undo(connection, bob.id) is None
+        assert not ballots.undo(connection, bob.id)
+
+
+def test_what_comes_late_changes_nothing(ledger: Ledger) -> None:
+    """A vote or an undo that is sent again after a later one belongs to an earlier turn of its ballot."""
+    opened(ledger)
+    ann = join(ledger, "Ann")
+    first, second = Choice("pro", "max"), Choice("max", "pro")
+
+    def said() -> Choice | None:
+        return ballots.of_judge(connection, ann.id)[0].choice
+
+    with ledger.writing() as connection:
+        ballots.vote(connection, ann.id, "1-0", first, NOW, turn=0)
+        assert ballots.undo(connection, ann.id, "1-0", turn=0)
+        assert ballots.vote(connection, ann.id, "1-0", first, NOW, turn=0)
+        assert said() is None
+        ballots.vote(connection, ann.id, "1-0", second, LATER, turn=1)
+        assert not ballots.undo(connection, ann.id, "1-0", turn=0)
+        assert said() == second
+        assert ballots.undo(connection, ann.id, "1-1", turn=0)  # its vote has not come yet, and comes too late
+        ballots.vote(connection, ann.id, "1-1", first, LATER, turn=0)
+        assert ballots.counts(connection, "one") == {ann.id: (1, 3)}
+
+
+def test_a_judge_who_is_removed_leaves_a_place(ledger: Ledger) -> None:
+    """Their token and their ballots open nothing, their votes are left out and counted; the next one is let in."""
+    opened(ledger)
+    ann, bob = join(ledger, "Ann"), join(ledger, "Bob")
+    with ledger.writing() as connection:
+        for number in range(3, MOST_JUDGES + 1):
+            assert ballots.join(connection, "one", f"token {number}", "", False, NOW, lambda _: [])
+        for judge in (ann, bob):
+            assert ballots.vote(connection, judge.id, f"{judge.number}-0", Choice("pro", "max"), NOW)
+        assert [ballots.remove(connection, "one", number, LATER) for number in (1, 1, 99)] == [True, False, False]
+        assert not ballots.remove(connection, "two", 2, LATER)
+        assert ballots.by_token(connection, "token of Ann") is None
+        assert [ballots.find(connection, id) is None for id in ("1-0", "2-0")] == [True, False]
+        assert [judge.number for judge, _ in ballots.voted(connection, "one")] == [2]
+        assert ballots.votes_removed(connection, "one") == [1]
+        carol = ballots.join(connection, "one", "token of Carol", "", False, LATER, lambda _: [])
+        assert carol and carol.number == MOST_JUDGES + 1
+        assert ballots.join(connection, "one", "one more", "", False, LATER, lambda _: []) is None
 
 
 def test_nothing_of_a_deleted_trial_is_left(ledger: Ledger) -> None:

@@ -157,6 +157,38 @@ async def test_what_is_sent_twice_counts_once(court: Court) -> None:
     assert (await court.post("undo", token)).json()["done"] == 0
 
 
+async def test_what_comes_late_of_an_earlier_turn_counts_no_more(court: Court) -> None:
+    """A vote that was taken back stays so when it comes once more, and the one after it stands."""
+    token = await court.join()
+    ballot = await court.ballot(token)
+    first, second = (picture["id"] for picture in ballot["pictures"][:2])
+    assert (ballot["position"], ballot["turn"]) == (0, 0)
+    await court.vote(token, ballot, turn=0)
+    assert (await court.post("undo", token, ballot=ballot["ballot"], turn=0)).json()["done"] == 0
+    assert (await court.ballot(token))["turn"] == 1
+    assert (await court.vote(token, ballot, turn=0)).json()["done"] == 0
+    assert (await court.vote(token, ballot, best=second, worst=first, turn=1)).json()["done"] == 1
+    assert (await court.post("undo", token, ballot=ballot["ballot"], turn=0)).json()["done"] == 1
+    ((_, voted),) = await asyncio.to_thread(court.votes)
+    assert voted.choice.best == voted.places[1]
+
+
+async def test_a_removed_judge_is_a_stranger(court: Court) -> None:
+    """Their token and their pictures are refused like any that never was; the link lets them in anew."""
+    token = await court.join()
+    ballot = await court.ballot(token)
+    with court.ledger.writing() as connection:
+        assert ballots.remove(connection, court.trial.id, 1, NOW)
+    refused = [
+        await court.vote(token, ballot),
+        await court.http.get("/judge/api/ballot", headers=bearing(token)),
+        await court.http.get(ballot["pictures"][0]["url"]),
+        await court.post("vote", "unknown"),
+    ]
+    assert {(answer.status_code, answer.text) for answer in refused} == {(404, refused[0].text)}
+    assert (await court.ballot(await court.join()))["done"] == 0
+
+
 async def test_two_browsers_are_two_judges(court: Court) -> None:
     """Each goes its own way, in an order of its own, and neither moves the other."""
     one, other = await court.join(), await court.join()
@@ -277,6 +309,7 @@ WRONG: list[dict[str, Any]] = [
     *({"usable": value} for value in (None, "x", ["pro"], [None], [["x"]], {"a": 1}, "all twice")),
     *({"remark": value} for value in (7, "x" * 301, ["x"])),
     *({"ballot": value} for value in ("", None, 7, ["x"], "f" * 32)),
+    *({"turn": value} for value in ("0", -1, 10**20, [0])),
 ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
@@ -16,8 +17,11 @@ from PIL import Image
 from serving import AT_ONCE
 
 from core.backend import Backend
+from core.service.account import Account
+from core.service.client import Client
 from core.settings import read
 from core.trials.seal import check
+from sandbox import create_app
 from ui.studio.form import Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers
 from ui.studio.references import Card
@@ -36,11 +40,11 @@ class Page:
     """What a page sends, and what it is answered."""
 
     def __init__(self, handlers: TrialHandlers, form: list[Any]) -> None:
-        self.handlers, self.form = handlers, form
+        self.handlers, self.form, self.payer = handlers, form, "sandbox"
 
     async def ask(self, does: str, *, visitor: object = ANN, **data: Any) -> dict[str, Any]:
         event = gr.EventData(None, {"does": does, "number": 7, **data})
-        answer = await self.handlers.ask(visitor, None, "sandbox", event, *self.form)  # type: ignore[arg-type]
+        answer = await self.handlers.ask(visitor, None, self.payer, event, *self.form)  # type: ignore[arg-type]
         assert answer.pop("number") == 7
         json.dumps(answer)
         return answer
@@ -135,6 +139,25 @@ async def test_only_the_total_that_was_shown_seals(page: Page) -> None:
     assert (await page.ask("show", trial=trial["id"]))["trial"]["state"] == "draft"
 
 
+async def test_an_account_with_prices_of_its_own(page: Page) -> None:
+    """Its prices stand at the variants and in the total, beside the list's; that total is the one that seals."""
+    client = Client("wsk_discount", "http://sandbox", transport=httpx.ASGITransport(create_app(seconds=0)))
+
+    async def account(own: str | None, payer: str) -> Account:
+        return Account("own 1", "own", client)
+
+    page.handlers._account, page.payer = account, "own"
+    trial = await page.draft()
+    plan = trial["plan"]
+    assert (trial["prices"]["pro"], trial["prices"]["max"]) == ("$0.032", "$0.064")
+    assert plan["line"] == "2 cases × 2 variants = 4 pictures · $0.192, list $0.24"
+    assert (plan["seal"], plan["total"], plan["spends"]) == ("Seal and make 4 pictures for $0.192", "0.192000", 192000)
+    sealed = (await page.ask("seal", trial=trial["id"], total=plan["total"]))["trial"]
+    async for progress in page.handlers._trials.watch(ANN, sealed["id"]):
+        assert progress.trial.sealed and '"price_usd":"0.064"' in progress.trial.sealed
+    await client.aclose()
+
+
 async def test_from_the_seal_to_the_report(page: Page) -> None:
     """Sealed, made, looked at, closed, taken away: results only by looking or closing, files only of a closed one."""
     trial = await page.opened()
@@ -143,6 +166,7 @@ async def test_from_the_seal_to_the_report(page: Page) -> None:
     assert "file" not in await page.ask("file", trial=trial["id"], kind="json")
     assert (await page.ask("invite", trial=trial["id"]))["code"].startswith("kj_")
     assert not (await page.ask("uninvite", trial=trial["id"]))["trial"]["invites"]
+    assert "error" in await page.ask("remove", trial=trial["id"], judge="1")
     looked = await page.ask("look", trial=trial["id"])
     assert looked["early"]["variants"][0]["name"] == "Pro" and looked["trial"]["looked"]
     closed = (await page.ask("close", trial=trial["id"]))["trial"]
@@ -164,7 +188,7 @@ async def test_from_the_seal_to_the_report(page: Page) -> None:
 async def test_nobody_else_finds_a_trial(page: Page) -> None:
     """Another visitor who knows the id, and whoever is no visitor, is told that there is none, whatever they ask."""
     trial, draft = await page.opened(), draft_of(await page.draft())
-    does = ("show", "save", "add", "seal", "invite", "uninvite", "look", "close", "file", "delete")
+    does = ("show", "save", "add", "seal", "invite", "uninvite", "remove", "look", "close", "file", "delete")
     for action in does:
         answer = await page.ask(action, visitor=EVE, trial=trial["id"], draft=draft, total="0.24")
         assert answer.keys() == {"error"} and answer["error"].startswith("There is no such trial."), action
