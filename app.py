@@ -161,7 +161,8 @@ def _lifespan(
             gc.freeze()
             gc.enable()
         sweeping = each_minute(keep_what_is_used(app, presence))
-        tasks = [asyncio.create_task(task) for task in (backend.storage.hourly(), backend.daily(), warm_up(), sweeping)]
+        sweeps = (backend.storage.hourly(), backend.retention.hourly(), sweeping)
+        tasks = [asyncio.create_task(task) for task in (*sweeps, backend.daily(), warm_up())]
         yield
         for task in tasks:
             task.cancel()

@@ -22,6 +22,7 @@ from core.access.attempts import Attempts
 from core.access.budget import Budget
 from core.access.invitations import Invitations, Standing, is_code
 from core.access.keys import Keys
+from core.access.retention import Retention
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError, SettingsError
 from core.ledger import pause
@@ -42,7 +43,7 @@ from core.service.pool import Pool
 from core.service.rate_limit import RateLimiter
 from core.service.web import Web
 from core.settings import Settings
-from core.storage import AT_HOME, HOSTED, TEMPORARY, Storage
+from core.storage import TEMPORARY, Storage, limits
 from core.trials.blind import Blind
 from core.trials.judging import Judging
 from core.trials.life import Trials
@@ -102,7 +103,9 @@ class Backend:
             runtime=self._runtime,
         )
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, settings.data_dir), self._runtime)
-        self.storage = Storage(self.ledger, self.runs, self.trials, HOSTED if settings.hosted else AT_HOME)
+        clock = self._runtime.clock
+        self.storage = Storage(self.ledger, self.runs, self.trials, limits(settings), clock=lambda: clock().timestamp())
+        self.retention = Retention(self.ledger, self.runs, self.trials, settings.keep, clock)
         self.judging = Judging(self.ledger, self._runtime.clock)
         self._rate_limiter = RateLimiter()
         self.practice = self._practice_account()
@@ -248,6 +251,7 @@ class Backend:
             self.runs.forget(account_id)
         with suppress(KontextError):  # in a minute it may be readable again
             await self._resume_trials()
+        await self.retention.finish()
 
     async def daily(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """With a host's key: see for as long as the app serves in what the service's catalogue differs."""

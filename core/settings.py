@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,9 @@ from core.errors import SettingsError
 SERVICE = "https://api.wavespeed.ai"  # (S)
 HOSTED_DAILY_BUDGET = Decimal("1.00")
 HOSTED_VISITOR_BUDGET = Decimal("0.20")
+HOSTED_KEEP_DAYS = 7  # as long as the service itself keeps what it made (D)
+HOSTED_STORAGE_GB = Decimal(5)
+GB = 10**9
 LOOPBACK = "127.0.0.1"
 # A new account has room for 2, a larger one for 300 (D); below that, each refusal for want of room teaches the limit.
 AT_ONCE = 256
@@ -64,6 +68,16 @@ VARIABLES = (
         "nothing for the rest)",
     ),
     Variable("KONTEXT_PAUSED", "off", "on: that key pays for nothing new; what was sent is seen to its end"),
+    Variable(
+        "KONTEXT_KEEP_DAYS",
+        f"off; {HOSTED_KEEP_DAYS} hosted",
+        "days after which runs and trials are forgotten, but for what they cost; off: never",
+    ),
+    Variable(
+        "KONTEXT_MAX_STORAGE_GB",
+        f"off; {HOSTED_STORAGE_GB} hosted",
+        "the most that the data folder takes; practice runs and unused uploads go first, then no run is started",
+    ),
     Variable("KONTEXT_AT_ONCE", str(AT_ONCE), "predictions a key can have at the service at once; the rest wait"),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
@@ -82,7 +96,8 @@ class Settings:
     """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr.
 
     `hosted`: strangers can come in, so nobody is trusted. `access`: whom the key pays for. `allowed_hosts` in small
-    letters. `paused`: the key pays for nothing new.
+    letters. `paused`: the key pays for nothing new. `keep`: how long runs are kept, None: for ever. `max_storage` in
+    bytes, None: no limit.
     """
 
     api_key: str | None = field(repr=False)
@@ -99,6 +114,8 @@ class Settings:
     allowed_hosts: frozenset[str] = frozenset()
     access: Access = "open"
     paused: bool = False
+    keep: timedelta | None = None
+    max_storage: int | None = None
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -129,6 +146,8 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         allowed_hosts=_names(given, "KONTEXT_ALLOWED_HOSTS"),
         access=access,
         paused=_switch(given, "KONTEXT_PAUSED", default=False),
+        keep=_days(given, "KONTEXT_KEEP_DAYS", HOSTED_KEEP_DAYS if hosted else None),
+        max_storage=_gigabytes(given, "KONTEXT_MAX_STORAGE_GB", HOSTED_STORAGE_GB if hosted else None),
     )
 
 
@@ -205,3 +224,22 @@ def _count(given: Mapping[str, str], name: str, default: int) -> int:
 
 def _money(given: Mapping[str, str], name: str, default: Decimal | None) -> Decimal | None:
     return _number(given, name, Decimal(0)) if name in given else default
+
+
+def _days(given: Mapping[str, str], name: str, default: int | None) -> timedelta | None:
+    if _is_off(given, name) or (name not in given and default is None):
+        return None
+    return timedelta(days=_count(given, name, default or 1))
+
+
+def _gigabytes(given: Mapping[str, str], name: str, default: Decimal | None) -> int | None:
+    if _is_off(given, name) or (name not in given and default is None):
+        return None
+    value = _number(given, name, default or Decimal(1))
+    if not 0 < value <= 10**6:
+        raise SettingsError(name, "must be more than 0, or off.")
+    return int(value * GB)
+
+
+def _is_off(given: Mapping[str, str], name: str) -> bool:
+    return given.get(name, "").lower() == "off"  # no 0: whoever wants nothing kept must not keep all of it

@@ -6,13 +6,12 @@ What was paid for is never touched, nor is what runs, nor what a draft may rest 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,16 +20,17 @@ from core.errors import KontextError
 from core.ledger.ledger import Ledger
 from core.pictures import reference, served
 from core.runs import files
-from core.runs.background import Background
+from core.runs.background import Background, repeat
 from core.runs.runs import Runs
+from core.settings import Settings
 from core.trials.life import Trials
 from core.trials.trial import folder_of
-
-log = logging.getLogger(__name__)
 
 MB = 10**6
 UPLOAD_MB = 330  # one request: five pictures of the largest size, and what is around them
 MADE_OF_UPLOAD = 1 * MB  # what is kept of an upload once it is prepared
+
+MADE_OF_RUN = 4 * MB  # what is counted for a run until the folder is looked at again
 
 KEPT = 24 * 3600  # seconds since its last use that a file stays; a copy to show is made anew when it is asked for
 DRAFT = 3600  # seconds that what somebody may be working with is safe, however full it is
@@ -50,6 +50,8 @@ _WORKED_WITH = (
 
 FULL = "There's no room for more pictures right now, so this one wasn't added."
 LATER = "Try again in a few minutes."
+NO_ROOM = "There's no room for new pictures here right now, so this was not sent."
+ASK = "Delete runs that you no longer need, or try again later."
 
 Arrived = Callable[[int], None]
 
@@ -58,18 +60,27 @@ Arrived = Callable[[int], None]
 class Limits:
     """Bytes for files that are not part of a run, and for practice runs; and how long those are kept.
 
-    `favourites`: whether a practice run that is one is kept whatever its age and the room that it takes. Where anybody
-    may mark any number of them, they are only kept longest.
+    `total`: bytes of the whole data folder, None: as many as there are. `favourites`: whether a practice run that is
+    one is kept whatever its age and the room that it takes. Where anybody may mark any number of them, they are only
+    kept longest.
     """
 
     files: int
     practice: int
     practice_age: timedelta
     favourites: bool = True
+    total: int | None = None
 
 
 AT_HOME = Limits(files=4000 * MB, practice=500 * MB, practice_age=timedelta(days=30))
 HOSTED = Limits(files=1000 * MB, practice=200 * MB, practice_age=timedelta(days=7), favourites=False)
+
+
+def limits(settings: Settings) -> Limits:
+    """Those of a copy with these settings."""
+    usual, total = HOSTED if settings.hosted else AT_HOME, settings.max_storage
+    files = usual.files if total is None else min(usual.files, total)
+    return replace(usual, files=files, total=total, practice_age=settings.keep or usual.practice_age)
 
 
 class Storage:
@@ -90,6 +101,9 @@ class Storage:
         self._full_at = -math.inf
         self._full_for = 0  # bytes that there was no room for then
         self._since = 0  # runs since the last sweep
+        self._total = math.inf  # bytes of the whole folder as far as known
+        self._one_looks = asyncio.Lock()
+        self._over_at = -math.inf
         self._sweeping = Background("a sweep")
 
     async def sweep(self, *, everything: bool = False) -> None:
@@ -101,12 +115,7 @@ class Storage:
 
     async def hourly(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Sweep for as long as the app serves."""
-        while True:
-            try:
-                await self.sweep()
-            except Exception as fault:  # the next one may go better; its text may name what is nobody's business
-                log.warning("a sweep failed: %s", type(fault).__name__)
-            await sleep(INTERVAL)
+        await repeat("a sweep", self.sweep, INTERVAL, sleep)
 
     @asynccontextmanager
     async def room_for(self, size: int) -> AsyncIterator[Arrived]:
@@ -151,11 +160,40 @@ class Storage:
             await self.sweep(everything=True)
 
     async def before_run(self) -> None:
-        """Make room for a run; now and then the sweep comes in between, and the run does not wait for it."""
+        """Make room for a run; now and then the sweep comes in between, and the run does not wait for it.
+
+        Raises:
+            KontextError: the folder has its limit, even without all that may go.
+        """
         self._since += 1
         await self.make_room()
+        await self._keep_within()
         if self._since >= RUNS_BETWEEN and not self._sweeping:
             self._sweeping.begin(self.sweep())
+
+    async def _keep_within(self) -> None:
+        """Where the folder would pass its limit, the oldest practice runs go, then uploads that nobody works with."""
+        most = self._limits.total
+        if most is None:
+            return
+        self._total += MADE_OF_RUN
+        async with self._one_looks:
+            if self._total <= most:
+                return
+            if self._clock() - self._over_at < RETRY_INTERVAL:
+                raise KontextError(NO_ROOM, ASK)
+            for make_room in (None, self._sweep_oldest_practice, partial(self._sweep_files, 0)):
+                if make_room is not None:
+                    await make_room()
+                self._total = await asyncio.to_thread(total_of, self._home) + MADE_OF_RUN
+                if self._total <= most:
+                    return
+            self._over_at = self._clock()
+            raise KontextError(NO_ROOM, ASK)
+
+    async def _sweep_oldest_practice(self) -> None:
+        async with self._one_at_a_time:
+            await self._sweep_practice(self._limits.practice, less=self._total - (self._limits.total or 0))
 
     async def aclose(self) -> None:
         """Give up a sweep that is under way."""
@@ -165,10 +203,12 @@ class Storage:
         async with self._one_at_a_time:
             self._size = await asyncio.to_thread(clear, self._home, most, self._clock())
 
-    async def _sweep_practice(self, most: int) -> None:
+    async def _sweep_practice(self, most: float, less: float = 0) -> None:
+        """Remove the oldest until `most` bytes are left, and so many less than there were."""
         free = sorted([*await self._free_runs(), *await self._free_trials()], key=lambda one: (one.favourite, one.used))
         sizes = await asyncio.to_thread(lambda: [sum(map(_size_of, one.folders)) for one in free])
         total = sum(sizes)
+        most = min(most, total - less)
         oldest = datetime.fromtimestamp(self._clock(), UTC) - self._limits.practice_age
         for one, size in zip(free, sizes, strict=True):
             if total <= most and (one.favourite or one.used >= oldest):
@@ -249,16 +289,26 @@ def clear(home: Path, most: int, now: float) -> int:
     return total
 
 
+def total_of(home: Path) -> int:
+    """Bytes on the disk, each content once under however many names. Blocking."""
+    found = {(stat.st_dev, stat.st_ino or hash(path)): _on_disk(stat) for path, stat in _walk(home)}
+    return sum(found.values())
+
+
+def _on_disk(stat: os.stat_result) -> int:
+    # Blocks of the disk are what is full in the end: a million files of one byte take 4 GB.
+    return -(-stat.st_size // 4096) * 4096
+
+
 def _held(home: Path) -> list[_Held]:
     found: dict[tuple[int, int], _Held] = {}
     for folder in _FOLDERS:
         for path, stat in _walk(home / folder):
             place = path.relative_to(home).parts
             worked_with = any(place[: len(known)] == known for known in _WORKED_WITH)
-            # Blocks of the disk are what is full in the end: a million files of one byte take 4 GB.
-            size = -(-stat.st_size // 4096) * 4096
             each = found.setdefault(
-                (stat.st_dev, stat.st_ino or hash(path)), _Held([], size, stat.st_mtime, stat.st_nlink, False)
+                (stat.st_dev, stat.st_ino or hash(path)),
+                _Held([], _on_disk(stat), stat.st_mtime, stat.st_nlink, False),
             )
             each.paths.append(path)
             each.worked_with |= worked_with

@@ -29,10 +29,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import LedgerError
 from core.ledger import file_systems, rows
+from core.ledger.pseudonyms import is_one_of, pseudonym
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
 from core.ledger.schema import OVERWRITING, NewerLedger, migrate, predictions, runs, uploads
-from core.ledger.spending import WITH_RUN, Spending, spent
+from core.ledger.spending import UNBILLED, WITH_RUN, Spending, spent
 from core.pictures.reference import Reference
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,6 @@ Check = Callable[[Spending], None]  # raises to refuse
 FILE = "ledger.db"
 
 _OURS = runs.c.visitor != STRANGER
-_UNBILLED = (
-    predictions.c.prediction_id.is_not(None)
-    & (predictions.c.source != "billing")
-    & (predictions.c.charge > Decimal(0))
-    & (predictions.c.reserved > Decimal(0))
-)
 _KEPT = runs.c.deleted_at.is_(None)
 # A trial's runs stay with it: its host may be one of the judges, who don't know which variant made what.
 _LISTED = _KEPT & (sa.func.coalesce(sa.func.json_extract(runs.c.cell, "$.axis"), "") != "trial")
@@ -184,9 +179,9 @@ class Ledger:
 
     def add_strangers(self, records: Sequence[Record]) -> int:
         """Write runs of one prediction each, but for those whose prediction any entry has; says how many were new."""
-        asked = predictions.c.prediction_id.in_([entry.id for record in records for entry in record.entries])
+        ids = [entry.id for record in records for entry in record.entries if entry.id]
         with self.writing() as connection:
-            known = set(connection.execute(sa.select(predictions.c.prediction_id).where(asked)).scalars())
+            known = _known(connection, ids, sa.true())
             new = [record for record in records if known.isdisjoint(entry.id for entry in record.entries)]
             for record in new:
                 self._insert(connection, record)
@@ -212,14 +207,13 @@ class Ledger:
         """Write what was billed for predictions, deleted runs' too: their money counts."""
         with self.writing() as connection:
             for prediction_id, amount in amounts.items():
-                which = (predictions.c.prediction_id == prediction_id) & _UNBILLED
+                which = (predictions.c.prediction_id == prediction_id) & UNBILLED
                 connection.execute(predictions.update().where(which).values(charge=amount, source="billing"))
 
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
         with self.writing() as connection:
-            taken = sa.select(runs.c.id).select_from(WITH_RUN).where(_OURS, predictions.c.prediction_id == entry.id)
-            if connection.execute(taken).first() is not None:
+            if _known(connection, [entry.id or ""], _OURS):
                 return False
             self._put(connection, run_id, entry, None)
             return True
@@ -264,7 +258,10 @@ class Ledger:
             connection.execute(predictions.update().where(mine & never_sent).values(charge=Decimal(0)))
             connection.execute(runs.update().where(runs.c.id == run_id).values(deleted_at=now, **emptied))
             connection.execute(predictions.update().where(mine).values(bare))
-        hashes = {row["sha256"] for row in given}
+        return self.release({row["sha256"] for row in given})
+
+    def release(self, hashes: set[str]) -> list[Reference]:
+        """Forget where pictures with these hashes were uploaded to; says which of them kept runs have, which stay."""
         with self.reading() as connection:  # it goes over all runs, and no writer is to wait for that
             kept = self._references(connection, hashes)
         with self.writing() as connection:
@@ -326,7 +323,7 @@ class Ledger:
         query = (
             sa.select(runs.c.visitor, runs.c.id, runs.c.deleted_at)
             .select_from(WITH_RUN)
-            .where(_OURS, predictions.c.prediction_id == prediction_id)
+            .where(_OURS, is_one_of(predictions.c.prediction_id, [prediction_id]))
             .order_by(runs.c.created_at.desc())
         )
         with self.reading() as connection:
@@ -335,11 +332,8 @@ class Ledger:
 
     def taken(self, prediction_ids: Iterable[str]) -> set[str]:
         """Those of the ids that an entry has by a submit of its own; one that was recovered has reserved nothing."""
-        asked = predictions.c.prediction_id.in_(list(prediction_ids))
-        own = asked & _OURS & (predictions.c.reserved > Decimal(0))
-        query = sa.select(predictions.c.prediction_id).select_from(WITH_RUN).where(own)
         with self.reading() as connection:
-            return set(connection.execute(query).scalars())
+            return _known(connection, list(prediction_ids), _OURS & (predictions.c.reserved > Decimal(0)))
 
     def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost: of one account, or of all that are charged for."""
@@ -349,7 +343,7 @@ class Ledger:
 
     def unbilled(self, account_id: str, since: datetime, most: int) -> dict[str, Decimal]:
         """Reserved USD of charged predictions since then of which the service has not told the bill, newest first."""
-        asked = (runs.c.account_id == account_id) & (runs.c.created_at >= since) & _UNBILLED
+        asked = (runs.c.account_id == account_id) & (runs.c.created_at >= since) & UNBILLED
         query = (
             sa.select(predictions.c.prediction_id, predictions.c.reserved)
             .select_from(WITH_RUN)
@@ -447,8 +441,11 @@ class Ledger:
         except LedgerError as fault:
             log.warning("text that an older version deleted may still stand in ledger.db: %s", fault.happened)
 
-    def empty_log(self) -> None:
-        """Bring what was written ahead into the file and cut the log off: what was deleted is in neither any more."""
+    def empty_log(self) -> bool:
+        """Bring what was written ahead into the file and cut the log off: what was deleted is in neither any more.
+
+        False where somebody reads it just now.
+        """
         with _in_our_words(), self._turn():
             plain = self._engine.raw_connection()
             try:
@@ -457,6 +454,7 @@ class Ledger:
                 plain.close()
         if busy:
             log.warning("ledger.db-wal could not be emptied: it is being read. The next deletion or the end does it.")
+        return not busy
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -535,6 +533,13 @@ def _found(search: Search, table: sa.FromClause = runs) -> sa.ColumnElement[bool
 def _found_beside(search: Search) -> sa.ColumnElement[bool]:
     """Whether another cell of the same comparison is found."""
     return sa.exists().where(_BESIDE & _found(search, _OTHERS))
+
+
+def _known(connection: sa.Connection, ids: Sequence[str], which: sa.ColumnElement[bool]) -> set[str]:
+    """Those of the predictions that such an entry has, be it under a pseudonym."""
+    asked = is_one_of(predictions.c.prediction_id, ids) & which
+    found = set(connection.execute(sa.select(predictions.c.prediction_id).select_from(WITH_RUN).where(asked)).scalars())
+    return {id for id in ids if not found.isdisjoint((id, pseudonym(id)))}
 
 
 def _forget_stranger(connection: sa.Connection, prediction_id: str) -> None:

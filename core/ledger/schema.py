@@ -128,6 +128,13 @@ switches = sa.Table(
     sa.Column("since", Moment),
 )
 
+leaving = sa.Table(
+    "leaving",  # who asked for everything of theirs to be deleted, until that is done
+    _tables,
+    sa.Column("visitor", sa.Text, primary_key=True),
+    sa.Column("asked_at", Moment),
+)
+
 trials = sa.Table(
     "trials",
     _tables,
@@ -291,6 +298,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE judges ADD COLUMN removed_at TEXT",
         "ALTER TABLE ballots ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
     ),
+    ("CREATE TABLE leaving (visitor TEXT PRIMARY KEY, asked_at TEXT NOT NULL)",),
 )
 
 VERSION = len(MIGRATIONS)

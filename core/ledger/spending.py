@@ -9,15 +9,22 @@ import sqlalchemy as sa
 
 from core.ledger import invitations, pause
 from core.ledger.invitations import Invitation
+from core.ledger.pseudonyms import is_one_of
 from core.ledger.schema import predictions, runs
 
 _COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
 WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
+UNBILLED = (
+    predictions.c.prediction_id.is_not(None)
+    & (predictions.c.source != "billing")
+    & (predictions.c.charge > Decimal(0))
+    & (predictions.c.reserved > Decimal(0))
+)
 _HOST = runs.c.account_kind == "host"
 
 
 class Spending:
-    """USD of the host's key, as it stands inside one transaction; deleted runs' too."""
+    """USD of the host's key, as it stands inside one transaction; of deleted and forgotten runs too."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -28,7 +35,7 @@ class Spending:
 
     def by_visitor(self, visitor: str, since: datetime) -> Decimal:
         """By one visitor who had no invitation."""
-        own = (runs.c.visitor == visitor) & runs.c.invitation.is_(None)
+        own = is_one_of(runs.c.visitor, [visitor]) & runs.c.invitation.is_(None)
         return self._sum(_HOST & own & (runs.c.created_at >= since))
 
     def by_invitation(self, id: str, since: datetime) -> Decimal:

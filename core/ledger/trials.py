@@ -176,6 +176,13 @@ def unpaid(connection: sa.Connection, home: Path) -> list[Unpaid]:
     ]
 
 
+def idle(connection: sa.Connection, before: datetime, given_up: datetime, home: Path) -> list[Trial]:
+    """Those that nobody has touched since then, and those that are not made though they should be since `given_up`."""
+    unmade = trials.c.state.in_(("sealed", "making"))
+    which = (trials.c.created_at < before) & (~unmade | (trials.c.sealed_at < given_up))
+    return [trial for trial in _all(connection, which, home) if _used(connection, trial) < before]
+
+
 def is_open(connection: sa.Connection, trial_id: str, now: datetime) -> bool:
     """Whether it takes votes. Asked in the transaction that writes one, it holds to the last moment."""
     return connection.execute(sa.select(trials.c.id).where(trials.c.id == trial_id, _open(now))).first() is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -45,3 +45,15 @@ class Background:
         # Nobody may be waiting any more, and asyncio would complain. A fault's text may quote anything: it stays out.
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.info("%s failed: %s", self._what, type(fault).__name__)
+
+
+async def repeat(
+    what: str, work: Callable[[], Awaitable[None]], pause: float, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    """Do that for as long as the app serves, at once and after each pause of so many seconds; no fault ends it."""
+    while True:
+        try:
+            await work()
+        except Exception as fault:  # the next one may go better; its text may name what is nobody's business
+            log.warning("%s failed: %s", what, type(fault).__name__)
+        await sleep(pause)

@@ -29,6 +29,7 @@ from core.runs.billing import Bills
 from core.runs.flow import Flow
 from core.runs.journal import log_foreign
 from core.runs.live import LiveRun
+from core.runs.presses import Press, Presses
 from core.runs.readers import Readers
 from core.runs.runtime import Runtime
 from core.service.account import Account
@@ -40,6 +41,8 @@ OTHER_KEY = "This run was made with another key."
 STILL_GOING = "This run isn't finished."
 OF_TRIAL = "This picture belongs to a trial."
 CLOSING = "The app is closing."
+
+_RECOVERING = "prediction "  # and its id: what is done with it, beside what is done with runs
 
 PAGE = 24  # runs that are shown, or read, at a time
 
@@ -121,6 +124,7 @@ class Runs:
         self.readers = Readers()
         self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
+        self._presses = Presses()
         self._closed = False
         self._attempt = attempt
         self._hosted = hosted
@@ -166,11 +170,12 @@ class Runs:
         """
         assert all(len(one.references) == one.inputs.reference_count for one in asked)
         self._stay_connected(account)
-        if confirmed is not None or len(asked) > 1:  # a single run at the list's price compares on its way
-            soon = self._runtime.timeouts.optional_wait
-            await self._flow.ask_prices(account, [one.inputs for one in asked], soon)
-        ids = [uuid.uuid4().hex for _ in asked]
-        return await self._exclusive(partial(self._start, ids, visitor, account, asked, confirmed), *ids)
+        with self._presses.begin(visitor) as press:
+            if confirmed is not None or len(asked) > 1:  # a single run at the list's price compares on its way
+                soon = self._runtime.timeouts.optional_wait
+                await self._flow.ask_prices(account, [one.inputs for one in asked], soon)
+            ids = [uuid.uuid4().hex for _ in asked]
+            return await self._exclusive(partial(self._start, ids, press, account, asked, confirmed), *ids)
 
     async def ask_prices(self, account: Account, pictures: int, *, soon: bool = False) -> None:
         """Have the account's own prices known, as far as the service tells them. Free, and never asked too often.
@@ -301,10 +306,12 @@ class Runs:
                 may have it, another model made it, or too many asked for what it does not know.
         """
         prediction_id = recovery.checked(prediction_id)
-        recover = partial(self._recover, visitor, account, prediction_id)
-        return await self._exclusive(recover, f"prediction {prediction_id}")
+        with self._presses.begin(visitor) as press:
+            recover = partial(self._recover, press, account, prediction_id)
+            return await self._exclusive(recover, f"{_RECOVERING}{prediction_id}")
 
-    async def _recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
+    async def _recover(self, press: Press, account: Account, prediction_id: str) -> Run:
+        visitor = press.visitor
         holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
         # Ids travel in receipts: a host's key proves nothing of who asks for what this ledger does not know.
         mine = holder[0] == visitor if holder else not (self._hosted and account.kind == "host")
@@ -314,9 +321,10 @@ class Runs:
             if not mine:
                 raise recovery.unknown()
             record = await recovery.find(account, visitor, prediction_id, self._runtime.clock(), uuid.uuid4().hex)
-        return await self._exclusive(partial(self._adopt, record, account), record.facts.id)
+        return await self._exclusive(partial(self._adopt, press, record, account), record.facts.id)
 
-    async def _adopt(self, record: Record, account: Account) -> Run:
+    async def _adopt(self, press: Press, record: Record, account: Account) -> Run:
+        press.insist()
         await asyncio.to_thread(self._ledger.add, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
 
@@ -353,6 +361,24 @@ class Runs:
         kept = await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
         self._live.pop(run_id, None)
         await asyncio.to_thread(self._clear, record.facts, kept)
+
+    async def leave(self, visitor: str) -> None:
+        """Take back what this visitor has pressed and is not written down; what is being written has its row after."""
+        self._presses.withdraw(visitor)
+        writing = {task for what, task in self._changing.items() if not what.startswith(_RECOVERING)}
+        if writing:
+            await asyncio.wait(writing)
+
+    async def discard(self, references: Sequence[Reference]) -> None:
+        """Take the cards of these off every address, and the prepared pictures behind them, as far as no kept run has
+        them.
+        """
+        await asyncio.to_thread(self._discard_all, references)
+
+    def _discard_all(self, references: Sequence[Reference]) -> None:
+        kept = self._ledger.release({reference.sha256 for reference in references})
+        for reference in references:
+            self._discard(reference, kept)
 
     def clear_deleted(self) -> None:
         """Take off the disk what is left of deleted runs, where a crash cut the deletion off. Blocking."""
@@ -416,10 +442,13 @@ class Runs:
         self._served.forget(facts.id)
         self._served.forget(receipts_of(facts.visitor))
         for reference in facts.references:
-            if reference.card and reference.card not in {other.card for other in kept}:
-                self._served.remove_card(reference.card)
-            if reference.sha256 not in {other.sha256 for other in kept}:
-                prepared.discard(reference.sha256, self._folder / prepared.FOLDER)
+            self._discard(reference, kept)
+
+    def _discard(self, reference: Reference, kept: Sequence[Reference]) -> None:
+        if reference.card and reference.card not in {other.card for other in kept}:
+            self._served.remove_card(reference.card)
+        if reference.sha256 not in {other.sha256 for other in kept}:
+            prepared.discard(reference.sha256, self._folder / prepared.FOLDER)
 
     async def _exclusive(self, work: Callable[[], Coroutine[Any, Any, T]], *run_ids: str) -> T:
         """Do that to these runs while nobody does anything else to them.
@@ -446,15 +475,16 @@ class Runs:
             task.exception()  # nobody may be waiting any more, and asyncio would complain
 
     async def _start(
-        self, ids: Sequence[str], visitor: str, account: Account, asked: Sequence[Asked], confirmed: Decimal | None
+        self, ids: Sequence[str], press: Press, account: Account, asked: Sequence[Asked], confirmed: Decimal | None
     ) -> list[Run]:
+        press.insist()
         if self._make_room is not None:
             await self._make_room()
         try:
             kept = await asyncio.to_thread(self._keep_references, ids, asked)
             now = self._runtime.clock()
             records = [
-                new_record(run_id, visitor, account, one.inputs, references, one.preset, now, one.cell)
+                new_record(run_id, press.visitor, account, one.inputs, references, one.preset, now, one.cell)
                 for run_id, one, references in zip(ids, asked, kept, strict=True)
             ]
             most = _reserved(records) if confirmed is None else confirmed

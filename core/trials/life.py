@@ -23,7 +23,7 @@ from core.ledger import ballots, trials
 from core.ledger.ballots import Ballot, Judge
 from core.ledger.ledger import Ledger
 from core.ledger.run import Cell, Run
-from core.ledger.trials import Picture, Spec, Trial, Unpaid
+from core.ledger.trials import Case, Picture, Spec, Trial, Unpaid
 from core.pictures.reference import Reference
 from core.runs import files
 from core.runs.runs import Asked, Runs
@@ -354,7 +354,9 @@ class Trials:
         for run in made:
             await self._runs.delete(run.visitor, run.id, of_trial=True)
         await asyncio.to_thread(shutil.rmtree, folder_of(self._folder, trial.id), ignore_errors=True)
-        await asyncio.to_thread(self._ledger.empty_log)
+        for looked in (True, False):
+            self._reports.pop((trial.id, looked), None)
+        await self._runs.discard([reference for case in trial.spec.cases for reference in _without_cards(case)])
 
     async def unpaid(self) -> list[Unpaid]:
         """Every trial that nothing was paid for and that is not being made."""
@@ -390,9 +392,14 @@ class Trials:
 
 def _asked(trial_id: str, spec: Spec, cells: Sequence[TrialCell]) -> list[Asked]:
     return [
-        Asked(cell.inputs, spec.cases[cell.case - 1].references, cell=Cell(trial_id, "trial", cell.row))
+        Asked(cell.inputs, _without_cards(spec.cases[cell.case - 1]), cell=Cell(trial_id, "trial", cell.row))
         for cell in cells
     ]
+
+
+def _without_cards(case: Case) -> list[Reference]:
+    """Its references; their cards belong to the studio, where somebody may work with them."""
+    return [replace(reference, card=None) for reference in case.references]
 
 
 def _with_files(spec: Spec, folder: Path) -> Spec:
@@ -400,7 +407,7 @@ def _with_files(spec: Spec, folder: Path) -> Spec:
 
     def kept(reference: Reference) -> Reference:
         path = files.keep_reference(reference, folder, reference.sha256)
-        return replace(reference, path=path, card=None)
+        return replace(reference, path=path)
 
     try:
         cases = tuple(replace(case, references=tuple(map(kept, case.references))) for case in spec.cases)

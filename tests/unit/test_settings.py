@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -45,10 +46,13 @@ def test_an_empty_environment_is_a_free_and_local_app() -> None:
 
 
 def test_a_space_is_hosted_and_capped() -> None:
-    """SPACE_ID alone brings both caps."""
+    """SPACE_ID alone brings both caps, an end to what is kept, and a limit to the disk; each can be taken away."""
     on_spaces = settings(SPACE_ID="someone/kontext-studio")
     assert on_spaces.hosted
     assert (on_spaces.daily_budget, on_spaces.visitor_budget) == (Decimal("1.00"), Decimal("0.20"))
+    assert (on_spaces.keep, on_spaces.max_storage) == (timedelta(days=7), 5 * 10**9)
+    endless = settings(SPACE_ID="someone/kontext-studio", KONTEXT_KEEP_DAYS="off", KONTEXT_MAX_STORAGE_GB="off")
+    assert (endless.keep, endless.max_storage) == (None, None)
 
 
 @pytest.mark.parametrize("access", ["invited", "closed"])
@@ -73,6 +77,8 @@ def test_everything_can_be_set() -> None:
         GRADIO_SERVER_NAME=" 0.0.0.0 ",
         GRADIO_SHARE="True",
         KONTEXT_ALLOWED_HOSTS=" Studio.example.com, other.example.com ,",
+        KONTEXT_KEEP_DAYS=" 30 ",
+        KONTEXT_MAX_STORAGE_GB="0.5",
     ) == Settings(
         api_key=KEY,
         base_url="http://127.0.0.1:8787",
@@ -85,6 +91,8 @@ def test_everything_can_be_set() -> None:
         server_name="0.0.0.0",
         share=True,
         allowed_hosts=frozenset({"studio.example.com", "other.example.com"}),
+        keep=timedelta(days=30),
+        max_storage=500_000_000,
     )
 
 
@@ -252,6 +260,13 @@ def test_a_count_must_be_a_whole_number(given: str) -> None:
     assert str(error) == "KONTEXT_AT_ONCE must be a whole number from 1 to 1000."
 
 
+@pytest.mark.parametrize("name", ["KONTEXT_KEEP_DAYS", "KONTEXT_MAX_STORAGE_GB"])
+@pytest.mark.parametrize("given", ["0", "-1", "for ever", "nan"])
+def test_no_end_is_said_in_one_way(name: str, given: str) -> None:
+    """Zero is not taken for "never": whoever wants to keep nothing must not keep everything."""
+    assert refused(**{name: given}).variable == name
+
+
 @pytest.mark.parametrize("given", ["maybe", "2", "-1", "tru", KEY])
 def test_a_switch_must_be_on_or_off(given: str) -> None:
     """A word that is neither could open a public app by mistake."""
@@ -290,6 +305,8 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_VISITOR_BUDGET_USD",
         "KONTEXT_ACCESS",
         "KONTEXT_PAUSED",
+        "KONTEXT_KEEP_DAYS",
+        "KONTEXT_MAX_STORAGE_GB",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "KONTEXT_OPEN",

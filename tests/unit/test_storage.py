@@ -9,6 +9,7 @@ import sys
 from collections import namedtuple
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,18 +26,22 @@ from core.ledger.ledger import ROOM
 from core.ledger.run import Label, Run
 from core.ledger.trials import Case, Spec
 from core.pictures.served import ServedFiles
+from core.service.account import Account
 from core.settings import read
 from core.storage import (
     ARRIVING,
     DRAFT,
     FULL,
     KEPT,
+    MADE_OF_RUN,
     MADE_OF_UPLOAD,
+    NO_ROOM,
     RETRY_INTERVAL,
     RUNS_BETWEEN,
     Limits,
     Storage,
     clear,
+    total_of,
 )
 
 pytestmark = pytest.mark.anyio
@@ -76,16 +81,16 @@ def put(backend: Backend, place: str, age: float, size: int = 1) -> Path:
     return path
 
 
-async def started(backend: Backend, visitor: str = "ann") -> Run:
+async def started(backend: Backend, visitor: str = "ann", account: Account | None = None) -> Run:
     source = backend.settings.data_dir / "source.png"
     Image.new("RGB", (96, 64), "teal").save(source)
     reference = await backend.prepare(source, 1)
     inputs = check("pro", "make it red", 1, {}, lambda: 7)
-    return await backend.runs.start(visitor, backend.account, inputs, [reference])
+    return await backend.runs.start(visitor, account or backend.account, inputs, [reference])
 
 
-async def one_run(backend: Backend, visitor: str = "ann") -> Run:
-    run = await started(backend, visitor)
+async def one_run(backend: Backend, visitor: str = "ann", account: Account | None = None) -> Run:
+    run = await started(backend, visitor, account)
     return [seen async for seen in backend.runs.watch(visitor, run.id)][-1]
 
 
@@ -179,6 +184,32 @@ async def test_a_paid_picture_is_never_swept(opened: Open, served: Served) -> No
     await storage_of(backend, Limits(0, 0, timedelta(0))).sweep(everything=True)
     assert run.outputs and sorted(folder_of(backend, run).rglob("*")) == before
     assert await backend.runs.list_for("ann") == [run]
+
+
+async def test_the_whole_folder_has_a_limit(opened: Open, served: Served) -> None:
+    """The oldest practice runs make room, then uploads; where only what was paid for is left, no run is started."""
+    backend = await opened(WAVESPEED_API_KEY="wsk_host", WAVESPEED_BASE_URL=served.url)
+    paid = await one_run(backend)
+    old, new = [await one_run(backend, "bob", backend.practice) for _ in range(2)]
+    upload = put(backend, "served/aa/1.jpg", ARRIVING + 1, MADE_OF_RUN)
+
+    def left(run: Run) -> bool:
+        return folder_of(backend, run).exists()
+
+    async def pressed(total: int) -> None:
+        await storage_of(backend, replace(PLENTY, total=total)).before_run()
+
+    whole = total_of(backend.settings.data_dir) + MADE_OF_RUN
+    await pressed(whole)
+    assert left(old) and upload.exists()
+    await pressed(whole - 1)
+    assert (left(old), left(new), upload.exists()) == (False, True, True)
+    whole = total_of(backend.settings.data_dir) + MADE_OF_RUN
+    await pressed(whole - MADE_OF_RUN)
+    assert (left(new), upload.exists()) == (False, False)
+    with pytest.raises(KontextError, match=NO_ROOM):
+        await pressed(1)
+    assert left(paid)
 
 
 async def test_practice_trials_and_drafts_go_as_a_whole(opened: Open) -> None:
