@@ -66,9 +66,9 @@ class Flow:
         self._waiter = Waiter(self._times, journal, runtime)
         self._collector = Collector(folder, journal, runtime)
 
-    async def go(self, run: LiveRun) -> None:
-        """A new run, from its reservation to its end."""
-        if await self._preparer.prepare(run):
+    async def go(self, run: LiveRun, *, settled: bool = False) -> None:
+        """A new run, from its reservation to its end; `settled`: at the price that it was reserved at."""
+        if await self._preparer.prepare(run, settled=settled):
             await self._side_by_side(run, self._run_prediction)
         await self._finish(run)
 
@@ -88,6 +88,10 @@ class Flow:
     async def ask_prices(self, account: Account, asked: Sequence[Inputs], seconds: float) -> None:
         """Have the account's own prices for these known, as far as the service tells them in time."""
         await self._preparer.ask(account, asked, seconds)
+
+    def unconfirmed(self, account: Account, asked: Sequence[Inputs]) -> bool:
+        """Whether any of these may not be sent, since the service has not told its price."""
+        return self._preparer.unconfirmed(account, asked)
 
     def usual_seconds(self, variant_id: str) -> float | None:
         """How long the service usually takes for a variant; None where nothing is known. Blocking, at first."""

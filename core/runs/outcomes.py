@@ -129,6 +129,11 @@ def price_rose(price: Decimal, confirmed: Decimal) -> PriceRose:
     return PriceRose(happened, "Check the new price, then press again.", price)
 
 
+def unconfirmed() -> KontextError:
+    """The service has to tell the price first, and does not."""
+    return KontextError("The price can't be confirmed just now.", "It was not sent. Try again in a minute.")
+
+
 def broken(record: Record, now: datetime) -> Record:
     """A run that the app itself could not see to its end."""
     entries = tuple(broken_off(entry, BROKEN, CHECK_AGAIN, now) for entry in record.entries)

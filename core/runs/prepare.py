@@ -21,8 +21,6 @@ from core.runs.runtime import Runtime
 from core.runs.uploads import Uploads
 from core.service.account import Account
 
-UNCONFIRMED = "The price can't be confirmed just now."
-
 
 class Preparer:
     """Uploads and asks for the quote side by side; nothing here costs anything.
@@ -36,16 +34,20 @@ class Preparer:
         self._runtime = runtime
         self._hosted = hosted
 
-    async def prepare(self, run: LiveRun) -> bool:
-        """Make the entries ready to be sent. False: nothing will be sent, and the run says why."""
+    async def prepare(self, run: LiveRun, *, settled: bool) -> bool:
+        """Make the entries ready to be sent. False: nothing will be sent, and the run says why.
+
+        `settled`: all that was to be asked about the price was asked at the press.
+        """
         run.at("uploading")
         entry = run.record.entries[0]
-        asking = self._quotes.ask(run.account, entry.model_id, entry.payload)  # where the references lie tells no price
+        # What was known at the press stands: the caps were asked about that very amount.
+        known = settled or entry.source == "quote"
+        # Where the references lie tells no price.
+        asking = None if known else self._quotes.ask(run.account, entry.model_id, entry.payload)
         try:
             urls = await self.urls(run)
-            # What was known at the press stands: the caps were asked about that very amount.
-            quote = entry.reserved if entry.source == "quote" else await self._quote(run, asking)
-            entries = _agreed(run, quote)
+            entries = _agreed(run, await self._quote(run, asking)) if asking else run.record.current
         except Stopped:
             self._call_off(run, Trouble("This was stopped before it was sent.", "no", outcomes.AGAIN))
         except KontextError as error:
@@ -63,6 +65,11 @@ class Preparer:
         entry = record.entries[0]
         quote = self._quotes.known(account, entry.model_id, entry.payload)
         return record if quote is None else priced(record, quote)
+
+    def unconfirmed(self, account: Account, asked: Sequence[Inputs]) -> bool:
+        """Whether any of these may not be sent, since the service has not told its price."""
+        prices = (self._quotes.known(account, one.variant.model_id, one.payload([], None)) for one in asked)
+        return self._insists(account) and None in prices
 
     async def ask(self, account: Account, asked: Sequence[Inputs], seconds: float) -> None:
         """Have the prices of these known, as far as the service tells them in time. The sandbox has the list's."""
@@ -102,13 +109,16 @@ class Preparer:
         Raises:
             KontextError: not known, and it has to be.
         """
-        insist = self._hosted and run.account.kind == "host"
+        insist = self._insists(run.account)
         timeouts = self._runtime.timeouts
         await run.unless_stopped(asyncio.wait({asking}, timeout=timeouts.quote if insist else timeouts.optional_wait))
         quote = asking.result() if asking.done() else None
         if quote is None and insist:
-            raise KontextError(UNCONFIRMED, "It was not sent. Try again in a minute.")
+            raise outcomes.unconfirmed()
         return quote
+
+    def _insists(self, account: Account) -> bool:
+        return self._hosted and account.kind == "host"
 
     def _call_off(self, run: LiveRun, trouble: Trouble) -> None:
         run.put(*(outcomes.not_sent(entry, self._runtime.clock()) for entry in run.record.current))

@@ -165,6 +165,8 @@ class Runs:
     ) -> list[Run]:
         """The same for several runs of one press: all are reserved at once, or none is; each then goes on by itself.
 
+        The service gets its time to tell the prices of several, and none of them is refused for its price after that.
+
         Raises:
             KontextError, BudgetError, LedgerError: as for one.
         """
@@ -172,8 +174,9 @@ class Runs:
         self._stay_connected(account)
         with self._presses.begin(visitor) as press:
             if confirmed is not None or len(asked) > 1:  # a single run at the list's price compares on its way
-                soon = self._runtime.timeouts.optional_wait
-                await self._flow.ask_prices(account, [one.inputs for one in asked], soon)
+                timeouts = self._runtime.timeouts
+                seconds = timeouts.quote if len(asked) > 1 else timeouts.optional_wait
+                await self._flow.ask_prices(account, [one.inputs for one in asked], seconds)
             ids = [uuid.uuid4().hex for _ in asked]
             return await self._exclusive(partial(self._start, ids, press, account, asked, confirmed), *ids)
 
@@ -494,11 +497,14 @@ class Runs:
             ]
             if (price := _reserved(records)) > most:
                 raise outcomes.price_rose(price, most)
+            if (several := len(asked) > 1) and self._flow.unconfirmed(account, [one.inputs for one in asked]):
+                raise outcomes.unconfirmed()
             await asyncio.to_thread(self._ledger.reserve, records, partial(self._check, records))
         except KontextError:
             await asyncio.to_thread(self._remove_files, ids)
             raise
-        return [self._spawn(record, account, self._flow.go).snapshot() for record in records]
+        go = partial(self._flow.go, settled=several)
+        return [self._spawn(record, account, go).snapshot() for record in records]
 
     def _keep_references(self, ids: Sequence[str], asked: Sequence[Asked]) -> list[tuple[Reference, ...]]:
         folders = [files.folder_of(self._folder, run_id) for run_id in ids]

@@ -27,6 +27,7 @@ from core.ledger.run import Cell, Run
 from core.pictures.recipe import to_json
 from core.runs import files
 from core.runs.quotes import REMEMBERED
+from core.runs.runtime import Timeouts
 from core.trials.comparison import MOST_RUNS, Plan, again, plan, start
 from sandbox.server.rules import MODELS
 
@@ -258,7 +259,7 @@ async def test_a_comparison_does_not_grow_without_end(house: House) -> None:
     _, runs = await begun(house, planned([*REGISTRY], prompts=["a", "b", "c", "d"]))
     ended = [await house.end_of(run) for run in runs]
     for _ in range(MOST_RUNS - len(runs)):
-        await again(house.runs, "ann", house.account, ended[0].id)
+        await house.end_of(await again(house.runs, "ann", house.account, ended[0].id))
     sent = house.wire.seen["submit"]
     with pytest.raises(KontextError, match=f"has {MOST_RUNS} runs already"):
         await again(house.runs, "ann", house.account, ended[1].id)
@@ -298,19 +299,43 @@ async def test_no_recipe_tells_of_other_cells(house: House) -> None:
         await house.end_of(run)
 
 
-async def test_hosted_cells_wait_for_a_confirmed_price(tmp_path: Path) -> None:
-    """Where a price must be confirmed, a cell whose price is not stays unsent and free, and the others go on."""
+async def test_where_one_price_is_not_confirmed_nothing_of_it_is_sent(tmp_path: Path) -> None:
+    """Where prices must be confirmed and one is not, all cells are refused; elsewhere the list's price will do."""
     house = House(tmp_path / "data", hosted=True)
 
     async def silent_on_dev(request: httpx.Request, forward: Forward) -> httpx.Response:
         return httpx.Response(404) if b"kontext-dev" in request.content else await forward(request)
 
     house.wire.always["quote"] = silent_on_dev
+    with pytest.raises(KontextError, match="can't be confirmed"):
+        await begun(house, planned(["pro", "dev"]))
+    assert (await house.runs.list_for("ann"), house.wire.seen["submit"], house.spent()) == ([], 0, 0)
+    await house.aclose()
+    house = House(tmp_path / "own")
+    house.wire.always["quote"] = silent_on_dev
     _, runs = await begun(house, planned(["pro", "dev"]))
-    pro, dev = [await house.end_of(run) for run in runs]
-    assert (pro.state, dev.state, dev.charge) == ("completed", "failed", 0)
-    assert "can't be confirmed" in str(dev.troubles[0])
-    assert house.spent() == Decimal("0.04")
+    assert [(await house.end_of(run)).state for run in runs] == ["completed"] * 2
+    await house.aclose()
+
+
+async def test_a_price_that_is_told_late_refuses_all_or_none(tmp_path: Path) -> None:
+    """However long one price takes, the press waits for it: what asks more than the list takes the other with it."""
+    house, held = House(tmp_path / "data", timeouts=Timeouts(optional_wait=0, quote=60)), Held()
+
+    async def slow_and_dear_on_dev(request: httpx.Request, forward: Forward) -> httpx.Response:
+        if b"kontext-dev" not in request.content:
+            return await forward(request)
+        await held(request, forward)  # for as long as it takes
+        return httpx.Response(200, json={"code": 200, "data": {"price": 0.05}})
+
+    house.wire.always["quote"] = slow_and_dear_on_dev
+    pressed = asyncio.create_task(begun(house, planned(["pro", "dev"])))
+    await held.reached.wait()
+    await asyncio.wait({pressed}, timeout=0.1)  # it would have been made by then
+    held.go.set()
+    with pytest.raises(KontextError, match=r"now \$0\.09, not \$0\.07"):
+        await pressed
+    assert (await house.runs.list_for("ann"), house.wire.seen["submit"]) == ([], 0)
     await house.aclose()
 
 
