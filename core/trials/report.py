@@ -19,7 +19,8 @@ def report(facts: Facts, votes: Iterable[Vote]) -> dict[str, Any]:
     """What `/trial_report` returns, ready for JSON; the same facts and votes bring the same digits.
 
     Shares and probabilities run from 0 to 1. What can't be told from one judge or one case has the widest interval,
-    0 to 1. `usd_per_usable` is null where nobody would use a picture. `places`: how often each place was named best.
+    0 to 1. `usd_per_usable` and its ends are null where nobody would use a picture. `places`: how often each place was
+    named best.
     """
     tally = Tally(facts, votes)
     evidence = bootstrap(pairs(tally), seeded(facts.seal))
@@ -41,15 +42,18 @@ def report(facts: Facts, votes: Iterable[Vote]) -> dict[str, Any]:
 
 
 def _variants(tally: Tally, evidence: Evidence) -> list[dict[str, Any]]:
-    """A row for each, with the four numbers of its preference and the four of its use."""
-    names = "preferred_share preferred_low preferred_high p_best usable_share usable_low usable_high usd_per_usable"
+    """A row for each, with the four numbers of its preference and the six of its use."""
+    names = (
+        *("preferred_share", "preferred_low", "preferred_high", "p_best", "usable_share", "usable_low", "usable_high"),
+        *("usd_per_usable", "usd_per_usable_low", "usd_per_usable_high"),
+    )
     widest = np.outer((0, 1), np.ones_like(evidence.strength))
     told = min(len(tally.judges), len(tally.cases)) > 1
     low, high = evidence.interval if told else widest
     p_best = evidence.p_best if told else widest[1] / len(widest[1])
     rows = zip(tally.facts.variants, shares(evidence.strength), low, high, p_best, strict=True)
-    numbers = [(variant, map(_digits, (*preferred, *usable(tally, variant)[:4]))) for variant, *preferred in rows]
-    return [{"id": variant.id, **dict(zip(names.split(), row, strict=True))} for variant, row in numbers]
+    numbers = [(variant, map(_digits, (*preferred, *usable(tally, variant)))) for variant, *preferred in rows]
+    return [{"id": variant.id, **dict(zip(names, row, strict=True))} for variant, row in numbers]
 
 
 def _agreement(tally: Tally, evidence: Evidence, decision: Decision) -> dict[str, Any]:

@@ -34,7 +34,7 @@ LAST_YEAR = 2100  # in which a trial can close
 PARAMETER_CHARACTERS = 2000  # of one case's, as JSON
 WHICH_VARIANTS = f"Choose {FEWEST_VARIANTS} to {MOST_VARIANTS} variants, each once: {', '.join(REGISTRY)}."
 
-_TEXTS = (("title", "a title", TITLE_CHARACTERS), ("question", "a question for the judges", QUESTION_CHARACTERS))
+_TEXTS = (("title", "a title", TITLE_CHARACTERS), ("question", "a question", QUESTION_CHARACTERS))
 _RANGES = (
     ("judges", "The number of judges", 1, MOST_JUDGES),
     ("margin", "The margin", 0, MOST_MARGIN),
@@ -99,11 +99,11 @@ def total(cells: Sequence[TrialCell], prices: Mapping[str, Decimal] = MappingPro
 
 def _lacking(spec: Spec, now: datetime) -> Iterator[Problem]:
     """What is missing, or out of its range."""
-    for name, called, most in _TEXTS:
+    for name, called, _ in _TEXTS:
         if not getattr(spec, name).strip():
-            yield Problem(name, f"Give the trial {called} of at most {most} characters.")
+            yield Problem(name, f"Give the trial {called}.")
     if not spec.cases:
-        yield Problem("cases", "There is no case yet: add at least one.")
+        yield Problem("cases", "Add at least one case.")
     for name, called, least, greatest in _RANGES:
         if not least <= getattr(spec, name) <= greatest:
             yield Problem(name, f"{called} must be a whole number from {least} to {greatest}.")

@@ -9,6 +9,7 @@ from core.catalog.estimate import dollars
 from core.trials import honesty
 from core.trials.planner import chance, count, how_often
 from core.trials.preference import FLOOR, Evidence, shares
+from core.trials.usable import usable
 from core.trials.verdict import Decision, well_judged
 from core.trials.votes import MOST_BALLOTS, Facts, Tally
 
@@ -26,7 +27,7 @@ def verdict(tally: Tally, evidence: Evidence, decision: Decision) -> str:
         said = _good_enough(tally.facts, evidence, decision.take, decision.rival)
     else:
         said = _no_clear_winner(tally.facts, decision.take, decision.contenders)
-    return " ".join([said, *_remarks(tally)])
+    return " ".join([said, *_unused(tally, decision), *_remarks(tally)])
 
 
 def _too_early(tally: Tally) -> str:
@@ -79,6 +80,16 @@ def _no_clear_winner(facts: Facts, take: int, contenders: Sequence[int]) -> str:
     between = f" between {_list([variant.name for variant in among])}" if behind and len(among) > 1 else ""
     rest = f" {_list(behind)} {'is' if len(behind) == 1 else 'are'} behind." if behind else ""
     return f"No clear winner{between}: take {cheapest}{taken.name} at {dollars(taken.price)} a picture.{rest}"
+
+
+def _unused(tally: Tally, decision: Decision) -> list[str]:
+    """What is good beside the others may still not be good enough for the job."""
+    if decision.take is None:
+        return []
+    variant = tally.facts.variants[decision.take]
+    share = usable(tally, variant).share
+    said = f"But most judges would use {variant.name}’s pictures as they are in only {share * 100:.0f} cases in 100."
+    return [said] * (share < 0.5)
 
 
 def _remarks(tally: Tally) -> list[str]:

@@ -15,6 +15,7 @@ from core.trials.votes import Facts, Vote, Withdrawn
 
 KEYS = {"verdict", "variants", "judges", "cases", "withdrawn", "agreement", "places", "seal"}
 NUMBERS = ("preferred_share", "preferred_low", "preferred_high", "p_best", "usable_share", "usable_low", "usable_high")
+COSTS = ("usd_per_usable", "usd_per_usable_low", "usd_per_usable_high")
 TRIAL = facts(3)
 CLEAR = preferences(TRIAL, 6, [2.0, 0.0, 0.0])
 
@@ -30,7 +31,7 @@ def test_it_has_what_the_api_promises() -> None:
     found = report(TRIAL, CLEAR)
     assert set(found) == KEYS
     assert set(found["verdict"]) == {"kind", "variant", "words"}
-    assert [set(row) for row in found["variants"]] == [{"id", *NUMBERS, "usd_per_usable"}] * 3
+    assert [set(row) for row in found["variants"]] == [{"id", *NUMBERS, *COSTS}] * 3
     assert (found["judges"], found["cases"], found["seal"]) == (6, 12, TRIAL.seal)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
@@ -82,6 +83,15 @@ def test_no_clear_winner() -> None:
         "variant": "pro",
         "words": "No clear winner between Max and Pro: take the cheapest, Pro at $0.04 a picture. Dev is behind.",
     }
+
+
+def test_the_best_may_not_be_good_enough_for_the_job() -> None:
+    """A winner whose pictures most judges would not use is named, and that is said; one that they would use is not."""
+    for used, said in ((frozenset[str](), True), (frozenset({"max"}), False)):
+        found = report(TRIAL, votes(TRIAL, 4, "max", "dev", usable=used))
+        assert found["verdict"]["variant"] == "max"
+        sentence = "But most judges would use Max’s pictures as they are in only 0 cases in 100."
+        assert (sentence in found["verdict"]["words"]) is said
 
 
 def no_difference(trial: Facts) -> list[Vote]:

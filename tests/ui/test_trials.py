@@ -68,7 +68,7 @@ def test_the_whole_way(browser: Browser, studio: Studio, visit: Visit) -> None:
     look(page, found, "open")
     judge(browser, studio, page.get_by_role("textbox", name="The judges' link").input_value(), ballots=2)
     page.reload()  # the address is enough to come back, and this browser still knows the link
-    expect(page.get_by_text("1 judge, 2 of")).to_be_visible()
+    expect(page.get_by_text("1 of 5 judges, 2 of")).to_be_visible()
     expect(page.get_by_role("textbox", name="The judges' link")).to_have_value(re.compile("/judge#kj_"))
     page.get_by_role("button", name="Close the trial").click()
     page.get_by_role("button", name="No more votes, for good").click()

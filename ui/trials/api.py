@@ -78,7 +78,8 @@ class TrialApi:
 
         Returns:
             verdict ({kind, variant, words}), variants ({id, preferred_share, preferred_low, preferred_high, p_best,
-            usable_share, usable_low, usable_high, usd_per_usable}), judges, cases, withdrawn, agreement, places, seal.
+            usable_share, usable_low, usable_high, usd_per_usable, usd_per_usable_low, usd_per_usable_high}), judges,
+            cases, withdrawn, agreement, places, seal.
         """
         async with _told():
             payer = await self._api.payer(invitation)

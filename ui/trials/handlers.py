@@ -296,10 +296,11 @@ class TrialHandlers:
 
 
 def votes_in_words(trial: Trial, judges: Sequence[tuple[Judge, int, int]]) -> str:
-    """Such as "3 judges, 22 of 60 votes": of as many judges as are expected, or more where more came."""
+    """Such as "3 of 5 judges, 22 of 60 votes": of as many judges as are expected, or more where more came."""
     missing = max(trial.spec.judges - len(judges), 0)
     ballots = sum(row[2] for row in judges) + missing * min(len(trial.standing), MOST_BALLOTS)
-    return f"{count(len(judges), 'judge')}, {sum(row[1] for row in judges)} of {count(ballots, 'vote')}"
+    people = f"{len(judges)} of {count(trial.spec.judges, 'judge')}" if missing else count(len(judges), "judge")
+    return f"{people}, {sum(row[1] for row in judges)} of {count(ballots, 'vote')}"
 
 
 def _judge(judge: Judge, votes: int, ballots: int) -> Answer:

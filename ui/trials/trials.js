@@ -113,10 +113,10 @@ function drawCase(one, at) {
   const name = `Case ${at + 1}`;
   return h("li", {},
     h("div", { class: "thumbs" }, one.pictures.map((url, place) => h("img", { src: url, alt: `${name}, reference ${place + 1}`, loading: "lazy" }))),
-    h("label", {}, h("b", {}, name), h("textarea", { rows: 3, oninput: ({ target }) => { one.changed = true; one.prompt = target.value; edit({}); } }, one.prompt)),
+    h("label", {}, h("b", {}, name), h("textarea", { rows: 2, oninput: ({ target }) => { one.changed = true; one.prompt = target.value; edit({}); } }, one.prompt)),
     one.told && h("small", {}, one.told),
     h("div", { class: "acts" },
-      h("label", { class: "tick" }, h("input", { type: "checkbox", checked: one.two, onchange: ({ target }) => { one.two = target.checked; edit({}); } }), "Two of each variant"),
+      h("label", { class: "tick" }, h("input", { type: "checkbox", checked: one.two, onchange: ({ target }) => { one.two = target.checked; edit({}); } }), "Two pictures per variant"),
       button("Remove", () => edit({ cases: draft.cases.filter((other) => other !== one) }, true), { "aria-label": `Remove case ${at + 1}` })),
     problemsAt(`case-${at + 1}`));
 }
@@ -130,7 +130,7 @@ function drawDraft() {
       h("small", {}, `A case is a prompt with its references. Every variant makes it. A verdict takes at least ${limits.min_cases} cases; more cases tell more than more judges. Two pictures of each variant tell luck from the variant.`),
       h("ol", { class: "cases" }, draft.cases.map(drawCase)), problemsAt("cases"),
       h("div", { class: "acts" }, button("Add what the studio is set to", () => act("add")), button("Add from your history", () => { location.hash = ""; window.kontext.trials.history(); }),
-        draft.cases.length > 1 && button("Two of each in all cases", () => { draft.cases.forEach((one) => { one.two = true; }); edit({}, true); }))),
+        draft.cases.length > 1 && button("Two per variant in all cases", () => { draft.cases.forEach((one) => { one.two = true; }); edit({}, true); }))),
     h("fieldset", {}, h("legend", {}, "Variants"), h("small", {}, "Two to four. Each makes every case."),
       h("div", { class: "variants" }, props.variants.map((variant) => h("label", { class: "tick" }, h("input", { type: "checkbox", checked: draft.variants.includes(variant.id),
         onchange: ({ target }) => edit({ variants: target.checked ? [...draft.variants, variant.id] : draft.variants.filter((id) => id !== variant.id) }) }),
@@ -139,6 +139,7 @@ function drawDraft() {
       typed("expected", "Judges you expect", `A verdict takes at least ${limits.min_judges}.`, { type: "number", min: 1, max: limits.judges, "data-name": "judges" }),
       typed("margin", "Margin", "How many pictures in 100 the cheaper variant may be worse and still be taken.", { type: "number", min: 0, max: limits.margin }),
       typed("closes_at", "Closes", "Leave it empty to close by hand.", { type: "datetime-local", value: localTime(draft.closes_at), oninput: ({ target }) => edit({ closes_at: target.value ? new Date(target.value).toISOString() : "" }) })),
+    h("p", {}, h("small", {}, "Sealing fixes the question, the cases, the variants and the rules, so that nobody can change them once results are in sight.")),
     h("section", { class: "plan", "aria-label": "Plan" }),
   ];
 }
@@ -153,9 +154,7 @@ function drawPlan() {
     ? button(plan.seal, seal, { class: "main" }) : twice("seal", plan.seal, `Spend ${plan.price}`, seal, drawPlan);
   press.classList.add("main");
   window.kontext.redraw(box, () => box.replaceChildren(
-    h("p", { role: "status" }, h("b", {}, plan.line)), h("p", {}, plan.buys),
-    h("small", {}, "Sealing fixes the question, the cases, the variants and the rules, so that nobody can change them once results are in sight."),
-    press, h("p", { class: "problem", role: "alert" }, said || (checked && plan.problems.length ? "Some things are missing: see above." : ""))));
+    h("p", { role: "status" }, h("b", {}, plan.line)), h("p", {}, plan.buys), press, h("p", { class: "problem", role: "alert" }, said || (checked && plan.problems.length ? "Some things are missing: see above." : ""))));
 }
 
 async function seal() {
@@ -179,7 +178,7 @@ function drawOpen() {
     h("section", { class: "card", "aria-label": "Invite" }, h("h3", {}, "Invite judges"),
       shown.invites && code ? h("div", { class: "link" }, qr, h("div", {}, h("p", {}, "Send this link to everyone who should judge. It lets them vote, and nothing else."), link,
         local && h("small", {}, "This address works on this computer only. Host the app where your judges can reach it."),
-        h("div", { class: "acts" }, button("Copy link", ({ target }) => navigator.clipboard?.writeText(link.value).then(() => { target.textContent = "Copied"; })))))
+        h("div", { class: "acts" }, button("Copy link", ({ target }) => navigator.clipboard?.writeText(link.value).then(() => { target.textContent = "Copied"; }), { class: "main" }))))
         : h("p", {}, shown.invites ? "The link was shown in the browser that sealed the trial. If it is lost, make a new one." : "The link is closed: nobody new can join. Those who have joined can go on."),
       h("div", { class: "acts" }, shown.invites && button("Close the link", () => act("uninvite")),
         twice("invite", "Make a new link", "The old link stops working. Make a new one?", () => act("invite"), draw))),
@@ -195,6 +194,7 @@ function drawOpen() {
   ];
 }
 
+const usd = (dollars) => `$${dollars.toFixed(3).replace(/0$/, "")}`;
 const hundred = (share) => Math.round(100 * share);
 function drawReport(report) {
   const range = (row, name) => `${hundred(row[`${name}_share`])} in 100 (${hundred(row[`${name}_low`])} to ${hundred(row[`${name}_high`])})`;
@@ -203,7 +203,7 @@ function drawReport(report) {
     h("p", { class: "verdict" }, verdict), h("p", {}, rest || ""),
     h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, ["Variant", "Preferred", "Usable", "A usable picture"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, report.variants.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, range(row, "preferred")), h("td", {}, range(row, "usable")),
-        h("td", {}, row.usd_per_usable === null ? "none usable" : `$${row.usd_per_usable.toFixed(3)}`)))))),
+        h("td", {}, row.usd_per_usable === null ? "none usable" : `${usd(row.usd_per_usable)} (${usd(row.usd_per_usable_low)} to ${usd(row.usd_per_usable_high)})`)))))),
     h("ul", {}, report.agreement.words.map((line) => h("li", {}, line))));
 }
 

@@ -161,8 +161,8 @@ async def test_an_account_with_prices_of_its_own(page: Page) -> None:
 async def test_from_the_seal_to_the_report(page: Page) -> None:
     """Sealed, made, looked at, closed, taken away: results only by looking or closing, files only of a closed one."""
     trial = await page.opened()
-    assert trial["state"] == "open" and trial["votes"] == "0 judges, 0 of 10 votes" and "report" not in trial
-    assert (await page.ask("all"))["trials"][0]["line"] == "Open · 0 judges, 0 of 10 votes"
+    assert trial["state"] == "open" and trial["votes"] == "0 of 5 judges, 0 of 10 votes" and "report" not in trial
+    assert (await page.ask("all"))["trials"][0]["line"] == "Open · 0 of 5 judges, 0 of 10 votes"
     assert "file" not in await page.ask("file", trial=trial["id"], kind="json")
     assert (await page.ask("invite", trial=trial["id"]))["code"].startswith("kj_")
     assert not (await page.ask("uninvite", trial=trial["id"]))["trial"]["invites"]
