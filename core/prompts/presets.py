@@ -58,7 +58,7 @@ _ROLES = (
     ),
     Role(
         "companion",
-        "Second person or pet",
+        "Friend or pet",
         "Somebody, or an animal, beside the first person.",
         "the companion from {companion}",
     ),
