@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.catalog.inputs import Inputs
@@ -20,8 +21,34 @@ def snippets(inputs: Inputs, base_url: str) -> dict[str, str]:
     }
 
 
-def _files(inputs: Inputs) -> list[str]:
-    return [f"reference-{number}.jpg" for number in range(1, inputs.reference_count + 1)]
+def comparison_snippets(
+    prompt: str, reference_count: int, variant_ids: Sequence[str], values: Mapping[str, Any], app_url: str
+) -> dict[str, str]:
+    """The same for a comparison, which the app itself makes."""
+    rows = [f"        {name!r}: {value!r}," for name, value in values.items()]
+    lines = [
+        "# pip install gradio_client; paid as this app pays for programs",
+        "from gradio_client import Client, handle_file",
+        "",
+        f"studio = Client({app_url!r})",
+        "answer = studio.predict(",
+        f"    {prompt!r},",
+        f"    [handle_file(path) for path in {_files(reference_count)!r}],",
+        f"    {list(variant_ids)!r},",
+        "    {",
+        *rows,
+        "    },",
+        "    api_name='/compare',",
+        ")",
+        "for cell in answer['cells']:",
+        "    print(cell['variant_id'], cell['seed'], *cell['run']['outputs'])",
+        "",
+    ]
+    return {"Python": "\n".join(lines)}
+
+
+def _files(count: int) -> list[str]:
+    return [f"reference-{number}.jpg" for number in range(1, count + 1)]
 
 
 def _bodies(inputs: Inputs, urls: list[str]) -> list[dict[str, Any]]:
@@ -40,7 +67,7 @@ def _python(inputs: Inputs) -> str:
         "# pip install wavespeed; the key is read from WAVESPEED_API_KEY",
         "import wavespeed",
         "",
-        f"images = [wavespeed.upload(path) for path in {_files(inputs)!r}]",
+        f"images = [wavespeed.upload(path) for path in {_files(inputs.reference_count)!r}]",
         "inputs = {",
         *rows,
         "    'images': images,",
@@ -59,13 +86,14 @@ def _python(inputs: Inputs) -> str:
 
 def _javascript(inputs: Inputs) -> str:
     body = json.dumps(_shared(inputs), ensure_ascii=False, indent=2)
+    files = json.dumps(_files(inputs.reference_count))
     lines = [
         "// npm install wavespeed; the key is read from WAVESPEED_API_KEY",
         "const { Client } = require('wavespeed');",
         "const client = new Client(process.env.WAVESPEED_API_KEY);",
         "",
         "async function main() {",
-        f"  const images = await Promise.all({json.dumps(_files(inputs))}.map((path) => client.upload(path)));",
+        f"  const images = await Promise.all({files}.map((path) => client.upload(path)));",
         f"  const inputs = {{ ...{_indented(body)}, images }};",
     ]
     run = f"client.run({json.dumps(inputs.variant.model_id)}, "
@@ -85,7 +113,7 @@ def _curl(inputs: Inputs, base_url: str) -> str:
     auth = '-H "Authorization: Bearer $WAVESPEED_API_KEY"'
     # In parentheses, an upload that fails ends the snippet before anything is paid for, and leaves the terminal open.
     lines = ["# needs jq; the key is read from WAVESPEED_API_KEY", "(", "set -eo pipefail"]
-    for number, file in enumerate(_files(inputs), start=1):
+    for number, file in enumerate(_files(inputs.reference_count), start=1):
         upload = f"curl -sSf {api}/media/upload/binary {auth} -F file=@{file}"
         lines.append(f"url{number}=$({upload} | jq -er .data.download_url)")
     urls = [_URL.format(number) for number in range(1, inputs.reference_count + 1)]

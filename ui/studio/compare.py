@@ -13,6 +13,7 @@ from core.catalog.limits import TYPED_CHARACTERS
 from core.catalog.variants import PROMPT, REGISTRY, SEED
 from core.errors import Problem
 from core.ledger.run import Axis
+from core.trials.board import Board, place_of
 from core.trials.comparison import AXES, FEWEST, MOST
 
 _HERE = Path(__file__).parent
@@ -97,6 +98,18 @@ class CompareView(gr.HTML):
 
     def postprocess(self, value: Any) -> Any:
         return (value or Compare()).model_dump()
+
+
+def compare_of(board: Board) -> Compare:
+    """What was compared, to be asked for again; switched off where what is left of it is no comparison."""
+    rows = {place_of(run)[1]: run for run in reversed(board.cells)}
+    runs = [rows[number] for number in sorted(rows)]
+    asked = {"on": True, "variants": {run.variant_id for run in board.cells}, "axis": board.axis}
+    if board.axis == "seeds":
+        asked["seeds"] = [str(run.seed) for run in runs]
+    if board.axis == "prompts":
+        asked["wordings"] = [run.prompt for run in runs[1:]]
+    return read(asked)
 
 
 def read(value: Any) -> Compare:

@@ -36,7 +36,7 @@ const empty = h("p", { class: "empty" }, "Your runs will be listed here, with th
 const older = h("button", { type: "button", class: "plain older", onclick: () => trigger("search", { ...asked, after: runs.at(-1).id }) }, "Show more");
 const filters = h("div", { class: "filters" },
   h("input", { type: "search", placeholder: "Search", "aria-label": "Search your runs", maxlength: "300",
-    oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => ask({ words: event.target.value.trim() }), TYPING); } }),
+    oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => ask({ words: event.target.value.trim().toWellFormed() }), TYPING); } }),
   h("select", { "aria-label": "Variant", onchange: (event) => ask({ variant: event.target.value }) },
     h("option", { value: "" }, "All variants"),
     Object.entries(props.variants).map(([id, name]) => h("option", { value: id }, name))),

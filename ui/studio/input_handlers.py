@@ -33,10 +33,11 @@ from core.pictures.reference import MAX_BYTES, Reference
 from core.prompts.compose import compose, idle_fields, listed, numbered, suggest_roles
 from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber
-from core.service.snippets import snippets
+from core.service.snippets import comparison_snippets, snippets
+from core.trials.board import Board, place_of
 from core.trials.comparison import plan
 from ui.files import file_data, uploaded
-from ui.studio.compare import Compare
+from ui.studio.compare import Compare, compare_of
 from ui.studio.draft import read, recipe_of
 from ui.studio.examples import Example
 from ui.studio.form import AUTO, OWN, Form, plain_parameters
@@ -238,7 +239,7 @@ class InputHandlers:
             gr.update(limit=new.reference_limit, variant=new.name),
             _unless_it_is(form.shape, gr.update(choices=shapes(new), value=shape)),
             *[
-                _unless_it_is(value, _shown(name, _carried(name, value, old), new))
+                _unless_it_is(value, _shown(name, _carried(name, value, old), new.parameter(name)))
                 for name, value in form.parameters.items()
             ],
         ]
@@ -276,8 +277,27 @@ class InputHandlers:
 
         Hashes travel in files that people share, so the runs must be the visitor's own.
         """
+        return self._restored([recipe], runs, composed, flat)
+
+    def restored_comparison(self, board: Board, composed: str, *flat: Any) -> list[Update]:
+        """The same of a comparison: what was compared, and the parameters of each variant in it."""
+        # One cell of each variant, of the row that comes first; with leave one out that has all references.
+        firsts = {place_of(run)[0]: run for run in reversed(board.cells)}
+        recipes = [firsts[id].recipe for id in REGISTRY if id in firsts]
+        if board.axis == "seeds":  # each has one of its own, among what is compared
+            recipes = [replace(recipe, seed=None) for recipe in recipes]
+        return self._restored(recipes or [board.first.recipe], board.runs, composed, flat, compare_of(board))
+
+    def _restored(
+        self,
+        recipes: Sequence[Recipe],
+        runs: Sequence[Run],
+        composed: str,
+        flat: Sequence[Any],
+        compare: Compare | None = None,
+    ) -> list[Update]:
         form = Form.read(flat)
-        recipe, left_out = fit(recipe, self._presets, form.variant_id)
+        recipe, left_out = self._together(recipes, form.variant_id)
         said = [f"Some of it doesn't fit and was left out: {', '.join(left_out)}."] if left_out else []
         mine = {reference.sha256: (run.id, reference) for run in runs for reference in run.references}
         found = [self._again(mine.get(sha256), role) for sha256, role in recipe.references]
@@ -287,7 +307,18 @@ class InputHandlers:
         numbers = iter(range(1, len(found) + 1))
         moves = {n: next(numbers) if held else None for n, held in enumerate(found, start=1)}
         recipe = replace(recipe, prompt=renumber(recipe.prompt, moves))
-        return self._filled(form, composed, recipe, cards, note=" ".join(said))
+        if compare:
+            wordings = tuple(renumber(wording, moves) for wording in compare.wordings)
+            compare = compare.model_copy(update={"wordings": wordings})
+        return self._filled(form, composed, recipe, cards, note=" ".join(said), compare=compare)
+
+    def _together(self, recipes: Sequence[Recipe], variant_id: str) -> tuple[Recipe, list[str]]:
+        """The first of these with what fits of any of them, each its own variant; and in words what was left out."""
+        fitted = [fit(recipe, self._presets, variant_id) for recipe in recipes]
+        left_out = dict.fromkeys(words for _, told in fitted for words in told)
+        values = {name: value for recipe, _ in reversed(fitted) for name, value in recipe.values.items()}
+        seed = next((recipe.seed for recipe, _ in fitted if recipe.seed is not None), None)
+        return replace(fitted[0][0], values=values, seed=seed), list(left_out)
 
     def _again(self, mine: tuple[str, Reference] | None, role: str | None) -> Reference | None:
         """A reference of the visitor's own run as a card, whose address goes with that run."""
@@ -302,7 +333,8 @@ class InputHandlers:
         cards = await asyncio.to_thread(draft.held, self._served.reference)
         now = Form.read(flat)
         form = draft.form(cards, len(now.fields))
-        recipe, _ = fit(recipe_of(form), self._presets, next(iter(REGISTRY)))
+        compared = [replace(form, variant_id=variant.id) for variant in form.variants] if form.compare.on else []
+        recipe, _ = self._together([recipe_of(each) for each in (form, *compared)], next(iter(REGISTRY)))
         recipe = replace(recipe, prompt=draft.prompt)
         return self._filled(now, "", recipe, cards, form.fields, compare=form.compare)
 
@@ -326,6 +358,8 @@ class InputHandlers:
         """
         preset = self._presets.get(recipe.preset or "")
         variant = REGISTRY[recipe.variant_id]
+        variants = [REGISTRY[id] for id in compare.variants] if compare and compare.on else [variant]
+        widest = _widest(variants)
         defaults = _defaults(preset, form)
         dealt = replace(form, variant_id=variant.id, cards=cards, fields=defaults if fields is None else fields)
         by_itself = composed_for(dealt, preset) if preset else composed_in(recipe.prompt, dealt)
@@ -339,8 +373,8 @@ class InputHandlers:
             gr.update(
                 value=cards,
                 deal=list(preset.required) if preset else [],
-                limit=variant.reference_limit,
-                variant=variant.name,
+                limit=widest.reference_limit,
+                variant=widest.name,
             ),
             preset.id if preset else None,
             compare or form.compare.model_copy(update={"on": False}),
@@ -348,10 +382,10 @@ class InputHandlers:
             recipe.prompt,
             variant.id,
             recipe.pictures,
-            gr.update(choices=shapes(variant), value=shape),
+            gr.update(choices=shapes(*variants), value=shape),
             width or gr.skip(),
             height or gr.skip(),
-            *[_shown(name, values.get(name), variant) for name in form.parameters],
+            *[_shown(name, values.get(name), _row(name, variant, variants)) for name in form.parameters],
             by_itself if follows or not preset else "",
             order_of(dealt),
             variant.id,
@@ -359,14 +393,18 @@ class InputHandlers:
             gr.update(visible=True) if own else gr.skip(),
             gr.update(value=note, visible=bool(note)),
             instead,
-            held(recipe.seed, variant),
+            held(recipe.seed, *variants),
         ]
 
-    def code(self, *flat: Any) -> dict[str, Any]:
-        """The inputs as code, or what is still missing."""
+    def code(self, address: object, *flat: Any) -> dict[str, Any]:
+        """The inputs as code, or what is still missing; `address` is where the page says that it is."""
         form = Form.read(flat)
         variant = REGISTRY[form.variant_id]
         try:
+            if form.compare.on:
+                asked = form.prompt, len(form.cards), list(form.compare.variants), form.compared()
+                plan(*asked, lambda: 0)
+                return {"code": comparison_snippets(*asked, str(address)[:PATH_CHARACTERS])}
             inputs = check(variant.id, form.prompt, len(form.cards), form.values(variant), lambda: -1)
         except InputError as error:
             return {"note": f"The code appears here once the inputs are complete. {error.happened}"}
@@ -456,8 +494,13 @@ def _carried(name: str, value: Any, old: Variant) -> Any:
     return None if _untouched(name, value, old) and old.parameter(name) else value
 
 
-def _shown(name: str, value: Any, variant: Variant) -> Update:
-    row = variant.parameter(name)
+def _row(name: str, first: Variant, variants: Sequence[Variant]) -> Parameter | None:
+    """The parameter as the page lays it out where any of these has it."""
+    any_has = any(variant.parameter(name) for variant in variants)
+    return first.parameter(name) or (plain_parameters()[name] if any_has else None)
+
+
+def _shown(name: str, value: Any, row: Parameter | None) -> Update:
     if row is None:
         return gr.update(visible=False)
     # An empty box says "a new seed each time" without a code word.
@@ -492,9 +535,9 @@ def _widest(variants: Sequence[Variant]) -> Variant:
     return max(variants or REGISTRY.values(), key=lambda variant: variant.reference_limit)
 
 
-def held(seed: Any, variant: Variant) -> Update:
-    """The chip beside Generate, there while a seed is held that the variant takes: else it would be forgotten."""
-    given = seed is not None and variant.parameter(SEED.name) is not None
+def held(seed: Any, *variants: Variant) -> Update:
+    """The chip beside Generate, there while a seed is held that one of them takes: else it would be forgotten."""
+    given = seed is not None and any(variant.parameter(SEED.name) for variant in variants)
     return gr.update(value=f"Same seed as before: {seed} ×" if given else "", visible=given)
 
 

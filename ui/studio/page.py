@@ -250,7 +250,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         drafted = page.load(inputs.drafted, [brought, *flat], filled, js=BRING, **{**QUICK, "trigger_mode": "once"})
         drafted.then(None, prompt, prompt, js=BROUGHT, **PRIVATE)
         anew.click(inputs.start_over, [composed, *flat], filled, **QUICK)
-        gr.on([code_tab.select], inputs.code, flat, code, **QUICK)
+        gr.on([code_tab.select], inputs.code, [brought, *flat], code, js=_WHERE, **QUICK)
 
         # Trials, beside the studio: the address says which of the two is shown.
         trials.ask(hosted.ask, [visitor, own, payer, *flat], trials, **{**QUICK, "trigger_mode": "multiple"})
@@ -296,6 +296,8 @@ _LET_GO = """() => {
 }"""
 
 _PAGES = "<nav aria-label='Pages'><a href='#'>Studio</a><a href='#trials'>Trials</a></nav>"
+
+_WHERE = "(nothing, ...flat) => [location.origin + location.pathname, ...flat]"
 
 _HELD = """(seed) => ({
   __type__: 'update', visible: Boolean((seed || '').trim()), value: `Seed held: ${seed} ×`,

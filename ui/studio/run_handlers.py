@@ -496,10 +496,13 @@ class RunHandlers:
             yield seen
 
     async def restore(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
-        """All inputs of a run back into the page; spends nothing."""
+        """All inputs of a run, or of a whole comparison, back into the page; spends nothing."""
         run = await self._run(visitor, event)
         if run is None:
             return nothing_filled(flat)
+        whole = run.cell and await board.find(self._runs, visitor, run.cell.comparison_id)
+        if whole and not whole.sealed:
+            return await self._runs.readers(self._inputs.restored_comparison, whole, composed, *flat)
         return await self._runs.readers(self._inputs.restored, run.recipe, [run], composed, *flat)
 
     async def restore_recipe(self, visitor: str, composed: str, event: gr.EventData, *flat: Any) -> list[Update]:
@@ -532,9 +535,12 @@ def is_visitor(visitor: object) -> bool:
 
 
 def _text(event: gr.EventData, name: str) -> str:
-    """A text that came with an event, no longer than a search may be; "" for whatever else came."""
+    """A text that came with an event, no longer than a search may be; "" for whatever else came.
+
+    A lone surrogate, which no database takes, becomes the sign of a letter that can't be read.
+    """
     value = getattr(event, name, "")
-    return value[:FIELD_CHARACTERS] if isinstance(value, str) else ""
+    return re.sub("[\ud800-\udfff]", "\ufffd", value[:FIELD_CHARACTERS]) if isinstance(value, str) else ""
 
 
 def _is_on(event: gr.EventData, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -80,11 +81,14 @@ async def test_a_search_reaches_beyond_the_page(handlers: RunHandlers) -> None:
     assert (page["words"], page["variant"], page["after"], page["more"]) == ("NUMBER 003", "pro", "", False)
 
 
-@pytest.mark.parametrize("data", [{}, {"words": 7, "after": ["x"], "variant": None}, {"words": "x" * 10**6}])
+@pytest.mark.parametrize(
+    "data", [{}, {"words": 7, "after": ["x"], "variant": None}, {"words": "x" * 10**6}, {"words": "owl \ud83d"}]
+)
 async def test_what_is_no_search_finds_what_it_can(handlers: RunHandlers, data: dict[str, Any]) -> None:
     """Any caller may send anything: no more than a page comes of it, and no fault."""
     page = await found(handlers, **data)
     assert len(page["runs"]) in (0, 24) and len(page["words"]) <= 300
+    assert json.dumps(page, ensure_ascii=False).encode()
 
 
 async def test_receipts_are_of_all_runs(handlers: RunHandlers) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -429,7 +431,7 @@ def test_what_no_page_sends_is_refused_by_every_event(
         lambda: handlers.follow("", [], *flat),
         lambda: handlers.choose_preset("", *flat),
         lambda: handlers.choose_variant("", "max", *flat),
-        lambda: handlers.code(*flat),
+        lambda: handlers.code("http://app.invalid/", *flat),
     )
     for event in events:
         with pytest.raises(gr.Error) as caught:
@@ -574,7 +576,7 @@ async def test_an_example_fills_the_page(handlers: InputHandlers, backend: Backe
     assert (page.pictures, page.shape) == (1, AUTO)
     assert len(handlers.references(page.cards)) == len(page.cards)
     assert handlers.hint("", *page.flat())[0] == ""
-    assert "code" in handlers.code(*page.flat())
+    assert "code" in handlers.code("http://app.invalid/", *page.flat())
 
 
 async def test_an_unknown_example_changes_nothing(handlers: InputHandlers) -> None:
@@ -787,15 +789,30 @@ async def test_what_fits_is_said_nothing_of(handlers: InputHandlers, backend: Ba
 
 def test_the_code_is_the_forms(handlers: InputHandlers) -> None:
     """In each language, with a seed left to the service rather than one that nobody chose."""
-    shown = handlers.code(*form(prompt="make it red", cards=[card("a")], pictures=2).flat())
+    shown = handlers.code("http://app.invalid/", *form(prompt="make it red", cards=[card("a")], pictures=2).flat())
     assert list(shown["code"]) == ["Python", "JavaScript", "curl"]
     assert all("make it red" in text for text in shown["code"].values())
     assert "'seed': -1" in shown["code"]["Python"]
 
 
+def test_the_code_of_a_comparison_is_its_call(handlers: InputHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as it stands, it asks this app for the very comparison of the form."""
+    asked: list[Any] = []
+    client = SimpleNamespace(predict=lambda *rest, api_name: asked.append((rest, api_name)) or {"cells": []})
+    library = SimpleNamespace(Client=lambda url: asked.append(url) or client, handle_file=str)
+    monkeypatch.setitem(sys.modules, "gradio_client", library)
+    compare = comparing("pro", "max", axis="prompts", wordings=('it\'s "blue"',))
+    whole = form(prompt="red", cards=[card("a")], pictures=2, shape="16:9", compare=compare)
+    exec(handlers.code("http://app.invalid/it's/", *whole.flat())["code"]["Python"], {})
+    call = ("red", ["reference-1.jpg"], ["pro", "max"], whole.compared())
+    assert asked == ["http://app.invalid/it's/", (call, "/compare")]
+    lone = form(prompt="red", cards=[card("a")], compare=comparing("pro"))
+    assert "nothing to compare" in handlers.code("", *lone.flat())["note"]
+
+
 def test_what_is_missing_stands_in_for_the_code(handlers: InputHandlers) -> None:
     """In the words of the check; nothing is charged for looking at code, so nothing is said of it."""
-    shown = handlers.code(*form().flat())
+    shown = handlers.code("http://app.invalid/", *form().flat())
     assert list(shown) == ["note"]
     assert "add at least one picture" in shown["note"] and "prompt is empty" in shown["note"]
     assert "charged" not in shown["note"]
@@ -935,3 +952,6 @@ async def test_a_draft_brings_the_comparison_back(handlers: InputHandlers) -> No
     for told, read_as in ((kept.model_dump(), kept), ({"on": True, "seeds": 7}, Compare()), (None, Compare())):
         back = filled(await handlers.drafted(json.dumps(draft | {"compare": told}), *form().flat()))
         assert (back.compare, back.prompt, back.pictures) == (read_as, "a cup", 2)
+    draft |= {"variant": "pro", "parameters": {"num_inference_steps": 40}, "compare": kept.model_dump()}
+    back = filled(await handlers.drafted(json.dumps(draft), *form().flat()))
+    assert back.parameters["num_inference_steps"] == 40  # which only another of them has

@@ -222,6 +222,35 @@ async def test_a_refused_press_leaves_what_it_was_made_on(sit: Sit) -> None:
 # Comparisons ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "compare",
+    [
+        Compare(on=True, variants=("pro", "max")),
+        Compare(on=True, variants=("pro", "dev"), axis="seeds", seeds=("7", "70")),
+        Compare(on=True, variants=("max", "dev"), axis="prompts", wordings=("two",)),
+        Compare(on=True, variants=("max", "dev"), axis="leave_one_out"),
+    ],
+    ids=lambda compare: compare.axis,
+)
+async def test_the_settings_of_a_comparison_come_back_whole(sit: Sit, compare: Compare) -> None:
+    """Whatever stood in the form, what was compared and what each variant was told stands there again."""
+    desk = await sit(**HOST)
+    set_before = {"parameters": DEFAULTS | {"seed": 7, "num_inference_steps": 40}, "shape": "16:9", "pictures": 2}
+    cards = [desk.card, Card(image=(await desk.arrive()).image)]
+    asked = Form.read(desk.form(*cards, compare=compare, **set_before))
+    shown = await press(desk, MAKER, *asked.cards, compare=compare, **set_before)
+    other = desk.form(prompt="other words", variant_id="ultra-fast", parameters=DEFAULTS | {"num_inference_steps": 9})
+    back = await desk.handlers.restore(MAKER, "", event(run=shown["id"]), *other)
+    form = Form.read([told(update, before) for update, before in zip(back, other, strict=False)])
+    assert (form.compare, form.compared(), len(form.cards)) == (compare, asked.compared(), 2)
+
+
+def told(update: Any, before: Any) -> Any:
+    """What a control holds after an update."""
+    is_update = isinstance(update, dict) and update.get("__type__") == "update"
+    return update.get("value", before) if is_update else update
+
+
 async def test_nobody_reaches_another_s_comparison(sit: Sit) -> None:
     """Whoever knows the id of a cell sees, hides, shows, downloads, makes and deletes nothing of it; while names are
     hidden its maker takes nothing away either that would tell them.
