@@ -25,7 +25,7 @@ def evidence(*draws: tuple[float, ...]) -> Evidence:
 
 
 @pytest.mark.parametrize("variants", [2, 3, 4])
-@pytest.mark.parametrize(("cases", "judges"), [(5, 3), (12, 8), (20, 5), (20, 15)])
+@pytest.mark.parametrize(("cases", "judges"), [(5, 3), (12, 8), (20, 5), pytest.param(20, 15, marks=pytest.mark.soak)])
 def test_equal_variants_bring_few_false_winners(variants: int, cases: int, judges: int) -> None:
     """With nothing to find, hardly a trial names a winner, even when somebody looks after every judge."""
     found = [

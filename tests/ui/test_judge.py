@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from judged import QUESTION, TITLE, VARIANTS, close, open_trial
+from judged import NOW, QUESTION, TITLE, VARIANTS, close, open_trial
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from studio import Studio, Visit
 
 from core.ledger import ballots
-from core.ledger.ballots import Ballot, Judge
+from core.ledger.ballots import MOST_JUDGES, Ballot, Judge
 from core.ledger.ledger import Ledger
 from core.ledger.trials import Trial
+from core.trials.ballots import total
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("dark", "light")
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -80,22 +81,23 @@ def votes(ledger: Ledger, trial: Trial) -> list[tuple[Judge, Ballot]]:
         return ballots.voted(connection, trial.id)
 
 
-@pytest.mark.parametrize("judges", [2, pytest.param(5, marks=pytest.mark.soak)])
-def test_a_whole_trial(browser: Browser, studio: Studio, ledger: Ledger, judges: int) -> None:
-    """Twelve cases of three variants, by thumb and by keyboard in turn: each vote stands as it was meant, once."""
-    trial, code = open_trial(ledger)
+@pytest.mark.parametrize(("judges", "cases"), [(2, 4), pytest.param(5, 12, marks=pytest.mark.soak)])
+def test_a_whole_trial(browser: Browser, studio: Studio, ledger: Ledger, judges: int, cases: int) -> None:
+    """Three variants of each case, by thumb and by keyboard in turn: each vote stands as it was meant, once."""
+    trial, code = open_trial(ledger, cases)
+    sets = total(cases)
     for number in range(judges):
         thumb = number % 2 == 0
         with JudgeVisit(browser, studio, **(PHONE if thumb else {})) as visit:
             visit.join(code, f"Judge {number}")
-            for ballot in range(1, 15):
+            for ballot in range(1, sets + 1):
                 visit.at(ballot)
                 (visit.tap_through if thumb else visit.key_through)()
             expect(visit.page.get_by_role("heading", name="Thank you!")).to_be_visible()
             assert not [url for url in visit.requests if code in url]
             assert visit.page.url == f"{studio.url}/judge"
     given = votes(ledger, trial)
-    assert len(given) == 14 * judges
+    assert len(given) == sets * judges
     for _, ballot in given:
         assert ballot.choice
         assert (ballot.choice.best, ballot.choice.worst) == (ballot.places[2], ballot.places[0])
@@ -146,9 +148,20 @@ def test_an_answer_that_is_lost_counts_its_vote_once(browser: Browser, studio: S
 
 
 def test_closed_in_the_middle(browser: Browser, studio: Studio, ledger: Ledger) -> None:
-    """The page says that voting has closed; the link then opens nothing, and says no more than of any other."""
+    """Who is one too many is told so. The page says that voting has closed; the link then opens nothing, and says no
+    more than of any other.
+    """
     trial, code = open_trial(ledger, 3)
     with JudgeVisit(browser, studio, **PHONE) as visit:
+        with ledger.writing() as connection:
+            for number in range(MOST_JUDGES):
+                assert ballots.join(connection, trial.id, f"token {number}", "Kim", False, NOW, lambda _: [])
+        visit.page.goto(f"{studio.url}/judge#{code}")
+        visit.page.get_by_label("Your name or nickname").fill("Late")
+        visit.page.get_by_role("button", name="Start").tap()
+        expect(visit.page.get_by_role("alert")).to_have_text("50 people are judging already, which is the most.")
+        with ledger.writing() as connection:
+            assert ballots.remove(connection, trial.id, 7, NOW)
         visit.join(code).tap_through()
         visit.at(2).loaded(3, pictures=4)
         visit.sent()
@@ -159,7 +172,7 @@ def test_closed_in_the_middle(browser: Browser, studio: Studio, ledger: Ledger) 
         for link in (code, "kj_unknown"):
             visit.page.goto(f"{studio.url}/judge#{link}")
             expect(visit.page.get_by_role("heading", name="This link isn't open")).to_be_visible()
-        assert all("404" in fault for fault in visit.faults)
+        assert all("404" in fault or "409" in fault for fault in visit.faults)
         visit.faults.clear()
 
 
@@ -200,8 +213,14 @@ def test_a_judge_can_think_again(browser: Browser, studio: Studio, ledger: Ledge
         visit.at(2).tap_through()
         visit.page.get_by_role("button", name="Change my last vote").tap()
         visit.at(2).sent()
-        ((_, only),) = votes(ledger, trial)
+        ((judge, only),) = votes(ledger, trial)
         assert only.choice == ballots.Choice(remark="All alike")
+        with ledger.writing() as connection:  # as another tab of the same browser does
+            assert ballots.undo(connection, judge.id, only.id, turn=0)
+        visit.tap_through()
+        visit.at(1).tap_through()  # what is missing is asked for, and nothing else
+        expect(visit.page.get_by_role("heading", name="Thank you!")).to_be_visible()
+        assert [ballot.position for _, ballot in votes(ledger, trial)] == [0, 1]
 
 
 def test_a_closer_look(browser: Browser, studio: Studio, ledger: Ledger) -> None:

@@ -76,9 +76,9 @@ def test_the_whole_way(browser: Browser, studio: Studio, visit: Visit) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Download report").click()
     assert "Which cup would you buy?" in Path(download.value.path()).read_text("utf-8")
+    look(page, found, "closed")
     page.get_by_role("button", name="Show the whole report").click()
     expect(page.frame_locator("iframe").get_by_role("heading", name="Cups")).to_be_visible()
-    look(page, found, "closed")
     page.goto(f"{studio.url}/trials")
     expect(page.get_by_role("link", name="Cups")).to_contain_text("Closed · Too early")
     assert found == {}
