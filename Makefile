@@ -18,7 +18,7 @@ apt = { command -v apt-get >/dev/null && \
 	$$as_root apt-get update && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1); }
 
-.PHONY: help run test soak check format screenshots samples readme live bench browser
+.PHONY: help run test soak check format screenshots samples readme live bench browser postgres
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -26,10 +26,10 @@ help:  ## Show this list
 run: .venv/run.stamp  ## Serve the app on this computer
 	$(BIN)/python app.py
 
-test: check browser  ## The gate: format, lint, strict types, tests
+test: check browser postgres  ## The gate: format, lint, strict types, tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-soak: .venv/dev.stamp  ## The long tests: every moment to be killed at, and far more drawn inputs
+soak: .venv/dev.stamp postgres  ## The long tests: every moment to be killed at, and far more drawn inputs
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'soak or hypothesis' --hypothesis-profile soak
 
 check: .venv/dev.stamp  ## The quick part of the gate: format, lint, strict types
@@ -62,6 +62,11 @@ browser:
 	@test -n "$(CHROMIUM)" || $(call apt,chromium) || { \
 		echo 'The tests drive a Chromium: install chromium or Google Chrome, or set CHROMIUM to its path, then try again.'; exit 1; }
 
+# The tests start a server of their own; one that the package may have started has nothing to do with it.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || $(call apt,postgresql) || { \
+		echo 'The tests start a PostgreSQL: install postgresql, then try again.'; exit 1; }
+
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: install it, then try again.'; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; $(call apt,python3-venv) && $(PYTHON) -m venv .venv; } || \
@@ -72,7 +77,7 @@ browser:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/dev.stamp: requirements-dev.txt .venv/run.stamp
+.venv/dev.stamp: requirements-dev.txt requirements-postgres.txt .venv/run.stamp
 	@echo 'Installing what the tests need.'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

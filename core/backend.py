@@ -82,7 +82,7 @@ class Backend:
         self._prepared = PreparedPictures(self.decoder, self.references)
         # The sandbox draws in threads of its own: the ledger never waits for a picture.
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
-        self.ledger = Ledger(settings.data_dir, mounted=mounted)
+        self.ledger = Ledger(settings.data_dir, mounted=mounted, url=settings.database_url)
         caps, invited = (settings.daily_budget, settings.visitor_budget), settings.access != "open"
         budget = Budget(*caps, invited=invited, paused=settings.paused)
         self._attempts = Attempts()

@@ -124,7 +124,14 @@ class BudgetError(KontextError):
 
 
 class LedgerError(KontextError):
-    """The ledger can't be written: full disk, read-only folder, locked file."""
+    """The ledger can't be written: full disk, read-only folder, locked file, a database that is away.
+
+    `passing`: it goes away by itself, so that it is worth trying again.
+    """
+
+    def __init__(self, happened: str, advice: str = "", *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(happened, advice)
 
 
 class ServiceError(KontextError):

@@ -25,6 +25,8 @@ LOOPBACK = "127.0.0.1"
 # A new account has room for 2, a larger one for 300 (D); below that, each refusal for want of room teaches the limit.
 AT_ONCE = 256
 
+_POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
+
 Access = Literal["open", "invited", "closed"]
 
 
@@ -41,6 +43,11 @@ VARIABLES = (
     Variable("WAVESPEED_API_KEY", "none: practice mode", "the key that pays for everyone"),
     Variable("WAVESPEED_BASE_URL", SERVICE, "the service's host, without /api/v3"),
     Variable("KONTEXT_DATA_DIR", "data/ beside app.py", "where records and pictures are kept"),
+    Variable(
+        "KONTEXT_DATABASE_URL",
+        "none: a file in that folder",
+        "where records are kept instead, such as postgresql://name:password@host/database",
+    ),
     Variable(
         "KONTEXT_HOSTED",
         "on where others can reach it: on a Space, by GRADIO_SHARE or GRADIO_SERVER_NAME, or with invitations",
@@ -93,7 +100,8 @@ VARIABLES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr.
+    """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr, and the URL
+    of the database, which holds a password; None: a file in `data_dir`.
 
     `hosted`: strangers can come in, so nobody is trusted. `access`: whom the key pays for. `allowed_hosts` in small
     letters. `paused`: the key pays for nothing new. `keep`: how long runs are kept, None: for ever. `max_storage` in
@@ -116,6 +124,7 @@ class Settings:
     paused: bool = False
     keep: timedelta | None = None
     max_storage: int | None = None
+    database_url: str | None = field(default=None, repr=False)
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -148,6 +157,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         paused=_switch(given, "KONTEXT_PAUSED", default=False),
         keep=_days(given, "KONTEXT_KEEP_DAYS", HOSTED_KEEP_DAYS if hosted else None),
         max_storage=_gigabytes(given, "KONTEXT_MAX_STORAGE_GB", HOSTED_STORAGE_GB if hosted else None),
+        database_url=_database(given),
     )
 
 
@@ -203,6 +213,16 @@ def _host(given: Mapping[str, str], name: str, default: str) -> str:
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(name, "must be the host only: leave out everything after it, /api/v3 included.")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _database(given: Mapping[str, str]) -> str | None:
+    """Under the one name of the driver, whatever name the database's host gave it."""
+    if "KONTEXT_DATABASE_URL" not in given:
+        return None
+    scheme, _, rest = given["KONTEXT_DATABASE_URL"].partition("://")
+    if scheme not in _POSTGRES or not rest:
+        raise SettingsError("KONTEXT_DATABASE_URL", "must begin with postgresql:// and name a host.")
+    return f"{_POSTGRES[0]}://{rest}"
 
 
 def _number(given: Mapping[str, str], name: str, default: Decimal) -> Decimal:

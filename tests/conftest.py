@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from blocking import Watch
+from databases import DATABASE, empty, serving
 from hypothesis import settings
 
 # The gate draws the same inputs each time, so that it fails for a change and never by chance; a soak looks further.
@@ -38,7 +39,38 @@ def nothing_blocks_the_loop(watch: Watch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees the developer's key or writes into the developer's data."""
-    for name in ("WAVESPEED_API_KEY", "WAVESPEED_BASE_URL", "KONTEXT_HOSTED", "SPACE_ID"):
+    for name in ("WAVESPEED_API_KEY", "WAVESPEED_BASE_URL", "KONTEXT_HOSTED", "SPACE_ID", DATABASE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KONTEXT_DATA_DIR", str(tmp_path / "data"))
     yield
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `both` is shown of SQLite and of PostgreSQL; with `soak=True` of the latter in a soak."""
+    marker = metafunc.definition.get_closest_marker("both")
+    if marker and not metafunc.definition.get_closest_marker("sqlite"):
+        late = [pytest.mark.soak] if marker.kwargs.get("soak") else []
+        metafunc.parametrize("database", ["sqlite", pytest.param("postgresql", marks=late)], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def database(request: pytest.FixtureRequest, own_environment: None) -> str:
+    """Where the ledger of this test lies."""
+    asked: str = getattr(request, "param", "sqlite")
+    if asked == "postgresql":
+        request.getfixturevalue("postgresql")
+    return asked
+
+
+@pytest.fixture(scope="session")
+def server_of_postgresql() -> Iterator[str]:
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql(server_of_postgresql: str, own_environment: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a database without a row, which the environment asks for."""
+    monkeypatch.setenv(DATABASE, server_of_postgresql)
+    empty()
+    return server_of_postgresql

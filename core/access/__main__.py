@@ -29,7 +29,8 @@ ONCE = "This code is shown once. The link is the app's address with this at its 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Do what was asked for, in the ledger of the app that this environment would start."""
     asked = _parser().parse_args(arguments)
-    with closing(Ledger(read(environment, HOME).data_dir)) as ledger:
+    settings = read(environment, HOME)
+    with closing(Ledger(settings.data_dir, url=settings.database_url)) as ledger:
         print(_answer(asked, Invitations(ledger)))
 
 

@@ -1,38 +1,30 @@
-"""Every run and every cent, durable before it happens: SQLite, flushed to the disk at each commit.
-
-On a disk of this computer it is written ahead, and read while it is written. On a network's file system, where shared
-memory and locks can't be trusted, one connection alone holds the file, with a journal beside it.
+"""Every run and every cent, durable before it happens: SQLite or PostgreSQL, flushed to the disk at each commit.
 
 Every method blocks for as long as the disk takes: from async code, call it in a thread. Any thread may.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import LedgerError
-from core.ledger import file_systems, rows
+from core.errors import KontextError
+from core.ledger import faults, file_systems, rows
+from core.ledger.engines import EVERYBODY, database, lowered, upsert
+from core.ledger.faults import Conflict
 from core.ledger.pseudonyms import is_one_of, pseudonym
 from core.ledger.record import RESERVED, STRANGER, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
-from core.ledger.schema import OVERWRITING, NewerLedger, migrate, predictions, runs, uploads
+from core.ledger.schema import predictions, runs, uploads
 from core.ledger.spending import UNBILLED, WITH_RUN, Spending, spent
 from core.pictures.reference import Reference
 
@@ -40,12 +32,10 @@ log = logging.getLogger(__name__)
 
 Check = Callable[[Spending], None]  # raises to refuse
 
-FILE = "ledger.db"
-
 _OURS = runs.c.visitor != STRANGER
 _KEPT = runs.c.deleted_at.is_(None)
 # A trial's runs stay with it: its host may be one of the judges, who don't know which variant made what.
-_LISTED = _KEPT & (sa.func.coalesce(sa.func.json_extract(runs.c.cell, "$.axis"), "") != "trial")
+_LISTED = _KEPT & (sa.func.coalesce(runs.c.cell["axis"].as_string(), "") != "trial")
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.id)
 # Other runs of the same comparison; a deleted one has left it.
 _OTHERS = runs.alias()
@@ -55,24 +45,6 @@ _IS_FIRST = ~sa.exists().where(
 )
 _ANSWERS_APART = [column for column in predictions.c if column.name != "answer"]
 
-# What SQLite calls it -> what happened, what to do.
-_FAULTS = {
-    "SQLITE_FULL": ("The disk is full, so the run can't be recorded.", "Free some space, then try again."),
-    "SQLITE_READONLY": (
-        "The app's data folder can't be written to, so the run can't be recorded.",
-        "Give the app permission to write there, or choose another folder with KONTEXT_DATA_DIR.",
-    ),
-    "SQLITE_BUSY": (
-        "Another program holds the app's records locked, so the run can't be recorded.",
-        "Close whatever has the file ledger.db open, then try again.",
-    ),
-    "SQLITE_NOTADB": ("The file ledger.db is damaged.", "Move it away; the app then starts a new one."),
-}
-_FAULTS["SQLITE_CANTOPEN"] = _FAULTS["SQLITE_READONLY"]
-_FAULTS["SQLITE_LOCKED"] = _FAULTS["SQLITE_BUSY"]
-_FAULTS["SQLITE_CORRUPT"] = _FAULTS["SQLITE_NOTADB"]
-_OTHER_FAULT = ("The app's records can't be written or read.", "Check the disk that holds ledger.db, then try again.")
-
 # Bytes that must be free before anything is spent: four large pictures and their rows.
 ROOM = 32 * 1024 * 1024
 
@@ -80,14 +52,6 @@ FORGETFUL = (
     "The data folder %s lies on a %s file system. After a crash, what was written in the last seconds may be lost: "
     "the last runs, their pictures, and what they cost."
 )
-
-_SAFE = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
-_SHARED = ("journal_mode = WAL", *_SAFE)
-# In this order: what is locked exclusively before its first use needs no shared memory, even if it is a WAL as yet.
-# A journal under such a lock stays, with what stood in the file before, unless it is cut.
-_EXCLUSIVE = ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "journal_size_limit = 0", *_SAFE)
-
-LINE = 10  # how many times longer than for the database itself a writer waits for the writers before it
 
 
 @dataclass(frozen=True)
@@ -114,45 +78,35 @@ class Ended(NamedTuple):
 
 
 class Ledger:
-    """The ledger in a folder, made or brought up to date on opening. `timeout`: seconds to wait for a lock.
+    """The ledger of a folder, made or brought up to date on opening. `timeout`: seconds to wait for a lock.
 
-    `mounted`: what is mounted where, in the words of /proc/mounts; read there if not handed in. `forgetful`: whether
-    the disk may lose what it said was written.
+    `mounted`: what is mounted where, in the words of /proc/mounts; read there if not handed in. `url`: a database of
+    PostgreSQL's in place of a file in the folder. `forgetful`: whether it may lose what it said was written.
 
     Raises:
-        LedgerError: from every method, where the file can't be read or written.
+        LedgerError: from every method, where it can't be read or written.
     """
 
-    def __init__(self, folder: Path, *, timeout: float = 5.0, mounted: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, timeout: float = 5.0, mounted: str | None = None, url: str | None = None
+    ) -> None:
         self.home = folder
         kind = file_systems.file_system(folder, file_systems.mounts() if mounted is None else mounted)
-        self.forgetful = file_systems.is_remote(kind)
+        self._remote = file_systems.is_remote(kind)
+        self._database = database(folder, url, timeout=timeout, forgetful=self._remote)
+        self.forgetful = self._database.forgetful
         if self.forgetful:
             log.warning(FORGETFUL, folder, kind)
-        # One writer at a time is all that SQLite allows; here they queue instead of retrying.
-        self._writing = threading.Lock()
-        self._timeout = timeout
-        self._engine = self._made_engine()
-        sa.event.listen(self._engine, "connect", partial(_on_connect, _EXCLUSIVE if self.forgetful else _SHARED))
-        sa.event.listen(self._engine, "begin", _on_begin)
-        with _in_our_words():
-            folder.mkdir(parents=True, exist_ok=True)
-        with self.writing() as connection:
-            found = migrate(connection)
-        if 0 < found < OVERWRITING:
-            self._rewrite()
+        try:
+            with self._database.words():
+                folder.mkdir(parents=True, exist_ok=True)
+            self._database.migrate()
+        except KontextError:
+            self.close()
+            raise
 
     def close(self) -> None:
-        self._engine.dispose()
-
-    def _made_engine(self) -> sa.Engine:
-        url, waiting = f"sqlite:///{self.home / FILE}", {"timeout": self._timeout}
-        if not self.forgetful:
-            return sa.create_engine(url, connect_args=waiting)
-        # Every thread in its turn with the same connection: a second one would find the file locked for ever.
-        return sa.create_engine(
-            url, connect_args=waiting, pool_size=1, max_overflow=0, pool_timeout=LINE * self._timeout
-        )
+        self._database.close()
 
     # writing
 
@@ -161,7 +115,7 @@ class Ledger:
         the two.
         """
         self._insist_on_room()
-        with self.writing() as connection:
+        with self.writing(_of_account(records[0].facts)) as connection:
             _ask(connection, records[0].facts, check)
             for record in records:
                 self._insert(connection, record)
@@ -174,7 +128,7 @@ class Ledger:
 
     def add(self, record: Record) -> None:
         """Write a run that costs nothing new."""
-        with self.writing() as connection:
+        with self.writing(None) as connection:
             self._insert(connection, record)
 
     def add_strangers(self, records: Sequence[Record]) -> int:
@@ -189,7 +143,7 @@ class Ledger:
 
     def save(self, run_id: str, *entries: Entry, answer: Mapping[str, Any] | None = None) -> None:
         """Write entries as they stand now; `answer` is the service's record of the first one as it came."""
-        with self.writing() as connection:
+        with self.writing(None) as connection:
             for number, entry in enumerate(entries):
                 self._put(connection, run_id, entry, answer if number == 0 else None)
 
@@ -205,22 +159,25 @@ class Ledger:
 
     def bill(self, amounts: Mapping[str, Decimal]) -> None:
         """Write what was billed for predictions, deleted runs' too: their money counts."""
-        with self.writing() as connection:
+        with self.writing(None) as connection:
             for prediction_id, amount in amounts.items():
                 which = (predictions.c.prediction_id == prediction_id) & UNBILLED
                 connection.execute(predictions.update().where(which).values(charge=amount, source="billing"))
 
     def claim(self, run_id: str, entry: Entry) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
-        with self.writing() as connection:
-            if _known(connection, [entry.id or ""], _OURS):
-                return False
-            self._put(connection, run_id, entry, None)
-            return True
+        try:
+            with self.writing() as connection:
+                if _known(connection, [entry.id or ""], _OURS):
+                    return False
+                self._put(connection, run_id, entry, None)
+                return True
+        except Conflict:  # its own submit has been answered this very moment
+            return False
 
     def end(self, record: Record) -> None:
         """Write how the run stands as a whole, and every entry again, in case an earlier writing of one failed."""
-        with self.writing() as connection:
+        with self.writing(None) as connection:
             for entry in record.entries:
                 self._put(connection, record.facts.id, entry, None)
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
@@ -228,7 +185,7 @@ class Ledger:
 
     def label(self, visitor: str, labels: Mapping[str, Label]) -> None:
         """Put these on runs of the visitor's, by their ids, in the place of what was on them."""
-        with self.writing() as connection:
+        with self.writing(None) as connection:
             for run_id, label in labels.items():
                 which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor)
                 connection.execute(runs.update().where(which).values(rows.label_row(label)))
@@ -379,12 +336,12 @@ class Ledger:
 
     def remember_upload(self, account_id: str, sha256: str, url: str, now: datetime) -> None:
         row = {"account_id": account_id, "sha256": sha256, "url": url, "uploaded_at": now}
-        with self.writing() as connection:
-            connection.execute(insert(uploads).values(row).on_conflict_do_update(set_=row))
+        with self.writing(None) as connection:
+            connection.execute(upsert(uploads, row))
 
     def forget_uploads(self, account_id: str, urls: Sequence[str]) -> None:
         gone = uploads.delete().where(uploads.c.account_id == account_id, uploads.c.url.in_(urls))
-        with self.writing() as connection:
+        with self.writing(None) as connection:
             connection.execute(gone)
 
     # inside
@@ -398,7 +355,7 @@ class Ledger:
         if entry.id and entry.reserved:
             _forget_stranger(connection, entry.id)
         row = rows.entry_row(run_id, entry, self.home) | ({} if answer is None else {"answer": dict(answer)})
-        connection.execute(insert(predictions).values(row).on_conflict_do_update(set_=row))
+        connection.execute(upsert(predictions, row))
 
     def _records(self, which: sa.ColumnElement[bool]) -> list[Record]:
         """Newest first. Answers stay behind: they are for whoever looks into the file."""
@@ -411,113 +368,44 @@ class Ledger:
             found = connection.execute(chosen).mappings().all()
         return [rows.record(row, entries.get(row["id"], []), self.home) for row in found]
 
-    def _references(self, connection: sa.Connection, hashes: Iterable[str]) -> list[Reference]:
+    def _references(self, connection: sa.Connection, hashes: Set[str]) -> list[Reference]:
         """Those of all kept runs that have one of these hashes."""
-        each = sa.func.json_each(runs.c.refs).table_valued("value")
-        which = _KEPT & sa.func.json_extract(each.c.value, "$.sha256").in_(list(hashes))
-        found = connection.execute(
-            sa.select(each.c.value).select_from(runs.join(each, sa.true())).where(which)
-        ).scalars()
-        return [rows.reference(json.loads(text), self.home) for text in found]
+        named = sa.or_(sa.false(), *(sa.cast(runs.c.refs, sa.Text).contains(each) for each in hashes))
+        found = connection.execute(sa.select(runs.c.refs).where(_KEPT & named)).scalars()
+        return [rows.reference(given, self.home) for refs in found for given in refs if given["sha256"] in hashes]
 
     def has_room(self, more: int = 0) -> bool:
         """Whether the disk has `ROOM`, and so many bytes more."""
-        if self.forgetful:  # such a disk names any number as free
+        if self._remote:  # such a disk names any number as free
             return True
-        with _in_our_words():
+        with self._database.words():
             return shutil.disk_usage(self.home).free >= ROOM + more
 
     def _insist_on_room(self) -> None:
-        # SQLite may have room inside its own files on a disk that has none left for pictures.
+        # The database may have room inside its own files on a disk that has none left for pictures.
         if not self.has_room():
-            raise LedgerError(*_FAULTS["SQLITE_FULL"])
-
-    def _rewrite(self) -> None:
-        """Write the file anew, without what was deleted when deleted text was not overwritten yet."""
-        try:
-            with _in_our_words(), self._turn(), closing(self._engine.raw_connection()) as plain:
-                plain.cursor().execute("VACUUM")
-            self.empty_log()
-        except LedgerError as fault:
-            log.warning("text that an older version deleted may still stand in ledger.db: %s", fault.happened)
+            raise faults.error(faults.SQLITE["SQLITE_FULL"])
 
     def empty_log(self) -> bool:
-        """Bring what was written ahead into the file and cut the log off: what was deleted is in neither any more.
+        """Bring what was deleted out of whatever was written ahead; False where somebody reads it just now."""
+        return self._database.wipe()
 
-        False where somebody reads it just now.
+    def writing(self, lock: str | None = EVERYBODY) -> AbstractContextManager[sa.Connection]:
+        """A transaction, durable when it is left, or undone if an error leaves it.
+
+        Nobody else writes under that lock meanwhile: what is read in here is still so when it ends. None is for what
+        rests on nothing that was read.
         """
-        with _in_our_words(), self._turn():
-            plain = self._engine.raw_connection()
-            try:
-                (busy, *_) = plain.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            finally:
-                plain.close()
-        if busy:
-            log.warning("ledger.db-wal could not be emptied: it is being read. The next deletion or the end does it.")
-        return not busy
+        return self._database.writing(lock)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One writer after another. A line that stands still for that long has a locked database at its head."""
-        if not self._writing.acquire(timeout=LINE * self._timeout):
-            raise LedgerError(*_FAULTS["SQLITE_BUSY"])
-        try:
-            yield
-        finally:
-            self._writing.release()
-
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that nobody else writes in: on the disk when it is left, or undone if an error leaves it."""
-        with _in_our_words(), self._turn(), self._engine.connect() as plain:
-            connection = plain.execution_options(writes=True)
-            with connection.begin():
-                yield connection
-
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> AbstractContextManager[sa.Connection]:
         """What stands there at one moment."""
-        with _in_our_words(), self._engine.connect() as connection:
-            yield connection
+        return self._database.reading()
 
 
-def _on_connect(pragmas: Sequence[str], connection: Any, _record: Any) -> None:
-    # The driver would begin transactions at moments of its own choosing; BEGIN is ours to say.
-    connection.isolation_level = None
-    # SQLite's own knows the letters of English alone.
-    connection.create_function("lower", 1, str.lower, deterministic=True)
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _on_begin(connection: sa.Connection) -> None:
-    # IMMEDIATE takes the write lock before the first read, so nothing comes between a check and what rests on it.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    """The one place where a fault of the database or its disk becomes ours; its text stays behind."""
-    try:
-        yield
-    except NewerLedger:
-        happened = "The file ledger.db was written by a newer version of this app."
-        raise LedgerError(happened, "Update the app, or choose another folder with KONTEXT_DATA_DIR.") from None
-    except PoolTimeout:
-        raise LedgerError(*_FAULTS["SQLITE_BUSY"]) from None
-    except (SQLAlchemyError, sqlite3.Error) as fault:
-        raise LedgerError(*_FAULTS.get(_name(fault), _OTHER_FAULT)) from None
-    except OSError:
-        raise LedgerError(*_FAULTS["SQLITE_READONLY"]) from None
-    except UnicodeEncodeError:  # a lone surrogate, which a browser can send
-        raise LedgerError("The text has a character that can't be stored.", "Remove it.") from None
-
-
-def _name(fault: BaseException) -> str:
-    """SQLite's name for it without what it was doing: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
-    name = getattr(getattr(fault, "orig", fault), "sqlite_errorname", "") or ""
-    return "_".join(name.split("_")[:2])
+def _of_account(facts: Facts) -> str:
+    """The lock of all that spends on an account: what a budget or an allowance adds up is spent on one."""
+    return f"account {facts.account_id}"
 
 
 def _found(search: Search, table: sa.FromClause = runs) -> sa.ColumnElement[bool]:
@@ -526,7 +414,7 @@ def _found(search: Search, table: sa.FromClause = runs) -> sa.ColumnElement[bool
     names = [(table.c.preset, search.presets), (table.c.variant_id, search.variants)]
     named = [sa.case(dict(known), value=column, else_="") for column, known in names if known]
     parts = [table.c.name, sa.func.coalesce(sa.cast(table.c.seed, sa.Text), ""), *named]
-    text = sa.func.lower(sum((" " + part for part in parts), start=table.c.prompt))
+    text = lowered(sum((" " + part for part in parts), start=table.c.prompt))
     return sa.and_(which, *(text.contains(word.lower(), autoescape=True) for word in search.words))
 
 

@@ -17,7 +17,7 @@ class Money(TypeDecorator[Decimal]):
     What is finer still is rounded up: nothing that costs something is written down as free.
     """
 
-    impl = sa.Integer
+    impl = sa.BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: Decimal | None, _dialect: sa.Dialect) -> int | None:
@@ -44,11 +44,11 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value)
 
 
-_tables = sa.MetaData()
+tables = sa.MetaData()
 
 runs = sa.Table(
     "runs",
-    _tables,
+    tables,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("visitor", sa.Text),
     sa.Column("account_id", sa.Text),
@@ -77,7 +77,7 @@ runs = sa.Table(
 
 predictions = sa.Table(
     "predictions",
-    _tables,
+    tables,
     sa.Column("run_id", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("attempt", sa.Integer, primary_key=True),
@@ -100,7 +100,7 @@ predictions = sa.Table(
 
 uploads = sa.Table(
     "uploads",
-    _tables,
+    tables,
     sa.Column("account_id", sa.Text, primary_key=True),
     sa.Column("sha256", sa.Text, primary_key=True),
     sa.Column("url", sa.Text),
@@ -109,7 +109,7 @@ uploads = sa.Table(
 
 invitations = sa.Table(
     "invitations",
-    _tables,
+    tables,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("code_hash", sa.Text, unique=True),  # SHA-256; the code itself is nowhere
     sa.Column("name", sa.Text),
@@ -123,21 +123,21 @@ invitations = sa.Table(
 
 switches = sa.Table(
     "switches",
-    _tables,
+    tables,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("since", Moment),
 )
 
 leaving = sa.Table(
     "leaving",  # who asked for everything of theirs to be deleted, until that is done
-    _tables,
+    tables,
     sa.Column("visitor", sa.Text, primary_key=True),
     sa.Column("asked_at", Moment),
 )
 
 trials = sa.Table(
     "trials",
-    _tables,
+    tables,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("visitor", sa.Text),
     sa.Column("account_id", sa.Text),
@@ -159,7 +159,7 @@ trials = sa.Table(
 
 trial_pictures = sa.Table(
     "trial_pictures",
-    _tables,
+    tables,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("trial_id", sa.Text),
     sa.Column("case_number", sa.Integer),
@@ -172,7 +172,7 @@ trial_pictures = sa.Table(
 
 judges = sa.Table(
     "judges",
-    _tables,
+    tables,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("trial_id", sa.Text),
     sa.Column("number", sa.Integer),
@@ -185,7 +185,7 @@ judges = sa.Table(
 
 ballots = sa.Table(
     "ballots",
-    _tables,
+    tables,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("trial_id", sa.Text),
     sa.Column("judge_id", sa.Text),
@@ -204,20 +204,21 @@ ballots = sa.Table(
 )
 
 # Step n brings version n to version n + 1; a new ledger goes through all of them, so there is one way to the tables
-# above. A step that has shipped is never changed.
+# above. A step that has shipped is never changed. Types are named as PostgreSQL names them; SQLite's files have simpler
+# ones (see `engines.py`).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE runs (
             id TEXT PRIMARY KEY, visitor TEXT NOT NULL, account_id TEXT NOT NULL, account_kind TEXT NOT NULL,
             created_at TEXT NOT NULL, variant_id TEXT NOT NULL, preset TEXT, prompt TEXT NOT NULL,
-            parameters TEXT NOT NULL, seed INTEGER, pictures INTEGER NOT NULL, refs TEXT NOT NULL,
-            estimate INTEGER NOT NULL, state TEXT NOT NULL, finished_at TEXT, troubles TEXT NOT NULL
+            parameters JSON NOT NULL, seed INTEGER, pictures INTEGER NOT NULL, refs JSON NOT NULL,
+            estimate BIGINT NOT NULL, state TEXT NOT NULL, finished_at TEXT, troubles JSON NOT NULL
         )""",
         """CREATE TABLE predictions (
             run_id TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, model_id TEXT NOT NULL,
-            payload TEXT NOT NULL, status TEXT NOT NULL, prediction_id TEXT, error TEXT NOT NULL, submitting_at TEXT,
-            submitted_at TEXT, settled_at TEXT, reserved INTEGER NOT NULL, charge INTEGER, source TEXT NOT NULL,
-            model_seconds REAL, outputs TEXT NOT NULL, troubles TEXT NOT NULL, answer TEXT,
+            payload JSON NOT NULL, status TEXT NOT NULL, prediction_id TEXT, error TEXT NOT NULL, submitting_at TEXT,
+            submitted_at TEXT, settled_at TEXT, reserved BIGINT NOT NULL, charge BIGINT, source TEXT NOT NULL,
+            model_seconds DOUBLE PRECISION, outputs JSON NOT NULL, troubles JSON NOT NULL, answer JSON,
             PRIMARY KEY (run_id, number)
         )""",
         "CREATE INDEX runs_of_visitor ON runs (visitor, created_at)",
@@ -228,10 +229,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A reference whose upload is gone may be uploaded and submitted once more: a second attempt, a row of its own.
         """CREATE TABLE attempts (
             run_id TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, attempt INTEGER NOT NULL,
-            model_id TEXT NOT NULL, payload TEXT NOT NULL, status TEXT NOT NULL, prediction_id TEXT,
-            error TEXT NOT NULL, submitting_at TEXT, submitted_at TEXT, settled_at TEXT, reserved INTEGER NOT NULL,
-            charge INTEGER, source TEXT NOT NULL, model_seconds REAL, outputs TEXT NOT NULL, troubles TEXT NOT NULL,
-            answer TEXT, PRIMARY KEY (run_id, number, attempt)
+            model_id TEXT NOT NULL, payload JSON NOT NULL, status TEXT NOT NULL, prediction_id TEXT,
+            error TEXT NOT NULL, submitting_at TEXT, submitted_at TEXT, settled_at TEXT, reserved BIGINT NOT NULL,
+            charge BIGINT, source TEXT NOT NULL, model_seconds DOUBLE PRECISION, outputs JSON NOT NULL,
+            troubles JSON NOT NULL, answer JSON, PRIMARY KEY (run_id, number, attempt)
         )""",
         """INSERT INTO attempts SELECT run_id, number, 1, model_id, payload, status, prediction_id, error,
             submitting_at, submitted_at, settled_at, reserved, charge, source, model_seconds, outputs, troubles, answer
@@ -248,17 +249,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "ALTER TABLE runs ADD COLUMN name TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE runs ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN favourite BOOLEAN NOT NULL DEFAULT FALSE",
     ),
     (
         "ALTER TABLE runs ADD COLUMN comparison_id TEXT",
-        "ALTER TABLE runs ADD COLUMN cell TEXT",
+        "ALTER TABLE runs ADD COLUMN cell JSON",
         "CREATE INDEX runs_of_comparison ON runs (comparison_id) WHERE comparison_id IS NOT NULL",
     ),
     (
         """CREATE TABLE invitations (
-            id TEXT PRIMARY KEY, code_hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, allowance INTEGER NOT NULL,
-            renews TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, paused INTEGER NOT NULL, ended_at TEXT
+            id TEXT PRIMARY KEY, code_hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, allowance BIGINT NOT NULL,
+            renews TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, paused BOOLEAN NOT NULL, ended_at TEXT
         )""",
         "ALTER TABLE runs ADD COLUMN invitation TEXT",
         "CREATE INDEX runs_of_invitation ON runs (invitation, created_at) WHERE invitation IS NOT NULL",
@@ -266,8 +267,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE trials (
             id TEXT PRIMARY KEY, visitor TEXT NOT NULL, account_id TEXT NOT NULL, account_kind TEXT NOT NULL,
-            invitation TEXT, created_at TEXT NOT NULL, state TEXT NOT NULL, spec TEXT NOT NULL, sealed TEXT, seal TEXT,
-            sealed_at TEXT, opened_at TEXT, closes_at TEXT, closed_at TEXT, looked_at TEXT, withdrawn TEXT NOT NULL,
+            invitation TEXT, created_at TEXT NOT NULL, state TEXT NOT NULL, spec JSON NOT NULL, sealed TEXT, seal TEXT,
+            sealed_at TEXT, opened_at TEXT, closes_at TEXT, closed_at TEXT, looked_at TEXT, withdrawn JSON NOT NULL,
             code_hash TEXT UNIQUE
         )""",
         "CREATE INDEX trials_of_visitor ON trials (visitor, created_at)",
@@ -278,20 +279,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX pictures_of_trial ON trial_pictures (trial_id, case_number)",
         """CREATE TABLE judges (
             id TEXT PRIMARY KEY, trial_id TEXT NOT NULL REFERENCES trials (id), number INTEGER NOT NULL,
-            name TEXT NOT NULL, named INTEGER NOT NULL, token_hash TEXT NOT NULL UNIQUE, joined_at TEXT NOT NULL,
+            name TEXT NOT NULL, named BOOLEAN NOT NULL, token_hash TEXT NOT NULL UNIQUE, joined_at TEXT NOT NULL,
             UNIQUE (trial_id, number)
         )""",
         """CREATE TABLE ballots (
             id TEXT PRIMARY KEY, trial_id TEXT NOT NULL REFERENCES trials (id),
             judge_id TEXT NOT NULL REFERENCES judges (id), position INTEGER NOT NULL, case_number INTEGER NOT NULL,
-            take INTEGER NOT NULL, places TEXT NOT NULL, again INTEGER NOT NULL, voted_at TEXT, best TEXT, worst TEXT,
-            usable TEXT, remark TEXT, UNIQUE (judge_id, position)
+            take INTEGER NOT NULL, places JSON NOT NULL, again BOOLEAN NOT NULL, voted_at TEXT, best TEXT, worst TEXT,
+            usable JSON, remark TEXT, UNIQUE (judge_id, position)
         )""",
         "CREATE INDEX ballots_of_trial ON ballots (trial_id)",
     ),
     (
         "ALTER TABLE runs ADD COLUMN letter INTEGER",
-        "ALTER TABLE runs ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN chosen BOOLEAN NOT NULL DEFAULT FALSE",
     ),
     ("CREATE TABLE switches (name TEXT PRIMARY KEY, since TEXT NOT NULL)",),
     (
@@ -299,29 +300,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE ballots ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
     ),
     ("CREATE TABLE leaving (visitor TEXT PRIMARY KEY, asked_at TEXT NOT NULL)",),
+    (
+        # No prediction is paid for twice. A run that was recovered by an id has reserved nothing: it may be another's.
+        """UPDATE predictions SET prediction_id = prediction_id || ' ' || run_id WHERE reserved > 0 AND EXISTS (
+            SELECT 1 FROM predictions AS other WHERE other.prediction_id = predictions.prediction_id
+            AND other.reserved > 0 AND (other.run_id, other.number, other.attempt)
+            < (predictions.run_id, predictions.number, predictions.attempt))""",
+        "CREATE UNIQUE INDEX predictions_paid_once ON predictions (prediction_id) WHERE reserved > 0",
+    ),
 )
 
 VERSION = len(MIGRATIONS)
 OVERWRITING = 3  # the first version in whose time deleted text was overwritten
-
-
-class NewerLedger(Exception):
-    """The file was written by a newer version of the app."""
-
-
-def migrate(connection: sa.Connection) -> int:
-    """Bring the ledger behind a connection, in a write transaction, up to VERSION: wholly or not at all.
-
-    Returns the version that it had; 0 of a new one.
-
-    Raises:
-        NewerLedger: it is ahead of us.
-    """
-    version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-    if version > VERSION:
-        raise NewerLedger
-    for step in MIGRATIONS[version:]:
-        for statement in step:
-            connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-    return version

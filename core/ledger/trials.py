@@ -159,7 +159,7 @@ def ids(connection: sa.Connection) -> set[str]:
 
 def orphans(connection: sa.Connection) -> list[tuple[str, str]]:
     """Visitor and id of each run that was left behind by a trial."""
-    of_trial = runs.c.deleted_at.is_(None) & (sa.func.json_extract(runs.c.cell, "$.axis") == "trial")
+    of_trial = runs.c.deleted_at.is_(None) & (runs.c.cell["axis"].as_string() == "trial")
     query = sa.select(runs.c.visitor, runs.c.id).where(of_trial, runs.c.comparison_id.not_in(sa.select(trials.c.id)))
     return [(row.visitor, row.id) for row in connection.execute(query)]
 
@@ -194,7 +194,7 @@ def pictures(connection: sa.Connection, trial_id: str, home: Path, case: int | N
     query = sa.select(trial_pictures).where(columns.trial_id == trial_id)
     if case is not None:
         query = query.where(columns.case_number == case)
-    order = (columns.case_number, columns.variant_id, columns.number)
+    order = (columns.case_number, columns.variant_id.nulls_first(), columns.number)
     return [_picture(row, home) for row in connection.execute(query.order_by(*order)).mappings()]
 
 

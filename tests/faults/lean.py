@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from databases import open_ledger
 from running import KEY, picture
 
 from core.access.budget import Budget
 from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
-from core.ledger.ledger import Ledger
 from core.ledger.record import snapshot
 from core.ledger.run import Run
 from core.ledger.trials import Case, Spec
@@ -114,7 +114,7 @@ class Lean:
         lock: float = 30,
     ) -> None:
         self.folder = folder
-        self.ledger = Ledger(folder, timeout=lock)
+        self.ledger = open_ledger(folder, timeout=lock)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Hurried(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
@@ -174,7 +174,7 @@ def a_reference(folder: Path) -> Reference:
 
 def history(folder: Path, visitor: str = VISITOR) -> list[Run]:
     """The visitor's runs as a page would show them, read by nobody but us."""
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     try:
         return [snapshot(record, datetime.now(UTC)) for record in ledger.list_for(visitor)]
     finally:
@@ -183,7 +183,7 @@ def history(folder: Path, visitor: str = VISITOR) -> list[Run]:
 
 def spent(folder: Path, visitor: str = VISITOR) -> Decimal:
     """The ledger's total."""
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     try:
         return ledger.spent(visitor, datetime.now(UTC) - timedelta(days=1))
     finally:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 from checks import check_books, check_ends, check_pictures
+from databases import empty
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -71,6 +72,7 @@ class Life(RuleBasedStateMachine):
         self.do(self._open())
 
     async def _open(self) -> None:
+        await asyncio.to_thread(empty)
         self.house = House(self.folder / "data", at_once=3)
         self.house.time.going.clear()
 
@@ -194,3 +196,9 @@ TestLife.settings = settings(
     phases=[Phase.generate],  # making a failure smaller takes minutes
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("postgresql")
+class TestLifeOnPostgreSQL(TestLife):  # type: ignore[misc, valid-type]
+    """The same, its ledger in PostgreSQL."""

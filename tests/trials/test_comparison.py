@@ -31,7 +31,7 @@ from core.runs.runtime import Timeouts
 from core.trials.comparison import MOST_RUNS, Plan, again, plan, start
 from sandbox.server.rules import MODELS
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both(soak=True)]
 
 ALL = list(REGISTRY)
 PROMPT = "Put the cup from image 1 on the table from image 2"
@@ -374,6 +374,7 @@ async def test_every_sum_shown_is_what_the_service_asks(tmp_path: Path, key: str
     await house.aclose()
 
 
+@pytest.mark.sqlite
 @settings(max_examples=6)
 @given(st.sampled_from(CHOICES[4:]), st.sampled_from(AXES), st.sampled_from([*SHARE]))
 def test_the_sum_shown_is_what_is_charged(variants: list[str], axis: dict[str, Any], key: str) -> None:

@@ -32,7 +32,7 @@ from core.trials.life import MOST_DRAFTS, Trials
 from core.trials.making import RETRY_INTERVAL
 from core.trials.trial import folder_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both(soak=True)]
 
 VARIANTS = ("dev", "ultra-fast")
 PRICE = Decimal("0.055")  # of one case
@@ -544,6 +544,7 @@ async def test_what_a_crash_left_of_a_deletion_goes_at_the_next_start(lab: Lab) 
 # who is let in, and who sees what
 
 
+@pytest.mark.sqlite
 async def test_codes(lab: Lab) -> None:
     """One lets in from the opening to the closing; a new one puts the old one out; it can be taken back."""
     trial = await lab.sealed("a cup")
@@ -703,6 +704,7 @@ async def test_there_is_an_end_to_drafts(lab: Lab) -> None:
     await lab.trials.save("bob", lab.account, Spec())
 
 
+@pytest.mark.sqlite
 async def test_nothing_of_a_deleted_trial_is_left_but_its_cost(lab: Lab) -> None:
     """Pictures, references, votes, names and words go from the disk and out of the ledger's bytes."""
     trial = await lab.opened("a very secret cup", "a hat")

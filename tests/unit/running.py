@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from databases import open_ledger
 from PIL import Image
 
 from core.access.budget import Budget
 from core.catalog.inputs import check
-from core.ledger.ledger import Ledger
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
 from core.runs.runs import Runs
@@ -180,7 +180,7 @@ class House:
     def open(self) -> None:
         self._threads = ThreadPoolExecutor()
         asyncio.get_running_loop().set_default_executor(self._threads)
-        self.ledger = Ledger(self.folder, timeout=0.2, mounted=self._mounted)
+        self.ledger = open_ledger(self.folder, timeout=0.2, mounted=self._mounted)
         self.runtime = Runtime(self.time.clock, self._sleep, random.Random(3), self._timeouts)
         self.runs = Runs(self.ledger, self.folder, budget=self.budget, runtime=self.runtime, **self._settings)
 

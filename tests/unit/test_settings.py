@@ -68,6 +68,7 @@ def test_everything_can_be_set() -> None:
         WAVESPEED_API_KEY=f"  {KEY}\n",
         WAVESPEED_BASE_URL=" http://127.0.0.1:8787/ ",
         KONTEXT_DATA_DIR=" /data/kontext ",
+        KONTEXT_DATABASE_URL=" postgres://ann:secret@db/studio ",
         KONTEXT_HOSTED=" yes ",
         KONTEXT_DAILY_BUDGET_USD=" 5 ",
         KONTEXT_VISITOR_BUDGET_USD="0.5",
@@ -83,6 +84,7 @@ def test_everything_can_be_set() -> None:
         api_key=KEY,
         base_url="http://127.0.0.1:8787",
         data_dir=Path("/data/kontext"),
+        database_url="postgresql+psycopg://ann:secret@db/studio",
         hosted=True,
         daily_budget=Decimal(5),
         visitor_budget=Decimal("0.5"),
@@ -287,10 +289,14 @@ def test_no_value_is_ever_repeated(value: str, variable: str) -> None:
 
 
 def test_the_key_is_kept_out_of_repr() -> None:
-    """Settings may be logged; the key may not."""
-    shown = settings(WAVESPEED_API_KEY=KEY)
+    """Settings may be logged; the key may not, nor the password of a database, right or wrong."""
+    shown = settings(WAVESPEED_API_KEY=KEY, KONTEXT_DATABASE_URL="postgres://ann:hush@db/studio")
     assert shown.api_key == KEY
-    assert KEY not in repr(shown) + str(shown)
+    assert not any(secret in repr(shown) + str(shown) for secret in (KEY, "hush"))
+    for wrong in ("mysql://ann:hush@db", "hush", "postgresql:hush", "postgresql://"):
+        with pytest.raises(SettingsError, match="KONTEXT_DATABASE_URL") as refused:
+            settings(KONTEXT_DATABASE_URL=wrong)
+        assert "hush" not in str(refused.value)
 
 
 def test_the_table_names_every_variable() -> None:
@@ -299,6 +305,7 @@ def test_the_table_names_every_variable() -> None:
         "WAVESPEED_API_KEY",
         "WAVESPEED_BASE_URL",
         "KONTEXT_DATA_DIR",
+        "KONTEXT_DATABASE_URL",
         "KONTEXT_HOSTED",
         "KONTEXT_ALLOWED_HOSTS",
         "KONTEXT_DAILY_BUDGET_USD",

@@ -40,7 +40,7 @@ from core.trials import comparison
 from core.trials.blind import Blind
 from core.trials.life import Trials
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both]
 
 HOME = Path(__file__).parents[3]
 KEEP = timedelta(days=3)

@@ -65,7 +65,7 @@ def bucket(folder: Path) -> str:
 
 
 def pragmas(ledger: Ledger) -> tuple[Any, ...]:
-    with ledger._engine.connect() as connection:
+    with ledger._database.engine.connect() as connection:
         return tuple(connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "locking_mode"))
 
 

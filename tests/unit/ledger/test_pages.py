@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import open_ledger
 from test_ledger import NOON, record
 
 from core.ledger.ledger import Ledger, Search
 from core.ledger.run import Cell, Label
+
+pytestmark = pytest.mark.both
 
 PRESETS = {"poster": "Poster with a title", "relight": "New light"}
 VARIANTS = {"pro": "Pro", "ultra-fast": "Ultra-fast"}
@@ -20,7 +23,7 @@ VARIANTS = {"pro": "Pro", "ultra-fast": "Ultra-fast"}
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path, timeout=0.1)) as ledger:
+    with closing(open_ledger(tmp_path, timeout=0.1)) as ledger:
         yield ledger
 
 

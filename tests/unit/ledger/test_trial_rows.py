@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from databases import open_ledger
 
 from core.ledger import ballots, trials
 from core.ledger.ballots import MOST_JUDGES, Ballot, Choice
@@ -15,13 +16,15 @@ from core.ledger.ledger import Ledger
 from core.ledger.trials import Case, Picture, Spec, Trial
 from core.pictures.reference import Reference
 
+pytestmark = pytest.mark.both
+
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path, timeout=0.2, mounted="")
+    ledger = open_ledger(tmp_path, timeout=0.2, mounted="")
     yield ledger
     ledger.close()
 

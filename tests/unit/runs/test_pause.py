@@ -9,16 +9,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from databases import open_ledger
 from running import Forward, Held, House, answer
 
 from core.access.budget import Budget
 from core.errors import BudgetError
 from core.ledger import pause
-from core.ledger.ledger import Ledger
 from core.ledger.pause import PAUSED
 from core.service.account import AccountKind
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 def switch(house: House, *, paused: bool) -> None:
     """As another process on the same ledger would."""
-    with closing(Ledger(house.folder)) as ledger, ledger.writing() as connection:
+    with closing(open_ledger(house.folder)) as ledger, ledger.writing() as connection:
         if paused:
             pause.pause(connection, house.time.now)
         else:

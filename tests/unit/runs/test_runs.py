@@ -51,7 +51,7 @@ from core.runs.runs import Asked
 from core.runs.runtime import Timeouts
 from core.service.account import Account
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both(soak=True)]
 
 
 @pytest.fixture
@@ -614,6 +614,7 @@ async def test_not_known_any_more(tmp_path: Path, kind: Any, charged: str, charg
     await house.aclose()
 
 
+@pytest.mark.sqlite
 async def test_base64_outputs(house: House) -> None:
     """Pictures inside the answer become files like any other, and stay out of the ledger."""
     run = await house.run("dev", 2, enable_base64_output=True)
@@ -1208,6 +1209,7 @@ async def locked(house: House) -> sqlite3.Connection:
     return other
 
 
+@pytest.mark.sqlite
 async def test_a_locked_ledger_before_the_press(house: House) -> None:
     """What can't be recorded is not spent: said at once, and nothing is left behind."""
     other = await locked(house)
@@ -1218,6 +1220,7 @@ async def test_a_locked_ledger_before_the_press(house: House) -> None:
     assert not list((house.folder / "outputs").iterdir())
 
 
+@pytest.mark.sqlite
 async def test_a_locked_ledger_before_the_submit(house: House) -> None:
     """The ledger fails between reservation and submit: not sent, not charged, and said so."""
     held = Held()
@@ -1232,6 +1235,7 @@ async def test_a_locked_ledger_before_the_submit(house: House) -> None:
     assert [t.charged for t in run.troubles] == ["no"]
 
 
+@pytest.mark.sqlite
 async def test_a_locked_ledger_after_the_submit(house: House) -> None:
     """The ledger fails once the money is spent: the picture is saved and shown all the same."""
     house.time.going.clear()
@@ -1271,6 +1275,7 @@ async def test_a_foreign_exception_ends_honestly(tmp_path: Path, caplog: pytest.
 # recovery and deletion
 
 
+@pytest.mark.sqlite
 async def test_recover_by_id(house: House) -> None:
     """A prediction that nobody here remembers comes into the history, with what was asked for; it costs nothing new."""
     await house.run("dev", 2, prompt="a lost owl", seed=7)
@@ -1311,6 +1316,7 @@ async def test_a_deletion_that_was_cut_off_is_seen_through(house: House) -> None
     assert not gone.outputs[0].path.exists() and kept.outputs[0].path.exists()
 
 
+@pytest.mark.sqlite
 async def test_recovered_twice_at_once(house: House) -> None:
     """Two presses make one run of one prediction."""
     await house.run()
@@ -1337,6 +1343,7 @@ async def test_what_was_recovered_is_counted_once(house: House) -> None:
         house.wire.always.clear()  # from now on the history tells the inputs, and that they are ours
 
 
+@pytest.mark.sqlite
 async def test_odd_numbers_of_the_history_do_no_harm(house: House) -> None:
     """A seed and a count that no variant can have come from elsewhere, and are left out."""
     await house.run("dev")
