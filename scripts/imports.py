@@ -20,6 +20,7 @@ ROOMS = (
     "core.storage",
     "sandbox",  # imports nothing of ours; stands here, so that the backend alone knows it
     "core.trials",
+    "core.comparisons",
     "core.access",
     "core.runs",
     "core.ledger",

@@ -25,6 +25,7 @@ PLACES = {
     "sandbox": (2, 0),
     "core.storage": (2, 2),
     "core.trials": (3, 0),
+    "core.comparisons": (4, 0),
     "core.access": (4, 2),
     "core.runs": (4, 1),
     "core.ledger": (5, 1),

@@ -16,12 +16,12 @@ from core.backend import Backend
 from core.catalog.estimate import estimate
 from core.catalog.inputs import Inputs, check, find_problems, find_variant, seed_drawer
 from core.catalog.variants import PICTURES
+from core.comparisons import comparison
 from core.errors import InputError, KontextError, Problem
 from core.ledger.run import Run
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles
 from core.service.account import Account
-from core.trials import comparison
 from ui.files import file_data, uploaded
 
 # Programs have no page to keep an id in: those without an invitation are one visitor together, under one visitor's cap.

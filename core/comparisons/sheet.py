@@ -7,11 +7,11 @@ from datetime import UTC
 
 from core.catalog.estimate import dollars
 from core.catalog.variants import REGISTRY
+from core.comparisons.board import Board, Row, place_of
 from core.ledger.run import Run
 from core.pictures import sheet
 from core.pictures.recipe import APP
 from core.runs import exports
-from core.trials.board import Board, Row, place_of
 
 SHEET = "contact-sheet.png"
 

@@ -1,1 +1,1 @@
-"""Comparisons and trials: from pictures to a decision."""
+"""Trials: from pictures to a decision, by the votes of people who know neither names nor prices."""

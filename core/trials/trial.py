@@ -14,11 +14,11 @@ from typing import Any
 from core.catalog.inputs import Inputs, too_long
 from core.catalog.limits import MOST_PROBLEMS, PROMPT_CHARACTERS
 from core.catalog.variants import PICTURES, REFERENCE_LIMIT, REGISTRY, SEED, Variant
+from core.comparisons.comparison import PlannedCell, Row, cells_of, unknown
 from core.errors import InputError, Problem
 from core.ledger.ballots import MOST_JUDGES
 from core.ledger.trials import Case, Spec
 from core.prompts.presets import ROLES
-from core.trials.comparison import PlannedCell, Row, cells_of, unknown
 from core.trials.votes import MIN_CASES, MIN_JUDGES
 
 FEWEST_VARIANTS, MOST_VARIANTS = 2, 4

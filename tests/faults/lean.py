@@ -21,6 +21,7 @@ from running import KEY, picture
 from core.access.budget import Budget
 from core.catalog.inputs import check
 from core.catalog.variants import REGISTRY
+from core.comparisons.comparison import plan, start
 from core.ledger.record import snapshot
 from core.ledger.run import Run
 from core.ledger.trials import Case, Spec
@@ -31,7 +32,6 @@ from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account
 from core.service.client import LIMITS, Client
 from core.trials.blind import Blind
-from core.trials.comparison import plan, start
 from core.trials.life import Trials
 
 HASTE = 20  # a pause of the app is that many times shorter here

@@ -20,6 +20,7 @@ from running import Held, House, another_reference, rewritten
 from core.access.budget import Budget
 from core.access.codes import code_hash
 from core.access.invitations import Invitations
+from core.comparisons.comparison import again
 from core.errors import BudgetError, InputError, KontextError
 from core.ledger import ballots, pause, trials
 from core.ledger.ballots import Ballot, Choice
@@ -27,7 +28,6 @@ from core.ledger.trials import Case, Spec, Trial
 from core.pictures.decoder import Decoder
 from core.trials import seal
 from core.trials.blind import Blind, place
-from core.trials.comparison import again
 from core.trials.life import MOST_DRAFTS, Trials
 from core.trials.making import RETRY_INTERVAL
 from core.trials.trial import folder_of

@@ -11,8 +11,8 @@ from studio import BRICK, CAT, COFFEE, LAUNCH, PORTRAIT, Studio, Visit
 
 from core.catalog.estimate import dollars, estimate, in_micros
 from core.catalog.variants import PICTURES, REFERENCE_LIMIT, REGISTRY, Variant
+from core.comparisons.comparison import FEWEST, MOST, plan
 from core.errors import InputError
-from core.trials.comparison import FEWEST, MOST, plan
 from ui.studio.compare import Compare
 from ui.studio.page import head
 

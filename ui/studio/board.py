@@ -10,11 +10,11 @@ from typing import Any
 
 from core.catalog.estimate import dollars
 from core.catalog.variants import REGISTRY
+from core.comparisons.board import Board, place_of, watch
 from core.ledger.run import Output, Run
 from core.pictures.served import ServedFiles
 from core.prompts.compose import listed
 from core.runs.runs import Runs
-from core.trials.board import Board, place_of, watch
 from ui.files import address
 from ui.studio.result import Seen, cost, references, unbilled, variant_name, view_of
 

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.catalog.limits import TYPED_CHARACTERS
 from core.catalog.variants import PROMPT, REGISTRY, SEED
+from core.comparisons.board import Board, place_of
+from core.comparisons.comparison import AXES, FEWEST, MOST
 from core.errors import Problem
 from core.ledger.run import Axis
-from core.trials.board import Board, place_of
-from core.trials.comparison import AXES, FEWEST, MOST
 
 _HERE = Path(__file__).parent
 # Read once: Gradio makes the component anew for each step of a press that leaves it as it is.

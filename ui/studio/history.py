@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from core.catalog.variants import REGISTRY
+from core.comparisons.board import Board
 from core.ledger.run import Run, State, Trouble
 from core.pictures.served import ServedFiles
-from core.trials.board import Board
 from ui.files import file_data
 from ui.studio.board import tally, thumbs
 from ui.studio.payer import charged

@@ -25,6 +25,8 @@ from core.catalog.variants import (
     Parameter,
     Variant,
 )
+from core.comparisons.board import Board, place_of
+from core.comparisons.comparison import plan
 from core.errors import InputError, KontextError, Problem, ReferenceRejected
 from core.ledger.run import Output, Run
 from core.pictures.fit import fit
@@ -34,8 +36,6 @@ from core.prompts.compose import compose, idle_fields, listed, numbered, suggest
 from core.prompts.presets import Preset
 from core.prompts.reference_numbers import lint, renumber
 from core.service.snippets import comparison_snippets, snippets
-from core.trials.board import Board, place_of
-from core.trials.comparison import plan
 from ui.files import file_data, uploaded
 from ui.studio.compare import Compare, compare_of
 from ui.studio.draft import read, recipe_of

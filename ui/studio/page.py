@@ -14,7 +14,7 @@ from core.backend import Backend
 from core.catalog.estimate import dollars, javascript
 from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARACTERS
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
-from core.trials import comparison
+from core.comparisons import comparison
 from ui.api import Api
 from ui.studio.code import CodeView
 from ui.studio.compare import CompareView

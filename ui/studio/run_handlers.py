@@ -25,6 +25,8 @@ from core.catalog.estimate import dollars, in_micros
 from core.catalog.inputs import Inputs, check, seed_drawer
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import PICTURES, REGISTRY, Variant
+from core.comparisons import board, comparison, sheet
+from core.comparisons.board import Board
 from core.errors import KontextError
 from core.ledger.ledger import Search
 from core.ledger.run import Cell, Label, Output, Run
@@ -34,8 +36,6 @@ from core.pictures.served import receipts_of
 from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
 from core.service.account import Account
-from core.trials import board, comparison, sheet
-from core.trials.board import Board
 from ui.files import file_data
 from ui.studio.board import board_views, still, strip_of_board
 from ui.studio.form import Form

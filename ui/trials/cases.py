@@ -16,10 +16,10 @@ from core.catalog.estimate import dollars, in_micros
 from core.catalog.inputs import size_for
 from core.catalog.limits import PROMPT_CHARACTERS
 from core.catalog.variants import ASPECT_RATIO, PICTURES, REGISTRY, SEED, SIZE
+from core.comparisons.comparison import AXES
 from core.errors import InputError, KontextError, Problem
 from core.ledger.trials import Case, Spec
 from core.pictures.reference import Reference
-from core.trials.comparison import AXES
 from core.trials.planner import count, what_it_buys
 from core.trials.trial import FEWEST_VARIANTS, MOST_CASES, MOST_VARIANTS, plan
 

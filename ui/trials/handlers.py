@@ -18,12 +18,12 @@ from core.backend import Backend
 from core.catalog.estimate import dollars
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
 from core.catalog.variants import REGISTRY
+from core.comparisons import board
 from core.errors import InputError, KontextError
 from core.ledger.ballots import Judge
 from core.ledger.run import Run
 from core.ledger.trials import Case, Spec, Trial
 from core.service.account import Account, AccountKind
-from core.trials import board
 from core.trials.planner import count
 from core.trials.trial import FEWEST_VARIANTS, folder_of
 from core.trials.votes import MOST_BALLOTS

@@ -20,6 +20,7 @@ from serving import Served, at_once
 from core.access.retention import SERVICE, Belongings, Retention
 from core.backend import Backend
 from core.catalog.inputs import check
+from core.comparisons import comparison
 from core.errors import KontextError
 from core.ledger import ballots, forgetting, trials
 from core.ledger.ballots import Ballot, Choice
@@ -36,7 +37,6 @@ from core.runs.runtime import Runtime
 from core.service.account import Account
 from core.settings import read
 from core.storage import clear
-from core.trials import comparison
 from core.trials.blind import Blind
 from core.trials.life import Trials
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from running import Held, House, another_reference, answer
 
+from core.comparisons import board
+from core.comparisons.board import Board, place_of
+from core.comparisons.comparison import again, plan, start
 from core.errors import KontextError
 from core.ledger.run import Run
-from core.trials import board
-from core.trials.board import Board, place_of
-from core.trials.comparison import again, plan, start
 
 pytestmark = pytest.mark.anyio
 

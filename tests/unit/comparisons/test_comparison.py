@@ -22,13 +22,13 @@ from running import KEY, Forward, Held, House, another_reference, answer
 from core.access.budget import Budget
 from core.catalog.estimate import MICRO, in_micros
 from core.catalog.variants import REGISTRY
+from core.comparisons.comparison import MOST_RUNS, Plan, again, plan, start
 from core.errors import BudgetError, InputError, KontextError
 from core.ledger.run import Cell, Run
 from core.pictures.recipe import to_json
 from core.runs import files
 from core.runs.quotes import REMEMBERED
 from core.runs.runtime import Timeouts
-from core.trials.comparison import MOST_RUNS, Plan, again, plan, start
 from sandbox.server.rules import MODELS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both(soak=True)]

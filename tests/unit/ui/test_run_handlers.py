@@ -20,11 +20,11 @@ from serving import AT_ONCE, Served, serving
 
 from core.backend import Backend
 from core.catalog.variants import REFERENCE_LIMIT, REGISTRY
+from core.comparisons import sheet
+from core.comparisons.board import Board
 from core.ledger.run import Run
 from core.pictures.recipe import Recipe, to_json
 from core.settings import read
-from core.trials import sheet
-from core.trials.board import Board
 from ui.studio.compare import Compare
 from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers
