@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from gradio import Blocks
     from gradio.routes import App
+    from starlette.middleware import Middleware
     from starlette.routing import BaseRoute
 
     from core.backend import Backend
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ui.shutdown import Signals
 
 HOME = Path(__file__).parent
+NO_SIGN_IN = "Nobody can sign in, though KONTEXT_SIGN_IN is on: that needs a Space whose card says hf_oauth: true."
 WARM_UP_AFTER = 3.0  # seconds; the first page goes first
 
 
@@ -70,16 +72,12 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     from core.backend import Backend
 
     backend = Backend(settings, HOME / "presets")  # before Gradio comes: what can't be kept or read is said at once
-    from starlette.middleware import Middleware
-
     from core.pictures.reference import MAX_BYTES
-    from ui.door import Door
     from ui.sessions import SESSIONS, Presence
     from ui.shutdown import CLOSING, STREAMS, close
     from ui.studio.examples import load_examples
     from ui.studio.page import build, head
     from ui.theme import theme
-    from ui.uploads import Uploads
 
     page = build(backend, load_examples(HOME / "examples"))
     routes = _routes(backend)
@@ -88,13 +86,11 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     lifespan = _lifespan(backend, loops, presence, own=signals is not None)
     proxied = settings.hosted and not settings.allowed_hosts
     names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
-    uploads = Middleware(Uploads, room_for=backend.storage.room_for, taken=backend.arrived)
-    door = Middleware(Door, ours=routes, names=names, presence=presence)
-    listen = {"server_name": settings.server_name, "share": settings.share}
+    middleware = _middleware(backend, routes, names, presence)
     _, url, shared = page.launch(
         theme=theme(),
         head=head(),
-        app_kwargs={"lifespan": lifespan, "routes": routes, "middleware": [door, uploads]},
+        app_kwargs={"lifespan": lifespan, "routes": routes, "middleware": middleware},
         prevent_thread_lock=True,
         quiet=signals is None,
         run_history=False,
@@ -106,7 +102,7 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
         max_threads=2000,  # it caps waiting async events too, of which each open page has one
         state_session_capacity=SESSIONS,
         footer_links=["api"],
-        **{**listen, **overrides},
+        **{"server_name": settings.server_name, "share": settings.share, **overrides},
     )
     if names is not None and shared:
         names.add(str(urlsplit(shared).hostname))
@@ -117,6 +113,23 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
         print(CLOSING, flush=True)
         close(page, backend, loops[0])
     return page, url
+
+
+def _middleware(
+    backend: Backend, routes: Sequence[BaseRoute], names: Collection[str] | None, presence: Presence
+) -> list[Middleware]:
+    """What stands in front of Gradio; `names` as for the door."""
+    from starlette.middleware import Middleware
+
+    from ui.door import Door
+    from ui.sign_in import LOGIN_ROUTES
+    from ui.uploads import Uploads
+
+    ours = [*routes, *LOGIN_ROUTES] if backend.settings.sign_in else routes
+    return [
+        Middleware(Door, ours=ours, names=names, presence=presence),
+        Middleware(Uploads, room_for=backend.storage.room_for, taken=backend.arrived),
+    ]
 
 
 def do_without_plots() -> None:
@@ -132,6 +145,8 @@ def _announce(settings: Settings, url: str) -> None:
     from core.access.budget import terms
 
     print(terms(settings), flush=True)
+    if settings.sign_in_lacks:
+        print(f"{NO_SIGN_IN} Missing here: {', '.join(settings.sign_in_lacks)}.", flush=True)
     if settings.open_browser:  # in a thread: some browsers answer only once they are closed
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
@@ -179,6 +194,7 @@ def _routes(backend: Backend) -> list[BaseRoute]:
 
     from core.access.attempts import Attempts
     from ui.judge.routes import JudgeApi
+    from ui.sign_in import SignIn
     from ui.studio.examples import ROUTE
     from ui.studio.presets import SAMPLES
 
@@ -194,7 +210,8 @@ def _routes(backend: Backend) -> list[BaseRoute]:
 
     pictures = [Mount(f"/{route}", StaticFiles(directory=HOME / route)) for route in (ROUTE, SAMPLES)]
     judges = JudgeApi(backend.judging, Attempts()).routes()
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials), *judges, *pictures]
+    around = SignIn(backend).routes()
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials), *judges, *around, *pictures]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -19,18 +20,20 @@ import httpx
 from filelock import BaseFileLock, FileLock, Timeout
 
 from core.access.attempts import Attempts
-from core.access.budget import Budget
+from core.access.budget import Allowance, Budget, caps
 from core.access.invitations import Invitations, Standing, is_code
 from core.access.keys import Keys
+from core.access.people import Login, People, is_anonymous
 from core.access.retention import Retention
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError, SettingsError
 from core.ledger import pause
 from core.ledger.ledger import Ledger
+from core.ledger.people import is_person
 from core.pictures.decoder import Decoder
 from core.pictures.prepared import PreparedPictures
 from core.pictures.reference import FOLDER, MAX_BYTES, Reference
-from core.pictures.served import ServedFiles
+from core.pictures.served import ServedFiles, receipts_of
 from core.prompts.presets import Preset, load_presets
 from core.runs.background import Background
 from core.runs.keep_alive import KeepAlive
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 
 CLOSED = "This app is open by invitation only."
 BY_INVITATION = "Open the link that you were given, or paste your invitation under “Your key”."
+
+# A key's balance in USD, an invitation, or a signed-in person's cap.
+Left = Decimal | Standing | Allowance | None
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +89,12 @@ class Backend:
         # The sandbox draws in threads of its own: the ledger never waits for a picture.
         self._drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox")
         self.ledger = Ledger(settings.data_dir, mounted=mounted, url=settings.database_url)
-        caps, invited = (settings.daily_budget, settings.visitor_budget), settings.access != "open"
-        budget = Budget(*caps, invited=invited, paused=settings.paused)
+        budget = Budget(**caps(settings), access=settings.access, paused=settings.paused)
         self._attempts = Attempts()
         self._runtime = runtime or Runtime()
         # An allowance of their own: guesses that cost nobody anything must not keep out whoever brings a key.
         self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=Attempts().attempt)
+        self.people = People(self.ledger, clock=self._runtime.clock)
         self._keep_alive = KeepAlive(self._runtime.sleep)
         self.runs = Runs(
             self.ledger,
@@ -187,7 +193,39 @@ class Backend:
         await self._resume(account)
         return handle, account, balance
 
-    async def account_for(self, brought: object) -> Account:
+    async def who(self, claim: object) -> str | None:
+        """The visitor that a page is which shows this id, or the handle of a sign-in; None: nobody."""
+        if not self.settings.sign_in:
+            return str(claim) if is_anonymous(claim) else None
+        return await self.runs.readers(self.people.who, claim)
+
+    async def claim(self, *told: object) -> str:
+        """What a page holds from now on: the first of these that is somebody's, or the id of a new visitor."""
+        for one in told:
+            if await self.who(one) is not None:
+                return str(one)
+        return uuid.uuid4().hex
+
+    async def sign_in(self, login: Login, before: object) -> str | None:
+        """The handle of somebody who has just signed in, and was that visitor before; None: this login was used."""
+        signed_in = await asyncio.to_thread(self.people.sign_in, login, before)
+        if signed_in is None:
+            return None
+        if is_anonymous(before):
+            self.runs.hand_over(str(before), signed_in.visitor)
+            await asyncio.to_thread(self.served.forget, receipts_of(str(before)))
+        return signed_in.handle
+
+    async def sign_out(self, handle: object) -> None:
+        """Nobody is taken for its person any more; their runs go on, and stay theirs."""
+        await asyncio.to_thread(self.people.sign_out, handle)
+
+    def account_of(self, visitor: str | None) -> Account:
+        """What pays for a visitor who brings nothing."""
+        signed_in = self.settings.access == "invited" and visitor is not None and is_person(visitor)
+        return self.host if self.host and signed_in else self.account
+
+    async def account_for(self, brought: object, visitor: str | None = None) -> Account:
         """What pays for whoever brings that: an invitation's code, the handle of a key, or nothing.
 
         Raises:
@@ -198,7 +236,7 @@ class Backend:
         account = self.keys.account(brought)
         if account is None and self.settings.access == "closed":
             raise KontextError(CLOSED, BY_INVITATION)
-        return account or self.account
+        return account or self.account_of(visitor)
 
     async def invited(self, code: object) -> tuple[Account, Standing]:
         """The account that an invitation's holder uses, and what is left of it.
@@ -209,16 +247,24 @@ class Backend:
         standing = await self.runs.readers(self.invitations.find, code)
         return replace(self.host or self.practice, invitation=standing.invitation.id), standing
 
-    async def standing(self, brought: object) -> tuple[Account, Decimal | Standing | None]:
+    async def standing(self, brought: object, visitor: str | None) -> tuple[Account, Left]:
         """What pays for whoever brings that, and what it has left; None where that is not theirs, or not known now."""
         if is_code(brought):
             with suppress(KontextError):
                 return await self.invited(brought)
-        account, balance = self.keys.account(brought), None
-        if account is not None:
+        if (account := self.keys.account(brought)) is not None:
+            balance = None
             with suppress(KontextError):
                 balance = await account.client.balance()
-        return account or self.account, balance
+            return account, balance
+        account = self.account_of(visitor)
+        return account, await self._allowance(account, visitor)
+
+    async def _allowance(self, account: Account, visitor: str | None) -> Allowance | None:
+        limit = self.settings.signed_in_budget
+        if account.kind != "host" or visitor is None or not is_person(visitor) or limit is None:
+            return None
+        return Allowance(limit, await self.runs.readers(self.people.spent_today, visitor))
 
     async def paused(self) -> bool:
         """Whether the host has paused spending."""

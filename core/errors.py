@@ -111,7 +111,7 @@ class BudgetError(KontextError):
         happened: str,
         advice: str,
         *,
-        cap: Literal["daily", "visitor", "invitation", "unpriced", "paused"],
+        cap: Literal["daily", "visitor", "signed_in", "invitation", "unpriced", "paused"],
         limit: Decimal | None = None,
         left: Decimal | None = None,
         renews: datetime | None = None,

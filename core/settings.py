@@ -18,6 +18,7 @@ from core.errors import SettingsError
 SERVICE = "https://api.wavespeed.ai"  # (S)
 HOSTED_DAILY_BUDGET = Decimal("1.00")
 HOSTED_VISITOR_BUDGET = Decimal("0.20")
+HOSTED_SIGNED_IN_BUDGET = Decimal("0.40")
 HOSTED_KEEP_DAYS = 7  # as long as the service itself keeps what it made (D)
 HOSTED_STORAGE_GB = Decimal(5)
 GB = 10**9
@@ -26,6 +27,8 @@ LOOPBACK = "127.0.0.1"
 AT_ONCE = 256
 
 _POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
+# What a Space has in its environment whose card says `hf_oauth: true` (D); anywhere else Gradio's sign-in is a mock.
+SIGN_IN_NEEDS = ("SYSTEM", "SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 
 Access = Literal["open", "invited", "closed"]
 
@@ -71,8 +74,16 @@ VARIABLES = (
     Variable(
         "KONTEXT_ACCESS",
         "open",
-        "whom that key pays for: open (everybody), invited (invitations; practice for the rest), closed (invitations; "
-        "nothing for the rest)",
+        "whom that key pays for: open (everybody), invited (invitations and whoever signs in; practice for the rest), "
+        "closed (invitations; nothing for the rest)",
+    ),
+    Variable(
+        "KONTEXT_SIGN_IN", "off", "visitors can sign in with Hugging Face; on a Space with `hf_oauth: true` alone"
+    ),
+    Variable(
+        "KONTEXT_SIGNED_IN_BUDGET_USD",
+        f"none; {HOSTED_SIGNED_IN_BUDGET} hosted",
+        "the most that one person who is signed in can spend of that key in a day (UTC)",
     ),
     Variable("KONTEXT_PAUSED", "off", "on: that key pays for nothing new; what was sent is seen to its end"),
     Variable(
@@ -105,7 +116,8 @@ class Settings:
 
     `hosted`: strangers can come in, so nobody is trusted. `access`: whom the key pays for. `allowed_hosts` in small
     letters. `paused`: the key pays for nothing new. `keep`: how long runs are kept, None: for ever. `max_storage` in
-    bytes, None: no limit.
+    bytes, None: no limit. `sign_in`: people can sign in, which was asked for and is real here; `sign_in_lacks`: what it
+    was asked for without. `space_hosts`: the names of the Space, if it is one; to the first of them a login comes back.
     """
 
     api_key: str | None = field(repr=False)
@@ -125,6 +137,10 @@ class Settings:
     keep: timedelta | None = None
     max_storage: int | None = None
     database_url: str | None = field(default=None, repr=False)
+    sign_in: bool = False
+    sign_in_lacks: tuple[str, ...] = ()
+    signed_in_budget: Decimal | None = None
+    space_hosts: tuple[str, ...] = ()
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -140,6 +156,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
     # Whoever invites has guests, on whatever way they come.
     reachable = "SPACE_ID" in given or share or not _is_loopback(server_name) or access != "open"
     hosted = _switch(given, "KONTEXT_HOSTED", default=reachable)
+    sign_in, lacking = _switch(given, "KONTEXT_SIGN_IN", default=False), _lacking(given)
     return Settings(
         api_key=given.get("WAVESPEED_API_KEY"),
         base_url=_host(given, "WAVESPEED_BASE_URL", SERVICE),
@@ -158,7 +175,19 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         keep=_days(given, "KONTEXT_KEEP_DAYS", HOSTED_KEEP_DAYS if hosted else None),
         max_storage=_gigabytes(given, "KONTEXT_MAX_STORAGE_GB", HOSTED_STORAGE_GB if hosted else None),
         database_url=_database(given),
+        sign_in=sign_in and not lacking,
+        sign_in_lacks=lacking if sign_in else (),
+        signed_in_budget=_money(given, "KONTEXT_SIGNED_IN_BUDGET_USD", HOSTED_SIGNED_IN_BUDGET if hosted else None),
+        space_hosts=tuple(name.strip().lower() for name in given.get("SPACE_HOST", "").split(",") if name.strip()),
     )
+
+
+def _lacking(given: Mapping[str, str]) -> tuple[str, ...]:
+    """What real sign-in needs and is not there."""
+    there = {name for name in SIGN_IN_NEEDS if name in given}
+    if given.get("SYSTEM") != "spaces":  # by this Gradio tells a Space
+        there.discard("SYSTEM")
+    return tuple(name for name in SIGN_IN_NEEDS if name not in there)
 
 
 def _access(given: Mapping[str, str]) -> Access:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from gradio.route_utils import API_PREFIX
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +29,9 @@ MISDIRECTED = (
 TOO_LARGE = f"This request is larger than {REQUEST_KB} kB, so it was not read. Nothing was charged. Send less text."
 NOT_FOUND = "There is no such page."
 FAILED = "This request could not be answered."
+
+CALLBACK = "/login/callback"  # of Gradio's sign-in
+NOT_SIGNED_IN = "/#not-signed-in"  # the page says so
 
 UPLOAD = f"{API_PREFIX}/upload"
 INFO = f"{API_PREFIX}/info"
@@ -112,7 +115,9 @@ class Door:
         except Exception as fault:
             log.warning("a request could not be answered: %s", type(fault).__name__)  # its text may quote the request
             if not begun:
-                await refusal(500, FAILED)(scope, receive, send)
+                by_hand = scope["path"] == CALLBACK  # somebody comes by it in their browser
+                answer = RedirectResponse(NOT_SIGNED_IN, 303) if by_hand else refusal(500, FAILED)
+                await answer(scope, receive, send)
 
     def _noted(self, scope: Scope) -> AbstractContextManager[None]:
         """A stream is open as long as its request goes on."""

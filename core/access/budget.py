@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Literal
 
 from core.access.invitations import NOT_VALID
@@ -13,23 +15,30 @@ from core.errors import BudgetError
 from core.ledger.invitations import Invitation
 from core.ledger.moments import midnight
 from core.ledger.pause import PAUSED
+from core.ledger.people import is_person
 from core.ledger.run import Facts
 from core.ledger.spending import Spending
-from core.settings import Settings
+from core.settings import Access, Settings
+
+Cap = Literal["daily", "visitor", "signed_in"]
 
 _OWN_KEY = "bring your own WaveSpeedAI key."
+_WHOSE: Mapping[Cap, str] = MappingProxyType(
+    {"daily": "all visitors together", "visitor": "one visitor", "signed_in": "one who is signed in"}
+)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Two caps in USD for a UTC day, None: no cap. `daily` holds for everybody together, `visitor` for each who has no
-    invitation; an invitation has its own. `invited`: whether the host's key is for invitations alone; `paused`: for
-    nobody, whatever the ledger says.
+    """Caps in USD for a UTC day, None: no cap. `daily` holds for everybody together, `visitor` for each who has no
+    invitation, `signed_in` in its place for each who has signed in; an invitation has its own. `access`: whom the
+    host's key is for; `paused`: for nobody, whatever the ledger says.
     """
 
     daily: Decimal | None = None
     visitor: Decimal | None = None
-    invited: bool = False
+    signed_in: Decimal | None = None
+    access: Access = "open"
     paused: bool = False
 
     def check(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
@@ -45,7 +54,7 @@ class Budget:
             )
         if facts.invitation is not None:
             _check_invitation(spending.invitation(facts.invitation), amount, facts.created_at, spending)
-        elif self.invited:
+        elif self.access == "closed" or (self.access == "invited" and not is_person(facts.visitor)):
             raise BudgetError(
                 "Real pictures need an invitation here.", f"Ask the host for one, or {_OWN_KEY}", cap="invitation"
             )
@@ -63,15 +72,35 @@ class Budget:
             raise BudgetError(PAUSED, f"Try again later, or {_OWN_KEY}", cap="paused")
 
     def _check_visitor(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
-        now = facts.created_at
-        if self.visitor is not None:
+        now, person = facts.created_at, is_person(facts.visitor)
+        limit = self.signed_in if person else self.visitor
+        if limit is not None:
             spent = spending.by_visitor(facts.visitor, midnight(now))
-            if spent + amount > self.visitor:
-                raise _refusal("visitor", self.visitor, spent, amount, now)
+            if spent + amount > limit:
+                raise _refusal("signed_in" if person else "visitor", limit, spent, amount, now)
 
     def _check_everybody(self, amount: Decimal, now: datetime, spending: Spending) -> None:
         if self.daily is not None and (spent := spending.total(midnight(now))) + amount > self.daily:
             raise _refusal("daily", self.daily, spent, amount, now)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one person who has signed in can spend in a UTC day, and what they have, in USD."""
+
+    limit: Decimal
+    spent: Decimal
+
+    @property
+    def words(self) -> str:
+        """What they read."""
+        return f"{dollars(max(self.limit - self.spent, Decimal(0)))} of {dollars(self.limit)} left today"
+
+
+def caps(settings: Settings) -> dict[Cap, Decimal | None]:
+    """Each cap of a day that can be met here."""
+    found: dict[Cap, Decimal | None] = {"daily": settings.daily_budget, "visitor": settings.visitor_budget}
+    return found | ({"signed_in": settings.signed_in_budget} if settings.sign_in else {})
 
 
 def terms(settings: Settings) -> str:
@@ -79,8 +108,7 @@ def terms(settings: Settings) -> str:
     whom = "Hosted: visitors are not trusted." if settings.hosted else "Not hosted: visitors are trusted."
     if settings.api_key is None:
         return f"{whom} Without a key nothing is charged."
-    caps = ((settings.daily_budget, "for all visitors together"), (settings.visitor_budget, "for one visitor"))
-    most = ", ".join(f"{dollars(cap)} {whose}" for cap, whose in caps if cap is not None)
+    most = ", ".join(f"{dollars(cap)} for {_WHOSE[name]}" for name, cap in caps(settings).items() if cap is not None)
     return f"{whom} Your key pays " + (f"at most, per day (UTC): {most}." if most else "for every run, without a cap.")
 
 
@@ -105,14 +133,11 @@ def _over(invitation: Invitation, spent: Decimal, amount: Decimal, now: datetime
     return BudgetError(happened, advice, cap="invitation", limit=invitation.allowance, left=left, renews=renews)
 
 
-def _refusal(
-    cap: Literal["daily", "visitor"], limit: Decimal, spent: Decimal, amount: Decimal, now: datetime
-) -> BudgetError:
+def _refusal(cap: Cap, limit: Decimal, spent: Decimal, amount: Decimal, now: datetime) -> BudgetError:
     left, renews = max(limit - spent, Decimal(0)), midnight(now) + timedelta(days=1)
-    whose = "one visitor" if cap == "visitor" else "all visitors together"
     happened = (
-        f"This would cost {dollars(amount)}, and {dollars(left)} is left of the {dollars(limit)} a day that {whose} "
-        "can spend here."
+        f"This would cost {dollars(amount)}, and {dollars(left)} is left of the {dollars(limit)} a day that "
+        f"{_WHOSE[cap]} can spend here."
     )
     advice = f"It renews {_on(renews)}.{_cheaper(left)} Come back then, or {_OWN_KEY}"
     return BudgetError(happened, advice, cap=cap, limit=limit, left=left, renews=renews)

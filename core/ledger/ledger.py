@@ -233,6 +233,11 @@ class Ledger:
         found = self._records(_KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor))
         return found[0] if found else None
 
+    def owner(self, run_id: str) -> str | None:
+        """The visitor whose run it is; None where there is none."""
+        with self.reading() as connection:
+            return connection.execute(sa.select(runs.c.visitor).where(runs.c.id == run_id)).scalar()
+
     def list_for(self, visitor: str) -> list[Record]:
         """The visitor's runs, newest first."""
         return self._records(_LISTED & (runs.c.visitor == visitor))

@@ -135,6 +135,26 @@ leaving = sa.Table(
     sa.Column("asked_at", Moment),
 )
 
+people = sa.Table(
+    "people",  # who has signed in, and the visitor that each is
+    tables,
+    sa.Column("subject_hash", sa.Text, primary_key=True),  # SHA-256 of what the provider calls them for good
+    sa.Column("visitor", sa.Text),
+    sa.Column("created_at", Moment),
+)
+
+sign_ins = sa.Table(
+    "sign_ins",
+    tables,
+    sa.Column("handle_hash", sa.Text, primary_key=True),  # SHA-256; the handle itself is in that browser alone
+    sa.Column("login_hash", sa.Text, unique=True),
+    sa.Column("visitor", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("joined", sa.Text),  # the visitor that this browser was before, who is nobody's id from then on
+    sa.Column("expires_at", Moment),
+    sa.Column("ended_at", Moment),
+)
+
 trials = sa.Table(
     "trials",
     tables,
@@ -307,6 +327,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             AND other.reserved > 0 AND (other.run_id, other.number, other.attempt)
             < (predictions.run_id, predictions.number, predictions.attempt))""",
         "CREATE UNIQUE INDEX predictions_paid_once ON predictions (prediction_id) WHERE reserved > 0",
+    ),
+    (
+        "CREATE TABLE people (subject_hash TEXT PRIMARY KEY, visitor TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL)",
+        """CREATE TABLE sign_ins (
+            handle_hash TEXT PRIMARY KEY, login_hash TEXT NOT NULL UNIQUE, visitor TEXT NOT NULL, name TEXT NOT NULL,
+            joined TEXT, expires_at TEXT NOT NULL, ended_at TEXT
+        )""",
+        "CREATE INDEX sign_ins_by_joined ON sign_ins (joined) WHERE joined IS NOT NULL",
     ),
 )
 

@@ -48,11 +48,12 @@ async def insist(
         if run.resumable and not run.outputs and checks < CHECKS:
             checks += 1
             await sleep(PAUSE)
-            await runs.resume(run.visitor, account, run.id)
+            await runs.resume(await runs.owner(run), account, run.id)
         elif not run.outputs and _may_be_tried_again(told):
             await sleep(PAUSE)
             try:
-                told += await runs.start_all(run.visitor, account, [asked_again(run)], confirmed=run.estimate)
+                owner = await runs.owner(run)
+                told += await runs.start_all(owner, account, [asked_again(run)], confirmed=run.estimate)
             except LedgerError:
                 raise
             except KontextError as refused:  # the budget has gone elsewhere meanwhile, or the price has risen
@@ -64,7 +65,7 @@ async def insist(
 
 
 async def _end_of(runs: Runs, run: Run) -> Run:
-    async for state in runs.watch(run.visitor, run.id):
+    async for state in runs.watch(await runs.owner(run), run.id):
         run = state
     if not run.finished or not runs.accepting:
         raise Unfinished

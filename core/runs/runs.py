@@ -266,6 +266,16 @@ class Runs:
         record = await self.readers(self._ledger.newest, visitor)
         return None if record is None else self._read(record)
 
+    async def owner(self, run: Run) -> str:
+        """Whose it is by now: a visitor who signs in takes their runs along."""
+        return await self.readers(self._ledger.owner, run.id) or run.visitor
+
+    def hand_over(self, before: str, visitor: str) -> None:
+        """In the ledger what the one made is the other's: so is what goes on."""
+        for live in self._live.values():
+            if live.facts.visitor == before:
+                live.rewrite(replace(live.record, facts=replace(live.facts, visitor=visitor)))
+
     async def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
         return await self.readers(self._ledger.spent, visitor, since, account_id)

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Held, House, another_reference, rewritten
+from httpx import Request, Response
+from running import Forward, Held, House, another_reference, rewritten
 
 from core.access.budget import Budget
 from core.access.codes import code_hash
 from core.access.invitations import Invitations
 from core.comparisons.comparison import again
 from core.errors import BudgetError, InputError, KontextError
-from core.ledger import ballots, pause, trials
+from core.ledger import ballots, pause, people, trials
 from core.ledger.ballots import Ballot, Choice
 from core.ledger.trials import Case, Spec, Trial
 from core.pictures.decoder import Decoder
@@ -278,6 +279,26 @@ async def test_a_failure_is_tried_once_more(lab: Lab) -> None:
     file = await lab.trials.document("ann", trial.id)
     assert sorted((row["asked"], row["failed"]) for row in file["making"]) == [(2, 0), (3, 1)]
     assert "failed in 1 of 3 pictures." in file["report"]["verdict"]["words"]
+
+
+async def test_a_host_who_signs_in_meanwhile_has_the_trial(lab: Lab) -> None:
+    """Pictures that fail after that are made once more, and it opens as theirs."""
+    held = Held()
+
+    async def failing(request: Request, forward: Forward) -> Response:
+        await held(request, forward)
+        return await rewritten(failed)(request, forward)
+
+    lab.wire.faults["result"].extend([failing] * 2)
+    trial = await lab.sealed("a cup")
+    await held.reached.wait()
+    with lab.ledger.writing() as connection:
+        people.join(connection, "ann", "person-1")
+    lab.runs.hand_over("ann", "person-1")
+    held.go.set()
+    made = [progress async for progress in lab.trials.watch("person-1", trial.id)][-1].trial
+    assert (made.state, made.visitor, made.withdrawn) == ("open", "person-1", ())
+    assert len(await lab.created()) == 4 and lab.spent("person-1") == PRICE
 
 
 async def test_a_case_that_fails_twice_is_withdrawn(lab: Lab) -> None:

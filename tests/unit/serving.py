@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.runs.runtime import Runtime
 from sandbox import create_app
@@ -65,14 +65,20 @@ def serving() -> Iterator[Served]:
         if path.startswith(SUBMIT):
             served.submits.append((path.removeprefix("/api/v3/"), json.loads(body)))
 
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        served.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with listening(app) as served.url:
+        yield served
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """The app on a free port of this computer: its address."""
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
-        thread = threading.Thread(target=server.run, args=([listening],))
+        thread = threading.Thread(target=server.run, args=([opened],))
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
-        yield served
+        yield f"http://127.0.0.1:{opened.getsockname()[1]}"
         server.should_exit = True
         thread.join()

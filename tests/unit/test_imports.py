@@ -73,7 +73,8 @@ def test_every_way_to_import_is_seen(source: str, found: set[str], with_types: s
 def test_requirements_name_what_is_imported() -> None:
     """Each package that the app imports stands in requirements.txt with an exact version, and no other does.
 
-    But for sniffio, which httpcore imports where it finds it, and searches for where it does not.
+    But for sniffio, which httpcore imports where it finds it, and searches for where it does not; and for the two that
+    Gradio imports where people sign in.
     """
     lines = (HOME / "requirements.txt").read_text("utf-8").splitlines()
     required = [line.split("#")[0].strip() for line in lines if not line.startswith("#")]
@@ -81,7 +82,7 @@ def test_requirements_name_what_is_imported() -> None:
     foreign = {name.split(".")[0] for module in MODULES for name in imports(module)} - {"app", "core", "sandbox", "ui"}
     homes = packages_distributions()
     packages = {canonical(home) for name in foreign - sys.stdlib_module_names for home in homes[name]}
-    assert packages | {"sniffio"} == {canonical(line.split("==")[0]) for line in required}
+    assert packages | {"sniffio", "authlib", "itsdangerous"} == {canonical(line.split("==")[0]) for line in required}
 
 
 def canonical(package: str) -> str:

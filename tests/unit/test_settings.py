@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
-from core.settings import SERVICE, VARIABLES, Settings, read
+from core.settings import SERVICE, SIGN_IN_NEEDS, VARIABLES, Settings, read
 
 HOME = Path("/srv/studio")
 KEY = "wsk_planted_secret_4711"
@@ -62,6 +62,20 @@ def test_whoever_invites_is_hosted(access: str) -> None:
     assert not settings(KONTEXT_ACCESS=access, KONTEXT_HOSTED="off").hosted
 
 
+SPACE = dict.fromkeys(SIGN_IN_NEEDS, "x") | {"SYSTEM": "spaces", "SPACE_HOST": "Own.example.com, a.hf.space"}
+
+
+@pytest.mark.parametrize("missing", SIGN_IN_NEEDS)
+def test_people_sign_in_where_that_is_real(missing: str) -> None:
+    """Only where it is asked for, and all is there that a Space with OAuth has; else it is known what is missing."""
+    asked = settings(**SPACE, KONTEXT_SIGN_IN="on")
+    assert (asked.sign_in, asked.sign_in_lacks, asked.space_hosts) == (True, (), ("own.example.com", "a.hf.space"))
+    assert not settings(**SPACE).sign_in
+    for less in (SPACE | {missing: ""}, SPACE | ({"SYSTEM": "linux"} if missing == "SYSTEM" else {missing: " "})):
+        without = settings(**less, KONTEXT_SIGN_IN="on")
+        assert (without.sign_in, without.sign_in_lacks) == (False, (missing,))
+
+
 def test_everything_can_be_set() -> None:
     """Each variable reaches its field, blanks around it left out."""
     assert settings(
@@ -80,6 +94,7 @@ def test_everything_can_be_set() -> None:
         KONTEXT_ALLOWED_HOSTS=" Studio.example.com, other.example.com ,",
         KONTEXT_KEEP_DAYS=" 30 ",
         KONTEXT_MAX_STORAGE_GB="0.5",
+        KONTEXT_SIGNED_IN_BUDGET_USD="0.75",
     ) == Settings(
         api_key=KEY,
         base_url="http://127.0.0.1:8787",
@@ -95,6 +110,7 @@ def test_everything_can_be_set() -> None:
         allowed_hosts=frozenset({"studio.example.com", "other.example.com"}),
         keep=timedelta(days=30),
         max_storage=500_000_000,
+        signed_in_budget=Decimal("0.75"),
     )
 
 
@@ -244,7 +260,7 @@ def test_anything_but_a_host_is_refused(given: str) -> None:
 
 @pytest.mark.parametrize(
     "variable",
-    ["KONTEXT_DAILY_BUDGET_USD", "KONTEXT_VISITOR_BUDGET_USD", "KONTEXT_AT_ONCE", "KONTEXT_SANDBOX_SECONDS"],
+    ["KONTEXT_DAILY_BUDGET_USD", "KONTEXT_SIGNED_IN_BUDGET_USD", "KONTEXT_AT_ONCE", "KONTEXT_SANDBOX_SECONDS"],
 )
 @pytest.mark.parametrize("given", ["-1", "-0.01", "nan", "sNaN", "inf", "-Infinity", "$1", "1,50", "one", "1e", KEY])
 def test_a_number_must_be_one(variable: str, given: str) -> None:
@@ -311,6 +327,8 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_DAILY_BUDGET_USD",
         "KONTEXT_VISITOR_BUDGET_USD",
         "KONTEXT_ACCESS",
+        "KONTEXT_SIGN_IN",
+        "KONTEXT_SIGNED_IN_BUDGET_USD",
         "KONTEXT_PAUSED",
         "KONTEXT_KEEP_DAYS",
         "KONTEXT_MAX_STORAGE_GB",
@@ -324,7 +342,7 @@ def test_the_table_names_every_variable() -> None:
     assert all(variable.default and variable.meaning for variable in VARIABLES)
 
 
-@pytest.mark.parametrize("name", ["daily", "visitor"])
+@pytest.mark.parametrize("name", ["daily", "visitor", "signed_in"])
 def test_the_tables_defaults_are_the_ones_used(name: str) -> None:
     """What the table says of a hosted app is what a hosted app gets."""
     row = next(row for row in VARIABLES if row.name == f"KONTEXT_{name.upper()}_BUDGET_USD")

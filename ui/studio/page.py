@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -16,6 +16,7 @@ from core.catalog.limits import FIELD_CHARACTERS, PROMPT_CHARACTERS, TYPED_CHARA
 from core.catalog.variants import PICTURES, PROMPT, REGISTRY, SEED, SIZE, Parameter, Variant
 from core.comparisons import comparison
 from ui.api import Api
+from ui.sign_in import BEGIN, END, Page
 from ui.studio.code import CodeView
 from ui.studio.compare import CompareView
 from ui.studio.controls import SeedBox, ShapePicker
@@ -29,8 +30,9 @@ from ui.studio.presets import PresetPicker
 from ui.studio.problems import ProblemsView
 from ui.studio.references import ReferenceGallery
 from ui.studio.result import ResultView
-from ui.studio.run_handlers import RunHandlers
+from ui.studio.run_handlers import SIGN_IN, RunHandlers
 from ui.studio.variant_cards import variant_cards
+from ui.studio.visitors import known
 from ui.theme import ASSETS
 from ui.trials.api import TrialApi
 from ui.trials.handlers import TrialHandlers
@@ -57,7 +59,7 @@ def head() -> str:
             ("page.css", "inputs.css", "board.css", "touch.css"),
             (
                 *("page.js", "inputs.js", "compare.js", "access.js", "label.js", "menu.js", "lightbox.js"),
-                "invitation.js",
+                *("invitation.js", "sign-in.js"),
             ),
         )
     )
@@ -68,10 +70,12 @@ def head() -> str:
 def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
     """The page over one backend."""
     inputs = InputHandlers(backend, examples)
-    runs = RunHandlers(backend, inputs)
-    hosted = TrialHandlers(backend, inputs, runs.account)
+    handlers = RunHandlers(backend, inputs)
+    runs = known(handlers, backend.who)
+    hosted = known(TrialHandlers(backend, inputs, handlers.account), backend.who)
     first, says = next(iter(REGISTRY.values())), payers(backend.settings)
-    page = gr.Blocks(title="Kontext Studio", analytics_enabled=False, fill_width=True)
+    signs_in = backend.settings.sign_in
+    page = Page(title="Kontext Studio", analytics_enabled=False, fill_width=True, sign_in=signs_in)
     with page:
         # First, or a private event of the same name would take theirs.
         api = Api(backend)
@@ -90,7 +94,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         order: gr.State = gr.State([])
         before = gr.State(first.id)
         payer = gr.Textbox(backend.account.kind, visible=False)
-        cue, brought = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
+        cue, brought, name = (gr.Textbox("", visible=False) for _ in range(3))
         brought_code = gr.Textbox("", visible=False)
         own = gr.Textbox("", visible=False)  # the handle of a visitor's key, for this page alone
 
@@ -99,6 +103,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             gr.HTML(_PAGES, elem_id="pages")
             anew = gr.Button("Start over", size="sm", elem_id="start-over")
             settings = gr.Button("Your key", size="sm", elem_id="open-settings")
+            sign_in = gr.Button(SIGN_IN, size="sm", elem_id="sign-in", visible=signs_in)
         glance = gr.HTML(says[backend.account.kind].glance, elem_id="glance")
         with gr.Column(visible=False, elem_id="settings") as panel:
             paid, key, use_key, forget, key_words = _settings(backend, says[backend.account.kind])
@@ -141,7 +146,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         priced: list[Any] = [prices, variant, compare]
         asking = {
             "fn": runs.prices,
-            "inputs": [own, wanted, prices],
+            "inputs": [visitor, own, wanted, prices],
             "outputs": priced,
             **LONG,
             "trigger_mode": "multiple",
@@ -202,7 +207,7 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
         total = {"fn": runs.after, "inputs": [visitor, since, own, variant], "outputs": header, **QUICK}
         arrive = page.load(runs.arrive, visitor, [visitor, since, header, result], **LONG)
         page.load(None, sum_of, summed, js=_estimate(says), **PRIVATE)
-        page.load(runs.cards, [own, wanted], [variant, compare], **QUICK)
+        page.load(runs.cards, [visitor, own, wanted], [variant, compare], **QUICK)
         to_result = {"fn": None, "outputs": tabs, "js": "() => ({__type__: 'update', selected: 'result'})", **PRIVATE}
         generate.click(**to_result)
         # A second run may be started while the first goes on: the page asks where everything is the same.
@@ -264,14 +269,29 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             tried.then(None, own, None, js="(own) => window.kontext.invitation.tried(own, '')", **PRIVATE)
             tried.then(**total)
         forgotten = forget.click(
-            runs.forget_key, own, paying, js="(own) => (window.kontext.invitation.forget(), own)", **LONG
+            runs.forget_key,
+            [visitor, own],
+            paying,
+            js="(visitor, own) => (window.kontext.invitation.forget(), [visitor, own])",
+            **LONG,
         )
         forgotten.then(**total)
-        invited = {"js": "() => window.kontext.invitation.brought()", **LONG}
-        arrived = page.load(runs.arrive_invited, brought_code, paying, **invited)
+        invited = {"js": "(code, visitor) => [window.kontext.invitation.brought(), visitor]", **LONG}
+        arrived = page.load(runs.arrive_invited, [brought_code, visitor], paying, **invited)
         arrived.then(None, [own, key_words], None, js="window.kontext.invitation.tried", **PRIVATE)
         arrived.then(**total)
+
+        if signs_in:
+            sign_in.click(None, visitor, None, js=_sign(backend.settings.space_hosts), **PRIVATE)
+            greeted = page.load(runs.greet, visitor, [sign_in, name], **LONG)
+            greeted.then(None, name, None, js="(name) => window.kontext.greet(name)", **PRIVATE)
     return page
+
+
+def _sign(hosts: Sequence[str]) -> str:
+    """Script: in or out. A login comes back under the Space's first name, so it begins there."""
+    home = f"https://{hosts[0]}" if hosts else ""
+    return f"(held) => window.kontext.sign(held, {json.dumps([home + BEGIN, END])})"
 
 
 def _estimate(says: Mapping[PayerKind, Payer]) -> str:

@@ -73,7 +73,9 @@ def left(balance: Decimal, variant: Variant) -> str:
 def _payer(kind: PayerKind, settings: Settings) -> Payer:
     match kind:
         case "sandbox":
-            return Payer("<b>Practice mode</b> · free", _GLANCE, f"<p>{_PRACTICE}</p><p>{_TRY}</p>", "with a key")
+            return Payer(
+                "<b>Practice mode</b> · free", _glance(settings), f"<p>{_PRACTICE}</p><p>{_TRY}</p>", "with a key"
+            )
         case "own":
             return Payer(
                 "<b>Live</b> · billed to your key", "", "<p>Runs are paid from your own key.</p>", "from your own key"
@@ -89,13 +91,25 @@ def _payer(kind: PayerKind, settings: Settings) -> Payer:
 def _caps(settings: Settings) -> str:
     caps = ((settings.daily_budget, "for everyone together"), (settings.visitor_budget, "for you"))
     most = " and ".join(f"{dollars(cap)} {whom}" for cap, whom in caps if cap is not None)
-    return f", up to {most} a day" if most else ""
+    signed_in = settings.signed_in_budget if settings.sign_in else None
+    more = "" if signed_in is None else f". Signed in, you can use {dollars(signed_in)}"
+    return (f", up to {most} a day" if most else "") + more
 
 
-_GLANCE = (
-    "<p><b>Practice is free.</b> Try everything: you get a collage of your pictures, not a picture by the model. "
-    "<button type='button' data-opens='open-settings'>Use your key</button> to make real ones.</p>"
-)
+def _glance(settings: Settings) -> str:
+    sign_in = settings.sign_in and settings.api_key is not None and settings.access == "invited"
+    ways = [_opens("sign-in", "Sign in")] if sign_in else []
+    ways.append(_opens("open-settings", "use your key" if ways else "Use your key"))
+    return (
+        "<p><b>Practice is free.</b> Try everything: you get a collage of your pictures, not a picture by the model. "
+        f"{' or '.join(ways)} to make real ones.</p>"
+    )
+
+
+def _opens(id: str, words: str) -> str:
+    return f"<button type='button' data-opens='{id}'>{words}</button>"
+
+
 _PRACTICE = "This is <b>practice mode</b>: everything works, no model runs, and it's free."
 _TRY = (
     "In practice mode, write [sandbox:failed], [sandbox:moderated], [sandbox:no-credit] or [sandbox:slow] into a "

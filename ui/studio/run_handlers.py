@@ -19,8 +19,10 @@ from typing import Any
 
 import gradio as gr
 
+from core.access.budget import Allowance
 from core.access.invitations import PREFIX, Standing, is_code
-from core.backend import Backend
+from core.access.people import is_anonymous
+from core.backend import Backend, Left
 from core.catalog.estimate import dollars, in_micros
 from core.catalog.inputs import Inputs, check, seed_drawer
 from core.catalog.limits import FIELD_CHARACTERS, ID_CHARACTERS
@@ -29,6 +31,7 @@ from core.comparisons import board, comparison, sheet
 from core.comparisons.board import Board
 from core.errors import KontextError
 from core.ledger.ledger import Search
+from core.ledger.people import is_person
 from core.ledger.run import Cell, Label, Output, Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
@@ -37,6 +40,7 @@ from core.runs.exports import archive, receipts_csv
 from core.runs.runs import Page
 from core.service.account import Account
 from ui.files import file_data
+from ui.sign_in import handle_of
 from ui.studio.board import board_views, still, strip_of_board
 from ui.studio.form import Form
 from ui.studio.history import history_of
@@ -48,6 +52,8 @@ from ui.studio.result import Seen, refusal, strip_entry, view_of, view_of_refusa
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
 
+SIGN_IN = "Sign in with Hugging Face"
+NAME_SHOWN = 16  # characters of a name in the header
 MOST_UNSEEN = 24  # runs that one page asks after at once
 SETTLING = 0.05  # seconds; steps that follow each other so soon are one change to whoever watches
 BOARD_SETTLING = 0.2  # for a comparison, whose cells take many steps at once
@@ -70,26 +76,43 @@ class RunHandlers:
 
     # The visitor --------------------------------------------------------------------------------
 
-    async def arrive(self, request: gr.Request, visitor: str | None) -> AsyncIterator[tuple[Any, ...]]:
+    async def arrive(self, request: gr.Request, claim: str | None) -> AsyncIterator[tuple[Any, ...]]:
         """A page opens: know the visitor again, or give them an id; show their newest run where it stands."""
-        known, since = str(visitor) if is_visitor(visitor) else uuid.uuid4().hex, datetime.now(UTC)
+        claim, known = await self._known(request, claim)
+        since = datetime.now(UTC)
         # With the header in it: an event set off by the id's arrival may be sent before the page has the id.
-        yield known, since, await self._total(known, since, None, ""), gr.skip()
+        yield claim, since, await self._total(known, since, None, ""), gr.skip()
         if run := await self._runs.newest(known):
             with self._subscription(request) as subscription:
                 async for seen in self._watched(subscription, known, run):
                     yield gr.skip(), gr.skip(), gr.skip(), seen
+
+    async def _known(self, request: gr.Request, claim: str | None) -> tuple[str, str]:
+        """What a page that opens holds from now on, and the visitor that this makes it."""
+        held = await self._backend.claim(handle_of(request), claim)
+        return held, await self._backend.who(held) or held
+
+    async def greet(self, request: gr.Request, claim: str | None) -> list[Any]:
+        """A page opens: whether it offers to sign in or out, and who is signed in."""
+        held, _ = await self._known(request, claim)
+        found = await self._runs.readers(self._backend.people.find, held)
+        if found is None:
+            return [gr.update(value=SIGN_IN), ""]
+        name = found.name if len(found.name) <= NAME_SHOWN else f"{found.name[:NAME_SHOWN]}…"
+        return [gr.update(value=f"{name or 'Signed in'} · Sign out"), found.name or "somebody"]
 
     async def after(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str | Update:
         """After whatever may have cost something: the header anew; looking for the key keeps it awake."""
         # Before the page knows its visitor, the header that comes with them would be overwritten by one without a sum.
         return await self._total(visitor, since, own, variant_id) if is_visitor(visitor) and since else gr.skip()
 
-    async def prices(self, own: str | None, wanted: str, shown: str) -> AsyncIterator[tuple[Any, ...]]:
+    async def prices(
+        self, visitor: str | None, own: str | None, wanted: str, shown: str
+    ) -> AsyncIterator[tuple[Any, ...]]:
         """What a picture of each variant costs whoever pays, and the cards that say so where it is not what was
         `shown`: as far as it is known at once, and when it is.
         """
-        account, pictures = await self._account_shown(own), _count(wanted)
+        account, pictures = await self._account_shown(visitor, own), _count(wanted)
         known = self._runs.prices(account, pictures)
         yield await self._told(known, shown)
         await self._runs.ask_prices(account, pictures)
@@ -100,15 +123,14 @@ class RunHandlers:
         told = _in_micros(prices)
         return told, *((gr.skip(), gr.skip()) if told == (shown or "{}") else await self._cards(prices))
 
-    async def _account_shown(self, own: str | None) -> Account:
+    async def _account_shown(self, visitor: str | None, own: str | None) -> Account:
         with suppress(KontextError):  # the press says what is wrong
-            return await self._backend.account_for(own)
+            return await self._backend.account_for(own, visitor)
         return self._backend.account
 
     async def _total(self, visitor: str, since: datetime | None, own: str | None, variant_id: str) -> str:
-        known = is_visitor(visitor) and since
-        used, balance = await self._backend.standing(own)
-        spent = await self._runs.spent(visitor, since, used.id) if known and since else None
+        used, balance = await self._backend.standing(own, visitor)
+        spent = await self._runs.spent(visitor, since, used.id) if is_visitor(visitor) and since else None
         paused = used.kind == "host" and await self._backend.paused()
         return self.header(payer_of(used), spent, balance, REGISTRY.get(variant_id), paused=paused)
 
@@ -116,7 +138,7 @@ class RunHandlers:
         self,
         kind: PayerKind | None = None,
         spent: Decimal | None = None,
-        balance: Decimal | Standing | None = None,
+        balance: Left = None,
         variant: Variant | None = None,
         *,
         paused: bool = False,
@@ -151,19 +173,23 @@ class RunHandlers:
         words = f"Your invitation “{standing.invitation.name}” works: {standing.words}. This browser keeps it."
         return [code, "", escape(words), gr.update(visible=True), payer_of(account)]
 
-    async def arrive_invited(self, code: str | None) -> list[Update]:
-        """A page opens from an invitation's link, or in a browser that keeps one."""
-        return await self.bring_key(code, None) if code else [gr.skip()] * 5
+    async def arrive_invited(self, request: gr.Request, code: str | None, claim: str | None) -> list[Update]:
+        """A page opens, maybe from an invitation's link, or in a browser that keeps one: what pays from now on."""
+        tried = await self.bring_key(code, None) if code else [gr.skip()] * 5
+        if tried[0] == code:
+            return tried
+        _, visitor = await self._known(request, claim)
+        return [*tried[:-1], self._backend.account_of(visitor).kind]
 
-    def forget_key(self, own: str | None) -> list[Update]:
+    async def forget_key(self, visitor: str | None, own: str | None) -> list[Update]:
         """Back to the host's account, or to the sandbox."""
         self._backend.keys.forget(own)
         what = "invitation" if is_code(own) else "key"
-        return ["", "", f"Your {what} is removed.", gr.update(visible=False), self._backend.account.kind]
+        return ["", "", f"Your {what} is removed.", gr.update(visible=False), self._backend.account_of(visitor).kind]
 
-    async def cards(self, own: str | None, wanted: str) -> tuple[Update, Update]:
+    async def cards(self, visitor: str | None, own: str | None, wanted: str) -> tuple[Update, Update]:
         """The variants' cards with the times and prices that are known by now."""
-        return await self._cards(self._runs.prices(await self._account_shown(own), _count(wanted)))
+        return await self._cards(self._runs.prices(await self._account_shown(visitor, own), _count(wanted)))
 
     async def _cards(self, prices: Mapping[str, Decimal]) -> tuple[Update, Update]:
         """For the one choice and the other."""
@@ -200,7 +226,7 @@ class RunHandlers:
             for variant in form.variants:
                 with suppress(KontextError, OSError):
                     inputs, references = await self._asked(replace(form, variant_id=variant.id))
-                    self._runs.prefetch(await self.account(own, payer), inputs, references)
+                    self._runs.prefetch(await self.account(None, own, payer), inputs, references)
 
     async def again(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData
@@ -327,7 +353,7 @@ class RunHandlers:
     async def _start(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
         _insist(visitor)
         inputs, references = await self._asked(form)
-        account = await self.account(own, payer)
+        account = await self.account(visitor, own, payer)
         return await self._runs.start(visitor, account, inputs, references, form.preset, confirmed=confirmed)
 
     async def _compare(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, form: Form) -> Run:
@@ -336,7 +362,7 @@ class RunHandlers:
         chosen = list(form.compare.variants)
         plan = comparison.plan(form.prompt, len(form.cards), chosen, form.compared(), self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references, form.cards)
-        account = await self.account(own, payer)
+        account = await self.account(visitor, own, payer)
         made = comparison.start(self._runs, visitor, account, plan, references, form.preset, confirmed=confirmed)
         return (await made)[1][0]
 
@@ -348,12 +374,12 @@ class RunHandlers:
 
     async def _repeat(self, visitor: str, own: str | None, payer: str, confirmed: Decimal | None, old: Run) -> Run:
         if old.cell:
-            account = await self.account(own, payer)
+            account = await self.account(visitor, own, payer)
             return await comparison.again(self._runs, visitor, account, old.id, confirmed=confirmed)
         values = {**old.values, PICTURES.name: old.pictures}
         inputs = check(old.variant_id, old.prompt, len(old.references), values, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
-        account = await self.account(own, payer)
+        account = await self.account(visitor, own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset, confirmed=confirmed)
 
     async def _make_with(
@@ -368,19 +394,19 @@ class RunHandlers:
     ) -> Run:
         inputs = inputs_for(old, output, variant, self._draw_seed)
         references = await asyncio.to_thread(self._inputs.references_of, old)
-        account = await self.account(own, payer)
+        account = await self.account(visitor, own, payer)
         return await self._runs.start(visitor, account, inputs, references, old.preset, confirmed=confirmed)
 
     async def _resume(self, visitor: str, own: str | None, payer: str, run: Run) -> Run:
-        return await self._runs.resume(visitor, await self.account(own, payer), run.id)
+        return await self._runs.resume(visitor, await self.account(visitor, own, payer), run.id)
 
     async def _recover(self, visitor: str, own: str | None, payer: str, prediction_id: str) -> Run:
         _insist(visitor)
-        return await self._runs.recover(visitor, await self.account(own, payer), prediction_id)
+        return await self._runs.recover(visitor, await self.account(visitor, own, payer), prediction_id)
 
-    async def account(self, own: str | None, payer: str) -> Account:
+    async def account(self, visitor: str | None, own: str | None, payer: str) -> Account:
         """What pays, as the page said. Raises KontextError where that is gone, or another would."""
-        account = await self._backend.account_for(own)
+        account = await self._backend.account_for(own, visitor)
         # The page promised that the visitor's key pays: nobody else's may take its place in silence.
         if payer == "own" and account.kind != "own":
             raise KontextError(
@@ -520,18 +546,17 @@ def _offer(file: Path | None) -> Update:
     return gr.update(offer=file_data(file))
 
 
-def _left(balance: Decimal | Standing | None, variant: Variant | None) -> str:
-    if isinstance(balance, Standing):
+def _left(balance: Left, variant: Variant | None) -> str:
+    if isinstance(balance, Standing | Allowance):
         return f"<span class='balance'>{balance.words}</span>"
     if balance is None or variant is None:
         return ""
     return f"<span class='balance' data-left='{balance}'>{left(balance, variant)}</span>"
 
 
-# Any caller may send anything as its visitor: only an id as we make them is one, so that nobody becomes "api".
 def is_visitor(visitor: object) -> bool:
-    """Whether that is an id of a visitor's."""
-    return isinstance(visitor, str) and re.fullmatch(r"[0-9a-f]{32}", visitor) is not None
+    """Whether that is somebody, of whom `known` tells the handlers."""
+    return isinstance(visitor, str) and (is_anonymous(visitor) or is_person(visitor))
 
 
 def _text(event: gr.EventData, name: str) -> str:

@@ -49,7 +49,7 @@ NO_RUN = "That run is gone, so it can't be added."
 NO_FILE = "The file couldn't be made: the app's disk is full."
 
 Answer = dict[str, Any]
-AccountOf = Callable[[str | None, str], Awaitable[Account]]
+AccountOf = Callable[[str | None, str | None, str], Awaitable[Account]]
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class TrialHandlers:
     async def _prices(self, asked: Asked) -> Mapping[str, Decimal]:
         """What this account is asked for a picture, as far as that is known."""
         with suppress(KontextError):  # the seal says what is wrong
-            account = await self._account(asked.own, asked.payer)
+            account = await self._account(asked.visitor, asked.own, asked.payer)
             await self._backend.runs.ask_prices(account, 1, soon=True)
             return self._backend.runs.prices(account, 1)
         return {}
@@ -190,7 +190,7 @@ class TrialHandlers:
     # setting up
 
     async def _new(self, asked: Asked) -> Answer:
-        account = await self._account(asked.own, asked.payer)
+        account = await self._account(asked.visitor, asked.own, asked.payer)
         return await self._seen(asked, await self._trials.save(asked.visitor, account, Spec(variants=USUAL)))
 
     async def _save(self, asked: Asked) -> Answer:
@@ -199,7 +199,7 @@ class TrialHandlers:
         spec = edited(trial.spec, getattr(asked.data, "draft", None))
         if len(spec.cases) < len(trial.spec.cases):  # the removed one's pictures have no address any more
             await asyncio.to_thread(self._backend.served.forget, trial.id)
-        account = await self._account(asked.own, asked.payer)
+        account = await self._account(asked.visitor, asked.own, asked.payer)
         return await self._seen(asked, await self._trials.save(asked.visitor, account, spec, trial.id))
 
     async def _add(self, asked: Asked) -> Answer:
@@ -208,7 +208,7 @@ class TrialHandlers:
         known = await self._trials.get(asked.visitor, asked.trial) if asked.trial else None
         spec = known.spec if known else Spec(variants=variants)
         spec = replace(spec, cases=(*spec.cases, case))
-        account = await self._account(asked.own, asked.payer)
+        account = await self._account(asked.visitor, asked.own, asked.payer)
         trial = await self._trials.save(asked.visitor, account, spec, known.id if known else "")
         return await self._seen(
             asked, trial, added=f"Added to “{spec.title or 'Untitled trial'}” as case {len(spec.cases)}."
@@ -239,7 +239,7 @@ class TrialHandlers:
 
     async def _seal(self, asked: Asked) -> Answer:
         trial = await self._trials.get(asked.visitor, asked.trial)
-        account = await self._account(asked.own, asked.payer)
+        account = await self._account(asked.visitor, asked.own, asked.payer)
         if trial.state == "draft" and (spec := fitting(trial.spec)) != trial.spec:
             await self._trials.save(asked.visitor, account, spec, trial.id)
         trial, code = await self._trials.seal(asked.visitor, account, trial.id, _usd(asked.text("total")))

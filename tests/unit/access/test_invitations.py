@@ -124,7 +124,7 @@ def test_the_whole_copy_s_cap_stands_above(house: House) -> None:
 
 def test_invited_means_no_strangers(house: House) -> None:
     """Where the key is for invitations alone, a stranger is refused and a holder is not."""
-    code, budget = house.invitations.invite("Anna", Decimal(5), "never"), Budget(invited=True)
+    code, budget = house.invitations.invite("Anna", Decimal(5), "never"), Budget(access="invited")
     assert "need an invitation" in str(refused(lambda: house.press("0.04", budget=budget)))
     house.press("0.04", code, budget=budget)
 

@@ -76,7 +76,7 @@ async def test_the_page(backend: Backend, tmp_path: Path) -> None:
     assert (await handlers.receipts(VISITOR))["offer"]
     assert await handlers.restore(VISITOR, "", event, *flat)
     assert await handlers.after(VISITOR, run.created_at, None, "pro")
-    assert await last(handlers.prices(None, "1", ""))
+    assert await last(handlers.prices(VISITOR, None, "1", ""))
     await handlers.discard(VISITOR, event)
     assert len((await handlers.history(VISITOR))["runs"]) == 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.catalog.variants import REGISTRY
-from core.settings import read
+from core.settings import SIGN_IN_NEEDS, read
 from ui.studio.payer import charged, left, payers
 
 
@@ -40,6 +40,15 @@ def test_practice_is_told_in_a_line(tmp_path: Path) -> None:
     for words in ("Practice is free.", "not a picture by the model", "data-opens='open-settings'>Use your key<"):
         assert words in glance
     assert [kind for kind, payer in said.items() if payer.glance] == ["sandbox"]
+
+
+@pytest.mark.parametrize(("access", "offered"), [("open", False), ("invited", True), ("closed", False)])
+def test_where_signing_in_pays_practice_says_so(access: str, offered: bool, tmp_path: Path) -> None:
+    """Beside a key of one's own; and what those who sign in may spend stands beside what strangers may."""
+    space = dict.fromkeys(SIGN_IN_NEEDS, "x") | {"SYSTEM": "spaces", "WAVESPEED_API_KEY": "wsk_1"}
+    said = payers(read({**space, "KONTEXT_SIGN_IN": "on", "KONTEXT_ACCESS": access}, tmp_path))
+    assert ("data-opens='sign-in'>Sign in</button> or <button" in said["sandbox"].glance) == offered
+    assert "$0.20 for you a day. Signed in, you can use $0.40." in said["host"].panel
 
 
 def test_practice_never_leaves_a_charge_open() -> None:

@@ -143,7 +143,7 @@ async def test_an_account_with_prices_of_its_own(page: Page) -> None:
     """Its prices stand at the variants and in the total, beside the list's; that total is the one that seals."""
     client = Client("wsk_discount", "http://sandbox", transport=httpx.ASGITransport(create_app(seconds=0)))
 
-    async def account(own: str | None, payer: str) -> Account:
+    async def account(visitor: str | None, own: str | None, payer: str) -> Account:
         return Account("own 1", "own", client)
 
     page.handlers._account, page.payer = account, "own"
