@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from core.backend import Backend
+    from core.runs.runtime import Runtime
     from core.settings import Settings
     from ui.sessions import Presence, Unfetched
     from ui.shutdown import Signals
@@ -59,7 +60,9 @@ def keep_temporary_files(folder: Path) -> None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
-def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) -> tuple[Blocks, str]:
+def serve(
+    settings: Settings, signals: Signals | None = None, runtime: Runtime | None = None, **overrides: Any
+) -> tuple[Blocks, str]:
     """Build the page over these settings and launch it; gives back the page and its URL.
 
     With `signals` the process is its own: it serves until one of them comes, and then closes.
@@ -71,7 +74,8 @@ def serve(settings: Settings, signals: Signals | None = None, **overrides: Any) 
     do_without_plots()
     from core.backend import Backend
 
-    backend = Backend(settings, HOME / "presets")  # before Gradio comes: what can't be kept or read is said at once
+    # Before Gradio comes: what can't be kept or read is said at once.
+    backend = Backend(settings, HOME / "presets", runtime=runtime)
     from core.pictures.reference import MAX_BYTES
     from ui.sessions import SESSIONS, Presence
     from ui.shutdown import CLOSING, STREAMS, close

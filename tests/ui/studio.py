@@ -30,6 +30,7 @@ from starlette.types import Message, Receive, Scope, Send
 import app
 from core.catalog.estimate import dollars, estimate
 from core.catalog.variants import Variant
+from core.runs.runtime import Runtime
 from core.settings import read
 from sandbox import create_app
 
@@ -84,10 +85,10 @@ class Studio:
 
 
 @contextmanager
-def serving(data: Path, **environment: str) -> Iterator[Studio]:
+def serving(data: Path, runtime: Runtime | None = None, **environment: str) -> Iterator[Studio]:
     """The app on a free port, with nothing of the developer's environment."""
     settings = read({"KONTEXT_DATA_DIR": str(data), **environment}, HOME)
-    page, url = app.serve(settings, server_name="127.0.0.1", server_port=free_port())
+    page, url = app.serve(settings, runtime=runtime, server_name="127.0.0.1", server_port=free_port())
     try:
         yield Studio(url.rstrip("/"), page, data)
     finally:

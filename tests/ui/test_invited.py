@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,34 @@ from studio import CAT, HandSandbox, Studio, Visit, serving
 
 from core.access.invitations import Invitations
 from core.ledger.ledger import Ledger
+from core.runs.runtime import Runtime
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
+class Calendar:
+    """The time, so many days from now."""
+
+    days = 0
+
+    def clock(self) -> datetime:
+        return datetime.now(UTC) + timedelta(days=self.days)
+
+
 @pytest.fixture(scope="module")
-def invited(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def calendar() -> Calendar:
+    return Calendar()
+
+
+@pytest.fixture(scope="module")
+def invited(
+    service: HandSandbox, calendar: Calendar, own_folder: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Studio]:
     """A copy whose key is for invitations alone."""
     given = {"WAVESPEED_API_KEY": "wsk_host", "WAVESPEED_BASE_URL": service.url, "KONTEXT_SANDBOX_SECONDS": "0.1"}
     data = tmp_path_factory.mktemp("invited")
-    with serving(data, KONTEXT_HOSTED="on", KONTEXT_ACCESS="invited", **given) as studio:
+    runtime = Runtime(calendar.clock)
+    with serving(data, runtime, KONTEXT_HOSTED="on", KONTEXT_ACCESS="invited", **given) as studio:
         yield studio
 
 
@@ -41,16 +60,21 @@ def press(visit: Visit, prompt: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "context", [pytest.param({}, id="desk"), pytest.param(PHONE, id="phone", marks=pytest.mark.soak)]
+    "context", [pytest.param(PHONE, id="phone"), pytest.param({}, id="desk", marks=pytest.mark.soak)]
 )
 def test_a_guest_s_whole_way(
-    browser: Browser, invited: Studio, service: HandSandbox, host: Invitations, context: dict[str, Any]
+    browser: Browser,
+    invited: Studio,
+    service: HandSandbox,
+    host: Invitations,
+    calendar: Calendar,
+    context: dict[str, Any],
 ) -> None:
     """Practice before; the link, which leaves the address bar; a real picture; what is left, after a reload too; the
-    limit; more of it; and a run that the host's end of the invitation does not stop.
+    limit, and the next day the same again; and a run that the host's end of the invitation does not stop.
     """
     name = f"Anna {len(context)}"
-    code = host.invite(name, Decimal("0.10"), "never")
+    code = host.invite(name, Decimal("0.10"), "daily")
     with Visit(browser, invited, **context) as visit:
         visit.open()
         header = visit.page.locator("#header")
@@ -77,16 +101,16 @@ def test_a_guest_s_whole_way(
         visit.expect_pictures(1)
         press(visit, "A third cat")
         expect(visit.result).to_contain_text("$0.02 is left of the $0.10 of this invitation")
+        expect(visit.result).to_contain_text("It renews at midnight UTC")
 
-        host.end(name)
-        code = host.invite(f"{name} again", Decimal("0.10"), "daily")
-        visit.page.goto(f"{invited.url}/#invite={code}")
+        calendar.days += 1
+        visit.page.reload()
         expect(header).to_contain_text("$0.10 of $0.10 left")
         service.asked()
         with service.held():
             press(visit, "A cat that is under way")
             service.asked(until="POST /api/v3/wavespeed-ai")
-            host.end(f"{name} again")
+            host.end(name)
         visit.expect_pictures(1)
         press(visit, "A cat too late")
         expect(visit.result).to_contain_text("This invitation isn't valid, or no longer.")
