@@ -215,7 +215,20 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     pictures = [Mount(f"/{route}", StaticFiles(directory=HOME / route)) for route in (ROUTE, SAMPLES)]
     judges = JudgeApi(backend.judging, Attempts()).routes()
     around = SignIn(backend).routes()
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials), *judges, *around, *pictures]
+    ours = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials)]
+    return [*ours, *judges, *around, *_host_page(backend), *pictures]
+
+
+def _host_page(backend: Backend) -> list[BaseRoute]:
+    """Nothing where the host has chosen no passcode."""
+    passcode = backend.settings.host_passcode
+    if passcode is None:
+        return []
+    from core.access.attempts import Attempts
+    from core.access.passcode import Passcode
+    from ui.host.routes import HostApi
+
+    return HostApi(backend, Passcode(passcode, Attempts())).routes()
 
 
 if __name__ == "__main__":

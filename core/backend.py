@@ -92,6 +92,7 @@ class Backend:
         budget = Budget(**caps(settings), access=settings.access, paused=settings.paused)
         self._attempts = Attempts()
         self._runtime = runtime or Runtime()
+        self.clock = self._runtime.clock
         # An allowance of their own: guesses that cost nobody anything must not keep out whoever brings a key.
         self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=Attempts().attempt)
         self.people = People(self.ledger, clock=self._runtime.clock)

@@ -25,6 +25,7 @@ GB = 10**9
 LOOPBACK = "127.0.0.1"
 # A new account has room for 2, a larger one for 300 (D); below that, each refusal for want of room teaches the limit.
 AT_ONCE = 256
+SHORTEST_SECRET = 20  # characters of what somebody may try to guess
 
 _POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
 # What a Space has in its environment whose card says `hf_oauth: true` (D); anywhere else Gradio's sign-in is a mock.
@@ -96,6 +97,12 @@ VARIABLES = (
         f"off; {HOSTED_STORAGE_GB} hosted",
         "the most that the data folder takes; practice runs and unused uploads go first, then no run is started",
     ),
+    Variable(
+        "KONTEXT_HOST_PASSCODE",
+        "none: there is no such page",
+        "opens the host's page at /host: what is spent and by whom, invitations, and the pause; at least "
+        f"{SHORTEST_SECRET} characters, best a random password",
+    ),
     Variable("KONTEXT_AT_ONCE", str(AT_ONCE), "predictions a key can have at the service at once; the rest wait"),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
@@ -111,8 +118,9 @@ VARIABLES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment asks for. Budgets in USD a UTC day, None: no cap. The key is kept out of repr, and the URL
-    of the database, which holds a password; None: a file in `data_dir`.
+    """What the environment asks for. Budgets in USD a UTC day, None: no cap. Secrets are kept out of repr.
+
+    `database_url` holds a password; None: a file in `data_dir`.
 
     `hosted`: strangers can come in, so nobody is trusted. `access`: whom the key pays for. `allowed_hosts` in small
     letters. `paused`: the key pays for nothing new. `keep`: how long runs are kept, None: for ever. `max_storage` in
@@ -141,6 +149,7 @@ class Settings:
     sign_in_lacks: tuple[str, ...] = ()
     signed_in_budget: Decimal | None = None
     space_hosts: tuple[str, ...] = ()
+    host_passcode: str | None = field(default=None, repr=False)
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -179,6 +188,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         sign_in_lacks=lacking if sign_in else (),
         signed_in_budget=_money(given, "KONTEXT_SIGNED_IN_BUDGET_USD", HOSTED_SIGNED_IN_BUDGET if hosted else None),
         space_hosts=tuple(name.strip().lower() for name in given.get("SPACE_HOST", "").split(",") if name.strip()),
+        host_passcode=_secret(given, "KONTEXT_HOST_PASSCODE"),
     )
 
 
@@ -229,6 +239,14 @@ def _switch(given: Mapping[str, str], name: str, default: bool) -> bool:
     if not value:
         return default
     raise SettingsError(name, "must be on or off.")
+
+
+def _secret(given: Mapping[str, str], name: str) -> str | None:
+    if name in given and len(given[name]) < SHORTEST_SECRET:
+        raise SettingsError(
+            name, f"must have at least {SHORTEST_SECRET} characters.", "Let a password manager make one."
+        )
+    return given.get(name)
 
 
 def _host(given: Mapping[str, str], name: str, default: str) -> str:

@@ -93,7 +93,7 @@ class Storage:
         self._ledger = ledger
         self._runs = runs
         self._trials = trials
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._size = limits.files  # bytes of `Limits.files` as far as known: before the first look, all of them
@@ -109,9 +109,9 @@ class Storage:
     async def sweep(self, *, everything: bool = False) -> None:
         """Remove what is too old, then the oldest of what is too much; `everything` that nobody may be working with."""
         self._since = 0
-        await self._sweep_files(0 if everything else self._limits.files)
+        await self._sweep_files(0 if everything else self.limits.files)
         async with self._one_at_a_time:
-            await self._sweep_practice(0 if everything else self._limits.practice)
+            await self._sweep_practice(0 if everything else self.limits.practice)
 
     async def hourly(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Sweep for as long as the app serves."""
@@ -133,7 +133,7 @@ class Storage:
             nonlocal come
             come += size
             self._arriving += size
-            if self._size + self._arriving > self._limits.files:
+            if self._size + self._arriving > self.limits.files:
                 raise KontextError(FULL, LATER)
 
         try:
@@ -146,10 +146,10 @@ class Storage:
         # A look at the whole folder is not to be had for each request; one that asks for less may find room.
         if size >= self._full_for and self._clock() - self._full_at < RETRY_INTERVAL:
             raise KontextError(FULL, LATER)
-        if self._size + self._arriving + size > self._limits.files:
-            await self._sweep_files(self._limits.files - self._arriving - size)
+        if self._size + self._arriving + size > self.limits.files:
+            await self._sweep_files(self.limits.files - self._arriving - size)
         await self.make_room()
-        too_much = self._size + self._arriving + size > self._limits.files
+        too_much = self._size + self._arriving + size > self.limits.files
         if too_much or not await asyncio.to_thread(self._ledger.has_room, self._arriving + size):
             self._full_at, self._full_for = self._clock(), size
             raise KontextError(FULL, LATER)
@@ -173,7 +173,7 @@ class Storage:
 
     async def _keep_within(self) -> None:
         """Where the folder would pass its limit, the oldest practice runs go, then uploads that nobody works with."""
-        most = self._limits.total
+        most = self.limits.total
         if most is None:
             return
         self._total += MADE_OF_RUN
@@ -193,7 +193,7 @@ class Storage:
 
     async def _sweep_oldest_practice(self) -> None:
         async with self._one_at_a_time:
-            await self._sweep_practice(self._limits.practice, less=self._total - (self._limits.total or 0))
+            await self._sweep_practice(self.limits.practice, less=self._total - (self.limits.total or 0))
 
     async def aclose(self) -> None:
         """Give up a sweep that is under way."""
@@ -209,7 +209,7 @@ class Storage:
         sizes = await asyncio.to_thread(lambda: [sum(map(_size_of, one.folders)) for one in free])
         total = sum(sizes)
         most = min(most, total - less)
-        oldest = datetime.fromtimestamp(self._clock(), UTC) - self._limits.practice_age
+        oldest = datetime.fromtimestamp(self._clock(), UTC) - self.limits.practice_age
         for one, size in zip(free, sizes, strict=True):
             if total <= most and (one.favourite or one.used >= oldest):
                 return
@@ -227,7 +227,7 @@ class Storage:
                 partial(self._runs.delete, run.visitor, run.id),
             )
             for run in ended
-            if not (run.favourite and self._limits.favourites)
+            if not (run.favourite and self.limits.favourites)
         ]
 
     async def _free_trials(self) -> list[_Free]:
@@ -330,6 +330,16 @@ def _remove(paths: list[Path]) -> None:
         with suppress(OSError):  # anything else in there keeps it
             if path.parent.name not in _FOLDERS:
                 path.parent.rmdir()
+
+
+def sizes(home: Path) -> dict[str, int]:
+    """Bytes of a data folder by what they are for: records, runs, trials, and files that go by themselves. Blocking."""
+    found = {
+        "records": sum(stat.st_size for path, stat in _walk(home) if path.parent == home),
+        "runs": _size_of(files.folder_of(home, "_").parent),
+        "trials": _size_of(folder_of(home, "_").parent),
+    }
+    return found | {"files": sum(_size_of(home / folder) for folder in _FOLDERS)}
 
 
 def _size_of(folder: Path) -> int:

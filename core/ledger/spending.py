@@ -12,7 +12,7 @@ from core.ledger.invitations import Invitation
 from core.ledger.pseudonyms import is_one_of
 from core.ledger.schema import predictions, runs
 
-_COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
+COST = sa.func.coalesce(predictions.c.charge, predictions.c.reserved)
 WITH_RUN = predictions.join(runs, predictions.c.run_id == runs.c.id)
 UNBILLED = (
     predictions.c.prediction_id.is_not(None)
@@ -56,5 +56,5 @@ class Spending:
 
 def spent(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Decimal:
     """USD that these runs cost: each prediction's charge, or its reservation until that is known."""
-    total = sa.type_coerce(sa.func.sum(_COST), predictions.c.charge.type)
+    total = sa.type_coerce(sa.func.sum(COST), predictions.c.charge.type)
     return connection.execute(sa.select(total).select_from(WITH_RUN).where(which)).scalar() or Decimal(0)

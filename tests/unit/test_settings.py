@@ -332,6 +332,7 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_PAUSED",
         "KONTEXT_KEEP_DAYS",
         "KONTEXT_MAX_STORAGE_GB",
+        "KONTEXT_HOST_PASSCODE",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "KONTEXT_OPEN",

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -17,23 +14,14 @@ from starlette.routing import BaseRoute, Route
 from core.access.attempts import Attempts
 from core.errors import InputError, KontextError, LedgerError
 from core.trials.judging import FULL, Judging
+from ui.light import HEADERS, Endpoint, Fields, Unreadable, body, file, refusal
 
-HERE = Path(__file__).parent
 PATH = "/judge"
 FILES = {"": "text/html", "/page.css": "text/css", "/page.js": "text/javascript"}
 BODY_KB = 8  # the largest thing that a judge sends has less than 2
 CLOSED = "This link isn't open. It may be incomplete, or voting has closed."
 UNREADABLE = f"This request can't be read. Send a JSON object of at most {BODY_KB} kB."
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 PICTURE_HEADERS = {**HEADERS, "Cache-Control": "private, max-age=3600, immutable"}
-
-Fields = dict[str, Any]
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class JudgeApi:
@@ -47,7 +35,7 @@ class JudgeApi:
         """The page and its two files, the pictures, and the JSON."""
         posts = {"trial": self._trial, "join": self._join, "vote": self._vote, "undo": self._undo}
         return [
-            *(Route(f"{PATH}{path}", _file(path or "/page.html", kind)) for path, kind in FILES.items()),
+            *(Route(f"{PATH}{path}", file(__file__, path or "/page.html", kind)) for path, kind in FILES.items()),
             *(Route(f"{PATH}/api/{name}", self._answering(post), methods=["POST"]) for name, post in posts.items()),
             Route(f"{PATH}/api/ballot", self._answering(self._ballot)),
             Route(f"{PATH}/picture/{{ballot}}/{{picture}}", self._picture),
@@ -97,7 +85,7 @@ class JudgeApi:
     async def _picture(self, request: Request) -> Response:
         """By an address that only the ballot's judge was told; all pictures come with the same headers."""
         data = await asyncio.to_thread(self._read, request.path_params["ballot"], request.path_params["picture"])
-        return _refusal(404, CLOSED) if data is None else Response(data, 200, PICTURE_HEADERS, "image/jpeg")
+        return refusal(404, CLOSED) if data is None else Response(data, 200, PICTURE_HEADERS, "image/jpeg")
 
     def _read(self, ballot_id: str, picture_id: str) -> bytes | None:
         path = self._judging.picture(ballot_id, picture_id)
@@ -113,17 +101,17 @@ class JudgeApi:
         async def answer(request: Request) -> Response:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
             try:
-                said = dict(request.query_params) if request.method == "GET" else await _body(request)
+                said = dict(request.query_params) if request.method == "GET" else await body(request, BODY_KB)
                 known = handler not in (self._trial, self._join) or await self._is_code(said.get("code"))
                 told = await asyncio.to_thread(handler, token, said) if known else None
-            except _Unreadable:
-                return _refusal(400, UNREADABLE)
+            except Unreadable:
+                return refusal(400, UNREADABLE)
             except InputError as error:
-                return _refusal(422, error.happened)
+                return refusal(422, error.happened)
             except KontextError as error:
                 status = 503 if isinstance(error, LedgerError) else 409 if error.happened == FULL else 429
-                return _refusal(status, f"{error.happened} {error.advice}".strip())
-            return _refusal(404, CLOSED) if told is None else JSONResponse(told, headers=HEADERS)
+                return refusal(status, f"{error.happened} {error.advice}".strip())
+            return refusal(404, CLOSED) if told is None else JSONResponse(told, headers=HEADERS)
 
         return answer
 
@@ -138,35 +126,3 @@ class JudgeApi:
 
 class _Wrong(Exception):
     """A code that lets nobody in."""
-
-
-class _Unreadable(Exception):
-    """A request that is no JSON object, or a large one."""
-
-
-def _refusal(status: int, sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status, HEADERS)
-
-
-def _file(name: str, kind: str) -> Endpoint:
-    """A file beside this one, read and compressed once."""
-    plain = (HERE / name[1:]).read_bytes()
-    packed = gzip.compress(plain, mtime=0)
-
-    async def answer(request: Request) -> Response:
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(packed, headers={**HEADERS, "Content-Encoding": "gzip"}, media_type=kind)
-        return Response(plain, headers=HEADERS, media_type=kind)
-
-    return answer
-
-
-async def _body(request: Request) -> Fields:
-    body = await request.body()
-    try:
-        told = json.loads(body) if len(body) <= BODY_KB * 1024 else None
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        raise _Unreadable
-    return told
