@@ -198,13 +198,6 @@ def pictures(connection: sa.Connection, trial_id: str, home: Path, case: int | N
     return [_picture(row, home) for row in connection.execute(query.order_by(*order)).mappings()]
 
 
-def picture(connection: sa.Connection, trial_id: str, picture_id: str, home: Path) -> Picture | None:
-    """One of that trial's."""
-    which = (trial_pictures.c.trial_id == trial_id) & (trial_pictures.c.id == picture_id)
-    row = connection.execute(sa.select(trial_pictures).where(which)).mappings().first()
-    return None if row is None else _picture(row, home)
-
-
 def drafts(connection: sa.Connection, visitor: str) -> int:
     """How many of the visitor's are drafts."""
     mine = (trials.c.visitor == visitor) & (trials.c.state == "draft")

@@ -20,7 +20,7 @@ from core.catalog.estimate import dollars
 from core.catalog.inputs import seed_drawer
 from core.errors import InputError, KontextError, LedgerError, Problem
 from core.ledger import ballots, trials
-from core.ledger.ballots import Ballot, Judge
+from core.ledger.ballots import Judge
 from core.ledger.ledger import Ledger
 from core.ledger.run import Cell, Run
 from core.ledger.trials import Case, Picture, Spec, Trial, Unpaid
@@ -323,8 +323,8 @@ class Trials:
             self._reports[key] = told
         return told
 
-    async def results(self, visitor: str, trial_id: str) -> tuple[list[Picture], list[tuple[Judge, Ballot]]]:
-        """The pictures of a closed trial, and all ballots with their votes.
+    async def pictures(self, visitor: str, trial_id: str) -> list[Picture]:
+        """The pictures of a closed trial.
 
         Raises:
             KontextError: there is no such trial, or it is not closed.
@@ -332,8 +332,7 @@ class Trials:
         trial = await self.get(visitor, trial_id)
         if trial.state != "closed":
             raise KontextError(NOT_CLOSED, "Close it first: nobody sees results before that.")
-        pictures = await self._read(partial(trials.pictures, trial_id=trial.id, home=self._folder))
-        return pictures, await self._read(partial(ballots.voted, trial_id=trial.id))
+        return await self._read(partial(trials.pictures, trial_id=trial.id, home=self._folder))
 
     async def delete(self, visitor: str, trial_id: str) -> None:
         """Take a trial away, with its pictures, its votes and its judges' names; what it cost still counts.

@@ -151,7 +151,7 @@ async def test_a_file_is_checked_against_the_seal(lab: Lab) -> None:
     file = json.loads(json.dumps(await lab.trials.document("ann", trial.id)))
     assert seal.check(file) == []
     assert [len(file["pictures"]), len(file["votes"]), file["judges"]] == [4, 2, [{"judge": 1, "name": ""}]]
-    paths = {picture.sha256: picture.path for picture in (await lab.trials.results("ann", trial.id))[0]}
+    paths = {picture.sha256: picture.path for picture in await lab.trials.pictures("ann", trial.id)}
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == told for told, path in paths.items())
     assert seal.check(file | {"sealed": file["sealed"] | {"margin": 40}}) == [
         "The rules are not those that were sealed."
@@ -650,7 +650,7 @@ async def test_no_number_tells_who_came_when(lab: Lab) -> None:
 async def test_no_result_before_the_closing(lab: Lab) -> None:
     """Neither a report nor votes nor pictures; whoever looks all the same leaves a line that no later one lacks."""
     trial = await lab.opened("a cup")
-    for told in (lab.trials.report, lab.trials.document, lab.trials.results):
+    for told in (lab.trials.report, lab.trials.document, lab.trials.pictures):
         with pytest.raises(KontextError, match="isn't closed yet"):
             await told("ann", trial.id)
     judged(lab, trial, judges=2)
@@ -673,7 +673,7 @@ async def test_nobody_else_has_it(lab: Lab) -> None:
     """Another visitor is told the same of it as of a trial that never was, whatever they ask for."""
     trial = await lab.opened("a cup")
     await lab.trials.close("ann", trial.id)
-    asked = ("get", "report", "document", "results", "close", "look", "invite", "uninvite", "progress", "delete")
+    asked = ("get", "report", "document", "pictures", "close", "look", "invite", "uninvite", "progress", "delete")
     for name in asked:
         said = set()
         for trial_id in (trial.id, "0" * 32, ""):

@@ -5,6 +5,8 @@ const API = new URL("judge/api/", location.href.split("#")[0]);
 const KEY = "kontext.judge";
 const AHEAD = 2; // ballots that are loaded before they are needed; all, unless data is to be saved
 const FIRST_WAIT = 1, LONGEST_WAIT = 15; // seconds before something is asked again
+const DEAD = 45; // seconds without an end after which a line is taken for dead: a ballot takes as many at 100 kbit/s
+const SETTLE = 300; // ms in which a second tap of an impatient thumb presses nothing where a button means something new
 const HOLD = 350, STILL = 8, SWIPE = 40; // ms; px that a finger may move and still be still; px
 const NEAR = 2.5, NEAREST = 8; // times a picture's size
 const SECONDS = 25; // for one set
@@ -40,7 +42,8 @@ const refusal = (status, sentence) => Object.assign(new Error(sentence), { statu
 
 async function fetched(url, body) {
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${mine()?.token || ""}` };
-  const answer = await fetch(url, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers })
+  const request = { headers, signal: AbortSignal.timeout(1000 * DEAD) };
+  const answer = await fetch(url, body ? { ...request, method: "POST", body: JSON.stringify(body) } : request)
     .catch(() => { throw refusal(0, "You're offline. Try again in a moment."); });
   if (answer.ok) return answer;
   throw refusal(answer.status, (await answer.json().catch(() => ({}))).error || "That didn't work. Try again.");
@@ -122,6 +125,7 @@ async function loadAhead() {
 
 // one ballot
 let set = null, choice = null, step = "", using = false, ready = false;
+let settling = 0; // the timer of a button that means something new
 const seen = new Set();
 const looking = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) if (isIntersecting) seen.add(target);
@@ -187,7 +191,13 @@ function draw(to = step) {
     stage.children[n].className = n === current ? `${kind} current` : kind;
     stage.children[n].lastChild.lastChild.textContent = use ? `${word} ✓` : word;
   });
-  Object.assign($("next"), { textContent: last ? "Next" : "No difference", disabled: !unlocked() });
+  const label = last ? "Next" : "No difference";
+  if ($("next").textContent !== label) {
+    clearTimeout(settling);
+    settling = setTimeout(() => { settling = 0; draw(); }, SETTLE);
+  }
+  Object.assign($("next"), { textContent: label, disabled: !unlocked() || settling > 0 });
+  $("next").classList.toggle("settling", unlocked());
   $("next").classList.toggle("main", last);
   $("back").disabled = step === "best" && !at;
   $("originals").disabled = !set;

@@ -277,7 +277,7 @@ class TrialHandlers:
     async def _file(self, asked: Asked) -> Answer:
         """The report as a page, the votes as a table, or everything as JSON: a file to fetch."""
         document = await self._trials.document(asked.visitor, asked.trial)
-        pictures, _ = await self._trials.results(asked.visitor, asked.trial)
+        pictures = await self._trials.pictures(asked.visitor, asked.trial)
         name, make = {
             "votes": ("trial-votes.csv", partial(sheet.votes_csv, document)),
             "json": ("trial.json", partial(json.dumps, document, ensure_ascii=False, indent=1)),

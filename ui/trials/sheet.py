@@ -75,7 +75,7 @@ class CaseSheet:
 
 
 def html(document: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
-    """The whole report. `document` as `Trials.document` gives it, `pictures` as `Trials.results`. Blocking."""
+    """The whole report. `document` as `Trials.document` gives it, `pictures` as `Trials.pictures`. Blocking."""
     cases, report, sealed = _cases(document, pictures), document["report"], document["sealed"]
     names = {variant["id"]: variant["name"] for variant in sealed["variants"]}
     rows = [_row(variant, report["variants"]) for variant in sealed["variants"]]

@@ -192,8 +192,6 @@ def test_nothing_of_a_deleted_trial_is_left(ledger: Ledger) -> None:
     with ledger.writing() as connection:
         trials.add_pictures(connection, "one", [made, shown], ledger.home)
         assert trials.pictures(connection, "one", ledger.home) == [shown, made]
-        assert trials.picture(connection, "one", "q", ledger.home) == made
-        assert trials.picture(connection, "two", "q", ledger.home) is None
         assert ballots.vote(connection, ann.id, "1-0", Choice("pro", "max"), NOW)
         assert not trials.delete(connection, "one", "draft")
         assert trials.delete(connection, "one", "open")
