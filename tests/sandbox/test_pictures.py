@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
+from scipy.fft import next_fast_len
 from worlds import picture
 
 from sandbox.collage import pictures, reading
@@ -52,7 +53,7 @@ def opened(content: bytes) -> Image.Image:
 
 def similarity(canvas: np.ndarray, text: np.ndarray) -> np.ndarray:
     """How alike (-1 to 1) the canvas is to the text at each place: a normalised cross-correlation."""
-    shape = (canvas.shape[0] + text.shape[0], canvas.shape[1] + text.shape[1])
+    shape = tuple(next_fast_len(a + b, real=True) for a, b in zip(canvas.shape, text.shape, strict=True))
     transformed = np.fft.rfft2(canvas, shape)
 
     def slide(template: np.ndarray, source: np.ndarray) -> np.ndarray:
