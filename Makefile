@@ -18,7 +18,7 @@ apt = { command -v apt-get >/dev/null && \
 	$$as_root apt-get update && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1); }
 
-.PHONY: help run test soak check format screenshots samples readme live bench browser postgres
+.PHONY: help run test soak check format screenshots samples readme live bench browser nginx postgres
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -26,7 +26,7 @@ help:  ## Show this list
 run: .venv/run.stamp  ## Serve the app on this computer
 	$(BIN)/python app.py
 
-test: check browser postgres  ## The gate: format, lint, strict types, tests
+test: check browser nginx postgres  ## The gate: format, lint, strict types, tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 soak: .venv/dev.stamp postgres  ## The long tests: every moment to be killed at, and far more drawn inputs
@@ -66,6 +66,10 @@ browser:
 postgres:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || $(call apt,postgresql) || { \
 		echo 'The tests start a PostgreSQL: install postgresql, then try again.'; exit 1; }
+
+nginx:
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || $(call apt,nginx) || { \
+		echo 'The tests send requests through docs/nginx.conf: install nginx, then try again.'; exit 1; }
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: install it, then try again.'; exit 1; }

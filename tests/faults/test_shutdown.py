@@ -7,16 +7,18 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import container
 import httpx
 import pytest
 from lean import SMALL, history, picture
 from server import Exchange, Server
-from whole import Whole, generate, until, upload
+from whole import HOME, Whole, generate, until, upload
 
 pytestmark = pytest.mark.anyio
 
@@ -43,8 +45,8 @@ class Held:
 
 
 @contextmanager
-def serving(folder: Path, service: str, under: tuple[str, ...] = ()) -> Iterator[Whole]:
-    app = Whole(folder, service, under)
+def serving(folder: Path, service: str, under: tuple[str, ...] = (), home: Path = HOME) -> Iterator[Whole]:
+    app = Whole(folder, service, under, home)
     try:
         app.await_start()
         yield app
@@ -69,6 +71,13 @@ def ready(app: Whole) -> int:
     return httpx.get(f"{app.url}/readyz").status_code
 
 
+def healthy(app: Whole) -> bool:
+    """What the image's own check says of it."""
+    _, *arguments = container.command(container.last("HEALTHCHECK").partition("CMD ")[2])
+    asked = [argument.replace("http://127.0.0.1:7860", app.url) for argument in arguments]
+    return not subprocess.run([sys.executable, *asked], capture_output=True).returncode
+
+
 async def open_page(http: httpx.AsyncClient, opened: asyncio.Event) -> str:
     """A page's heartbeat, until the app ends it; what it said."""
     said = ""
@@ -79,7 +88,8 @@ async def open_page(http: httpx.AsyncClient, opened: asyncio.Event) -> str:
     return said
 
 
-# As in a container, where that may be tried: a PID 1 gets no signal but those that it asked for.
+# As in a container, where that may be tried: a PID 1 gets no signal but those that it asked for. It runs in the folder
+# that the Dockerfile lays out, so whatever is missing there shows.
 @pytest.mark.parametrize(
     ("number", "under"),
     [(signal.SIGTERM, AS_PID_1 if may_unshare() else ()), (signal.SIGINT, ())],
@@ -91,8 +101,9 @@ async def test_a_signal_closes_in_order(
     """It says that it takes no more, refuses the next run, waits for the one that was sent, ends streams, exits 0."""
     folder, held, opened = tmp_path / "data", Held(), asyncio.Event()
     server.always["submit"] = held
-    with serving(folder, server.url, under) as app:
-        assert ready(app) == 200
+    home = container.lay_out(tmp_path / "app") if number is signal.SIGTERM else HOME
+    with serving(folder, server.url, under, home) as app:
+        assert ready(app) == 200 and await asyncio.to_thread(healthy, app)
         async with httpx.AsyncClient(base_url=app.url, timeout=ENDING) as http:
             page = asyncio.create_task(open_page(http, opened))
             image = await upload(http, picture())
@@ -100,6 +111,7 @@ async def test_a_signal_closes_in_order(
             await asyncio.wait_for(asyncio.gather(held.reached.wait(), opened.wait()), ENDING)
             os.kill(own_pid(app) if under else app.process.pid, number)
             await until(lambda: ready(app) == 503, ENDING)
+            assert not await asyncio.to_thread(healthy, app)
             assert (await http.get("/healthz")).status_code == 200
             refusal = await generate(http, image, "ultra-fast", SMALL)
             assert refusal == "The app is closing. Nothing was charged. Open it again in a moment."

@@ -23,9 +23,11 @@ STARTING = 90  # seconds, on a machine that has other things to do
 
 
 class Whole:
-    """`python app.py` on a free port, started by way of `under`. It is killed with the block it is used in."""
+    """`python app.py` in `home` on a free port, started by way of `under`. It is killed with the block it is in."""
 
-    def __init__(self, folder: Path, service: str, under: Sequence[str] = (), **environment: str) -> None:
+    def __init__(
+        self, folder: Path, service: str, under: Sequence[str] = (), home: Path = HOME, **environment: str
+    ) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         given = {
             "WAVESPEED_API_KEY": KEY,
@@ -39,7 +41,7 @@ class Whole:
         }
         self.process = subprocess.Popen(
             [*under, sys.executable, "app.py"],
-            cwd=HOME,
+            cwd=home,
             env={**os.environ, **given},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -12,14 +12,15 @@ import pytest
 from huggingface_hub import SpaceCard
 
 from core.catalog.variants import REGISTRY
-from core.settings import VARIABLES
+from core.settings import HOSTED_DAILY_BUDGET, HOSTED_SIGNED_IN_BUDGET, HOSTED_VISITOR_BUDGET, VARIABLES
+from core.storage import UPLOAD_MB
 from scripts.readme import written
 
 HOME = Path(__file__).resolve().parents[2]
 README = (HOME / "README.md").read_text("utf-8")
 MAKEFILE = (HOME / "Makefile").read_text("utf-8")
 SECURITY = (HOME / "docs" / "security.md").read_text("utf-8")
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/hosting.md")
 
 
 def command_that_says(words: str) -> str:
@@ -100,7 +101,17 @@ def test_what_the_pages_point_at_is_there(page: str) -> None:
     """Every link and picture that is a file exists."""
     text = (HOME / page).read_text("utf-8")
     targets = re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'<img src="([^"]+)"', text)
-    assert all((HOME / target).exists() for target in targets if "://" not in target)
+    assert all(((HOME / page).parent / target).exists() for target in targets if "://" not in target)
+
+
+def test_the_guide_for_hosts_names_settings_that_there_are() -> None:
+    """A setting that was renamed or dropped would do nothing, silently; what stands there as given is a default."""
+    guide, defaults = (HOME / "docs" / "hosting.md").read_text("utf-8"), {row.name: row.default for row in VARIABLES}
+    assert set(re.findall(r"\b(?:KONTEXT|WAVESPEED)_[A-Z_]+", guide)) <= defaults.keys()
+    for name, days in re.findall(r"`(KONTEXT_[A-Z_]+)`\*{0,2} \(hosted: (\d+)\)", guide):
+        assert f"{days} hosted" in defaults[name]
+    assert f"up\nto {UPLOAD_MB} MB" in guide
+    assert all(f"{cap} USD" in guide for cap in (HOSTED_DAILY_BUDGET, HOSTED_SIGNED_IN_BUDGET, HOSTED_VISITOR_BUDGET))
 
 
 def test_the_pictures_load_quickly() -> None:
