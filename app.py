@@ -47,6 +47,10 @@ def main() -> None:
 
     try:
         settings = read(os.environ, HOME)
+        if settings.log == "json":
+            from ui.logs import log_as_json
+
+            log_as_json()
         keep_temporary_files(settings.data_dir / "temporary")
         serve(settings, signals)
     except KontextError as error:
@@ -216,7 +220,7 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     judges = JudgeApi(backend.judging, Attempts()).routes()
     around = SignIn(backend).routes()
     ours = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials)]
-    return [*ours, *judges, *around, *_host_page(backend), *pictures]
+    return [*ours, *judges, *around, *_host_page(backend), *_metrics(backend), *pictures]
 
 
 def _host_page(backend: Backend) -> list[BaseRoute]:
@@ -229,6 +233,15 @@ def _host_page(backend: Backend) -> list[BaseRoute]:
     from ui.host.routes import HostApi
 
     return HostApi(backend, Passcode(passcode, Attempts())).routes()
+
+
+def _metrics(backend: Backend) -> list[BaseRoute]:
+    """Nothing where nobody is to read them."""
+    if backend.settings.metrics_token is None:
+        return []
+    from ui.metrics import Metrics
+
+    return Metrics(backend).routes()
 
 
 if __name__ == "__main__":

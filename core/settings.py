@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -32,6 +32,7 @@ _POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
 SIGN_IN_NEEDS = ("SYSTEM", "SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 
 Access = Literal["open", "invited", "closed"]
+Log = Literal["text", "json"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ VARIABLES = (
         "opens the host's page at /host: what is spent and by whom, invitations, and the pause; at least "
         f"{SHORTEST_SECRET} characters, best a random password",
     ),
+    Variable(
+        "KONTEXT_METRICS_TOKEN",
+        "none: there are no metrics",
+        f"lets Prometheus read /metrics, as its bearer token; at least {SHORTEST_SECRET} characters",
+    ),
+    Variable("KONTEXT_LOG", "text", "json: the log as JSON lines, for programs that collect them"),
     Variable("KONTEXT_AT_ONCE", str(AT_ONCE), "predictions a key can have at the service at once; the rest wait"),
     Variable("KONTEXT_SANDBOX_SECONDS", "2", "seconds that a practice picture takes"),
     Variable(
@@ -150,6 +157,8 @@ class Settings:
     signed_in_budget: Decimal | None = None
     space_hosts: tuple[str, ...] = ()
     host_passcode: str | None = field(default=None, repr=False)
+    metrics_token: str | None = field(default=None, repr=False)
+    log: Log = "text"
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -161,7 +170,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     server_name = given.get("GRADIO_SERVER_NAME", LOOPBACK)
     share = _switch(given, "GRADIO_SHARE", default=False)
-    access = _access(given)
+    access = cast(Access, _choice(given, "KONTEXT_ACCESS", get_args(Access)))
     # Whoever invites has guests, on whatever way they come.
     reachable = "SPACE_ID" in given or share or not _is_loopback(server_name) or access != "open"
     hosted = _switch(given, "KONTEXT_HOSTED", default=reachable)
@@ -189,6 +198,8 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         signed_in_budget=_money(given, "KONTEXT_SIGNED_IN_BUDGET_USD", HOSTED_SIGNED_IN_BUDGET if hosted else None),
         space_hosts=tuple(name.strip().lower() for name in given.get("SPACE_HOST", "").split(",") if name.strip()),
         host_passcode=_secret(given, "KONTEXT_HOST_PASSCODE"),
+        metrics_token=_secret(given, "KONTEXT_METRICS_TOKEN"),
+        log=cast(Log, _choice(given, "KONTEXT_LOG", get_args(Log))),
     )
 
 
@@ -200,12 +211,12 @@ def _lacking(given: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in SIGN_IN_NEEDS if name not in there)
 
 
-def _access(given: Mapping[str, str]) -> Access:
-    asked = given.get("KONTEXT_ACCESS", "open").lower()
-    for access in get_args(Access):
-        if asked == access:
-            return cast(Access, access)
-    raise SettingsError("KONTEXT_ACCESS", f"must be one of {', '.join(get_args(Access))}.")
+def _choice(given: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    """One of these words, the first where nothing is said."""
+    asked = given.get(name, choices[0]).lower()
+    if asked not in choices:
+        raise SettingsError(name, f"must be one of {', '.join(choices)}.")
+    return asked
 
 
 def _at_a_desktop(given: Mapping[str, str], platform: str) -> bool:

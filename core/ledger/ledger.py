@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -91,6 +92,7 @@ class Ledger:
         self, folder: Path, *, timeout: float = 5.0, mounted: str | None = None, url: str | None = None
     ) -> None:
         self.home = folder
+        self.written: Callable[[float], None] = lambda _: None  # hears how long each transaction took
         kind = file_systems.file_system(folder, file_systems.mounts() if mounted is None else mounted)
         self._remote = file_systems.is_remote(kind)
         self._database = database(folder, url, timeout=timeout, forgetful=self._remote)
@@ -395,13 +397,17 @@ class Ledger:
         """Bring what was deleted out of whatever was written ahead; False where somebody reads it just now."""
         return self._database.wipe()
 
-    def writing(self, lock: str | None = EVERYBODY) -> AbstractContextManager[sa.Connection]:
+    @contextmanager
+    def writing(self, lock: str | None = EVERYBODY) -> Iterator[sa.Connection]:
         """A transaction, durable when it is left, or undone if an error leaves it.
 
         Nobody else writes under that lock meanwhile: what is read in here is still so when it ends. None is for what
         rests on nothing that was read.
         """
-        return self._database.writing(lock)
+        begun = time.monotonic()
+        with self._database.writing(lock) as connection:
+            yield connection
+        self.written(time.monotonic() - begun)
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """What stands there at one moment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from core.ledger.record import Entry
 from core.runs.live import LiveRun
 
 log = logging.getLogger(__name__)
+
+RUN: ContextVar[str] = ContextVar("run", default="")  # the one that this is done for, as the log tells it
 
 
 class Journal:

@@ -27,7 +27,7 @@ from core.pictures.served import ServedFiles, receipts_of
 from core.runs import files, lost_rows, outcomes, recovery
 from core.runs.billing import Bills
 from core.runs.flow import Flow
-from core.runs.journal import log_foreign
+from core.runs.journal import RUN, log_foreign
 from core.runs.live import LiveRun
 from core.runs.presses import Press, Presses
 from core.runs.readers import Readers
@@ -122,6 +122,7 @@ class Runs:
         self._stay_connected = stay_connected
         self._runtime = runtime or Runtime()
         self.readers = Readers()
+        self.ended: Callable[[Record, Record], None] = lambda *_: None  # as each was taken up, and as it ended
         self._live: dict[str, LiveRun] = {}
         self._changing: dict[str, asyncio.Task[Any]] = {}  # what comes alive, or out of the history, just now
         self._presses = Presses()
@@ -541,12 +542,18 @@ class Runs:
 
     async def _supervise(self, live: LiveRun, way: Coroutine[Any, Any, None]) -> None:
         GROUP.set(live.facts.group)
+        RUN.set(live.facts.id)
+        before = live.record
+        log.info("the run goes on")
         try:
             await way
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
             log_foreign(fault, f"run {live.facts.id}")
             live.rewrite(outcomes.broken(live.record, self._runtime.clock()))
             live.unwritten = True
+        log.info("the run is %s", live.record.state)
+        if live.record.finished:
+            self.ended(before, live.record)
         if not self._closed:
             self._bills.follow(live.account, live.record)
         # What could not be written stays in memory, so that it is still shown.

@@ -333,6 +333,8 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_KEEP_DAYS",
         "KONTEXT_MAX_STORAGE_GB",
         "KONTEXT_HOST_PASSCODE",
+        "KONTEXT_METRICS_TOKEN",
+        "KONTEXT_LOG",
         "KONTEXT_AT_ONCE",
         "KONTEXT_SANDBOX_SECONDS",
         "KONTEXT_OPEN",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from core.access.invitations import Standing
 from core.backend import Backend
@@ -18,6 +18,7 @@ from core.errors import KontextError
 from core.ledger import books, pause
 from core.ledger.books import Line
 from core.ledger.moments import midnight
+from core.service.account import Account
 from core.storage import sizes, total_of
 
 PERIODS = (("Today", 1), ("7 days", 7), ("30 days", 30))  # days of UTC, today among them
@@ -35,6 +36,7 @@ KINDS: Mapping[str, str] = {
 }
 
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 
 class Read(NamedTuple):
@@ -101,10 +103,8 @@ class Overview:
         host = self._backend.host
         if host is None:
             return None
-        try:
-            async with asyncio.timeout(PATIENCE):
-                balance = await host.client.balance()
-        except (KontextError, TimeoutError):
+        balance = await balance_of(host)
+        if balance is None:
             return {"left": "", "pictures": UNREAD}
         prices = self._backend.runs.prices(host, 1)
         lasts = [f"{int(balance / prices.get(row.id, row.price)):,} {row.name}" for row in REGISTRY.values()]
@@ -125,16 +125,25 @@ class Overview:
         }
 
 
-class Kept:
+async def balance_of(account: Account) -> Decimal | None:
+    """USD; None where the service does not tell it in time."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await account.client.balance()
+    except (KontextError, TimeoutError):
+        return None
+
+
+class Kept(Generic[T]):
     """An answer that is asked for again once it is old; whoever asks meanwhile waits for the same one."""
 
-    def __init__(self, ask: Callable[[], Any], seconds: Callable[[], float]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[T]], seconds: Callable[[], float]) -> None:
         self._ask = ask
         self._seconds = seconds
         self._one_asks = asyncio.Lock()
-        self._told: tuple[float, Any] | None = None
+        self._told: tuple[float, T] | None = None
 
-    async def __call__(self) -> Any:
+    async def __call__(self) -> T:
         async with self._one_asks:
             if self._told is None or self._seconds() - self._told[0] > FRESH:
                 self._told = (self._seconds(), await self._ask())
