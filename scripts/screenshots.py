@@ -127,7 +127,7 @@ def seal_a_trial(page: Page) -> str:
         expect(page.locator("#said")).to_be_visible()
         page.get_by_role("link", name="Trials", exact=True).click()
         page.get_by_role("link", name="Autumn shop pictures").click()
-        page.get_by_role("button", name="Add what the studio is set to").click()
+        page.get_by_role("button", name="Add from the studio").click()
         expect(page.get_by_role("button", name=f"Remove case {case + 1}")).to_be_visible()
     page.get_by_role("button", name=re.compile("^Seal")).click()
     return page.get_by_role("textbox", name="The judges' link").input_value()

@@ -129,7 +129,7 @@ function drawDraft() {
     h("section", { "aria-label": "Cases" }, h("h3", {}, "Cases"),
       h("small", {}, `A case is a prompt with its references. Every variant makes it. A verdict takes at least ${limits.min_cases} cases; more cases tell more than more judges. Two pictures of each variant tell luck from the variant.`),
       h("ol", { class: "cases" }, draft.cases.map(drawCase)), problemsAt("cases"),
-      h("div", { class: "acts" }, button("Add what the studio is set to", () => act("add")), button("Add from your history", () => { location.hash = ""; window.kontext.trials.history(); }),
+      h("div", { class: "acts" }, button("Add from the studio", () => act("add")), button("Add from your history", () => { location.hash = ""; window.kontext.trials.history(); }),
         draft.cases.length > 1 && button("Two per variant in all cases", () => { draft.cases.forEach((one) => { one.two = true; }); edit({}, true); }))),
     h("fieldset", {}, h("legend", {}, "Variants"), h("small", {}, "Two to four. Each makes every case."),
       h("div", { class: "variants" }, props.variants.map((variant) => h("label", { class: "tick" }, h("input", { type: "checkbox", checked: draft.variants.includes(variant.id),
@@ -238,8 +238,10 @@ function draw() {
     state === "draft" ? "" : h("p", { class: "problem", role: "alert" }, said),
     AGAIN[state] && state !== "open" && !shown.waits ? "" : h("div", { class: "acts last" }, twice("delete", "Delete this trial", "Delete it with all pictures and votes?", () => act("delete"), draw))));
   if (state === "draft") drawPlan();
-  if (AGAIN[state]) polling = setTimeout(again, AGAIN[state]);
+  if (AGAIN[state]) polling = setTimeout(again, pause());
 }
+
+const pause = () => (shown.waits ? AGAIN.open : AGAIN[shown.state]);
 
 // Follows a trial that goes on; nothing is drawn anew where it looks the same.
 async function again() {
@@ -248,15 +250,17 @@ async function again() {
   const answer = await ask("show");
   if (shown?.id !== id) return;
   if (answer.trial && JSON.stringify(answer.trial) !== before) show(answer.trial);
-  else polling = setTimeout(again, AGAIN[shown.state]);
+  else polling = setTimeout(again, pause());
 }
 
 // The address decides which page is here: the studio, all trials, or one.
 const here = () => document.documentElement.classList.contains("kontext-trials");
 async function go() {
   const address = location.hash, [, page, id] = /^#(trials)(?:\/([0-9a-f]{32}))?$/.exec(address) || [];
+  const back = page && !id && !here() && shown?.state === "draft"; // a case was set up in the studio meanwhile
   document.documentElement.classList.toggle("kontext-trials", Boolean(page));
-  if (!page || (id && shown?.id === id)) return;
+  if (back) { location.replace(`#trials/${shown.id}`); return; }
+  if (!page || (id && shown?.id === id && !shown.stale)) return;
   clearTimeout(polling);
   if (saving) await save();
   shown = id ? { id } : null;
@@ -270,12 +274,13 @@ async function go() {
 
 // From the studio: a run, or a cell, becomes a case of the trial that is chosen.
 async function add(run) {
+  if (saving) await save();
   const { trials = [] } = await ask("all");
   const to = (trial) => async () => {
     const answer = await ask("add", () => ({ run, trial }));
     window.kontext.show("press", answer.added || answer.error || "It couldn't be added.");
     if (answer.trial) document.getElementById("said").append(" ", h("a", { href: `#trials/${answer.trial.id}` }, "Open the trial"));
-    if (shown?.id === answer.trial?.id) shown = null; // there it is drawn anew
+    if (answer.trial) shown = { id: answer.trial.id, state: "draft", stale: true }; // what “Trials” leads to, drawn anew
   };
   const drafts = trials.filter((trial) => trial.draft).map((trial) => ({ label: trial.title, note: trial.line, act: to(trial.id) }));
   window.kontext.menu("Add to a trial", [...drafts, { label: "New trial", act: to("") }]);
