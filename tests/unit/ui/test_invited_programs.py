@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+import sqlalchemy as sa
 from blocking import HOME
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
@@ -19,15 +20,19 @@ from serving import AT_ONCE, Served
 
 from core.backend import Backend
 from core.errors import KontextError
+from core.ledger.schema import predictions
 from core.settings import read
 from ui.api import Api
+from ui.studio.form import AUTO, Form, plain_parameters
 from ui.studio.input_handlers import InputHandlers
+from ui.studio.references import Card
 from ui.studio.run_handlers import RunHandlers
 from ui.trials.api import TrialApi
 
 pytestmark = pytest.mark.anyio
 
 Open = Callable[..., Backend]
+DEFAULTS = {name: None if name == "seed" else row.default for name, row in plain_parameters().items()}
 
 
 @pytest.fixture
@@ -58,6 +63,12 @@ def picture(tmp_path: Path) -> FileData:
     return FileData(path=save_bytes_to_cache(data, "picture.png", str(tmp_path / "served")))
 
 
+@pytest.fixture
+def dropped(picture: FileData, tmp_path: Path) -> str:
+    """The same, where a browser's drop lies until it is prepared."""
+    return save_bytes_to_cache(Path(picture.path).read_bytes(), "drop-1.png", str(tmp_path / "served"))
+
+
 @contextmanager
 def new_tasks(served: Served) -> Iterator[list[Any]]:
     """What was submitted inside."""
@@ -66,20 +77,45 @@ def new_tasks(served: Served) -> Iterator[list[Any]]:
     new += served.submits[before:]
 
 
-async def test_a_hundred_calls_at_once_spend_what_was_given(opened: Open, served: Served, picture: FileData) -> None:
-    """Of $0.20, a hundred programs at once make exactly five Pro pictures; the rest are told what is left."""
+async def pressed(backend: Backend, number: int, code: str, card: Card) -> Any:
+    """A press in a browser of its own that holds the invitation: what the page shows at the end."""
+    form = Form([card], None, [""], f"A cat {number}", "pro", 1, AUTO, None, None, DEFAULTS).flat()
+    handlers = RunHandlers(backend, InputHandlers(backend, {}))
+    press = handlers.generate(gr.Request(), f"{number:032x}", code, "invited", "0.040000", *form)
+    return [answer async for answer, *_ in press][-1]
+
+
+async def billed(backend: Backend) -> Decimal:
+    """What the service says that everything in the records cost."""
+    assert backend.host
+    with backend.ledger.reading() as connection:
+        sent = sa.select(predictions.c.prediction_id).where(predictions.c.prediction_id.is_not(None))
+        ids = list(connection.execute(sent).scalars())
+    return sum((await backend.host.client.billed(ids)).values(), Decimal(0))
+
+
+async def test_a_hundred_calls_at_once_spend_what_was_given(
+    opened: Open, served: Served, picture: FileData, dropped: str
+) -> None:
+    """Of $0.20, ten browsers and ten programs, five times each and all at once, make exactly five Pro pictures; the
+    rest are told what is left and when it renews, and the records and the service tell of the same sum.
+    """
     backend = opened()
     code = backend.invitations.invite("Anna", Decimal("0.20"), "daily")
+    card = Card(image=(await InputHandlers(backend, {}).prepare_reference({"path": dropped}))["image"])
+    programs = [Api(backend) for _ in range(10)]
     with new_tasks(served) as tasks:
-        calls = (Api(backend).generate(f"An owl {n}", [picture], "pro", None, code) for n in range(100))
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-    made = [answer for answer in answers if isinstance(answer, dict)]
-    refused = [str(answer) for answer in answers if isinstance(answer, gr.Error)]
+        calls = (one.generate(f"An owl {n}", [picture], "pro", None, code) for one in programs for n in range(5))
+        presses = (pressed(backend, browser, code, card) for browser in range(10) for _ in range(5))
+        answers = await asyncio.gather(*calls, *presses, return_exceptions=True)
+    made = [
+        answer for answer in answers if isinstance(answer, dict) and (answer.get("outputs") or answer.get("pictures"))
+    ]
+    refused = [str(answer) for answer in answers if answer not in made]
     assert (len(made), len(refused), len(tasks)) == (5, 95, 5)
-    assert all("$0.00 is left of the $0.20 of this invitation. " in words for words in refused)
+    assert all("$0.00 is left of the $0.20 of this invitation." in words for words in refused)
     assert all("It renews at midnight UTC" in words for words in refused)
-    assert sum(answer["charge_usd"] for answer in made) == pytest.approx(0.20)
-    assert backend.invitations.find(code).spent == Decimal("0.20")
+    assert backend.invitations.find(code).spent == await billed(backend) == Decimal("0.20")
 
 
 async def test_invited_is_practice_for_the_rest(opened: Open, served: Served, picture: FileData) -> None:
