@@ -9,7 +9,7 @@ place of what the provider said, so that it is worth nothing once that sign-in h
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,11 +72,13 @@ class SignIn:
 
     async def _back(self, request: Request) -> Response:
         """From the provider: what it said is used once, and leaves the cookie."""
-        session = request.session
-        before = session.get(_BEFORE) if time.time() - session.get(_SINCE, 0) < CARRIED else None
-        login = login_of(session.get(_TOLD), time.time())
-        session.clear()
-        handle = await self._backend.sign_in(login, before) if login else None
+        session, now = request.session, time.time()
+        told, before = session.pop(_TOLD, None), session.pop(_BEFORE, None)
+        carried = before if now - session.pop(_SINCE, 0) < CARRIED else None
+        if told is None and _HANDLE in session:  # gone back to from the page
+            return RedirectResponse("/", 303)
+        login = login_of(told, now)
+        handle = await self._backend.sign_in(login, carried) if login else None
         if handle is None:
             return RedirectResponse(NOT_SIGNED_IN, 303)
         session[_HANDLE] = handle
@@ -91,20 +93,28 @@ class SignIn:
         return RedirectResponse("/", 303)
 
     def _is_ours(self, request: Request) -> bool:
-        """Whether a page of this app sent the form: no foreign page may sign anybody in or out."""
-        names = {request.headers.get("host", "").lower(), *self._backend.settings.space_hosts}
-        return urlsplit(request.headers.get("origin", "")).netloc.lower() in names - {""}
+        return is_ours(request.headers, self._backend.settings.space_hosts)
+
+
+def is_ours(headers: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether a page of this app sent that, be it under another of its `names`.
+
+    Gradio lets any page read what it answers, and browsers send its cookie along with what any page asks.
+    """
+    host, origin = headers.get("host", "").lower(), urlsplit(headers.get("origin", "")).netloc.lower()
+    return origin != "" and origin in (host, *names)
 
 
 # What of Gradio's the door has to let through; here for their paths alone.
 LOGIN_ROUTES: tuple[BaseRoute, ...] = (Route(LOGIN, RedirectResponse), Route(CALLBACK, RedirectResponse))
 
 
-def handle_of(request: gr.Request) -> object:
-    """The handle in the cookie of whoever opens a page."""
-    scope: Mapping[str, Any] = getattr(request.request, "scope", {})
-    session: MutableMapping[str, Any] = scope.get("session", {})
-    return session.get(_HANDLE)
+def handle_of(request: gr.Request, names: Sequence[str]) -> object:
+    """The handle in the cookie of whoever opens a page of ours; `names` are those of the app."""
+    asked: Request | None = request.request
+    if asked is None or not is_ours(asked.headers, names):
+        return None
+    return asked.scope.get("session", {}).get(_HANDLE)
 
 
 def login_of(told: object, now: float) -> Login | None:

@@ -89,7 +89,7 @@ class RunHandlers:
 
     async def _known(self, request: gr.Request, claim: str | None) -> tuple[str, str]:
         """What a page that opens holds from now on, and the visitor that this makes it."""
-        held = await self._backend.claim(handle_of(request), claim)
+        held = await self._backend.claim(handle_of(request, self._backend.settings.space_hosts), claim)
         return held, await self._backend.who(held) or held
 
     async def greet(self, request: gr.Request, claim: str | None) -> list[Any]:

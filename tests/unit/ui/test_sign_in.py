@@ -111,14 +111,15 @@ class Browser:
             answer = await self.client.get(answer.url.join(answer.headers["location"]))
         return answer
 
-    async def request(self) -> gr.Request:
+    async def request(self, origin: str = HERE) -> gr.Request:
         """As Gradio hands it to a handler, with what its cookie is to the app."""
         read = (await self.client.get(f"{HERE}/session")).json()
-        return gr.Request(request=Request({"type": "http", "headers": [], "session": read}))  # type: ignore[arg-type]
+        headers = [(b"host", HERE[8:].encode()), (b"origin", origin.encode())]
+        return gr.Request(request=Request({"type": "http", "headers": headers, "session": read}))  # type: ignore[arg-type]
 
-    async def arrive(self, held: str | None = None) -> str:
+    async def arrive(self, held: str | None = None, origin: str = HERE) -> str:
         """The page opens: what it holds from then on."""
-        async for answer in self._space.handlers.arrive(await self.request(), held):
+        async for answer in self._space.handlers.arrive(await self.request(origin), held):
             return str(answer[0])
         raise AssertionError
 
@@ -282,6 +283,7 @@ async def test_a_forged_cookie_opens_nothing(space: Space, secret: str) -> None:
         assert (await thief.client.get(HERE + BACK)).headers["location"] == NOT_SIGNED_IN
     thief.client.cookies.set("session", forged(told, f"{SECRET}-v4"), domain=HERE[8:])
     assert await thief.arrive() == known.handle  # such a one would be believed
+    assert (await thief.client.get(HERE + BACK)).headers["location"] == "/" and await thief.arrive() == known.handle
 
 
 async def test_no_claim_makes_somebody_a_person(space: Space, anna: Person, x: str) -> None:
@@ -298,12 +300,14 @@ async def test_no_claim_makes_somebody_a_person(space: Space, anna: Person, x: s
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", f"{HERE}.evil.example", "http://127.0.0.1:1"])
 async def test_no_foreign_page_signs_anybody_in_or_out(space: Space, anna: Person, x: str, origin: str) -> None:
-    """It could have its own history taken for the visitor's, or theirs away."""
+    """It could have its own history taken for the visitor's, or theirs away; nor does it get to see a handle."""
     desk = space.browser()
     held = await desk.sign_in(x)
     foreign = secrets.token_hex(16)
     for way in ("/sign-in", "/sign-out"):
         assert (await desk.press(way, foreign, origin=origin)).status_code == 403
+    assert is_anonymous(await desk.arrive(origin=origin))  # though the browser sends the cookie with what it asks
+    assert (await space.handlers.greet(await desk.request(origin), None))[1] == ""
     assert await desk.arrive(held) == held and await space.backend.who(foreign) == foreign
 
 
