@@ -93,7 +93,7 @@ def serve(
     presence = Presence()
     lifespan = _lifespan(backend, loops, presence, own=signals is not None)
     proxied = settings.hosted and not settings.allowed_hosts
-    names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower()}
+    names = None if proxied else {*settings.allowed_hosts, settings.server_name.lower(), *_public_name(settings)}
     middleware = _middleware(backend, routes, names, presence)
     _, url, shared = page.launch(
         theme=theme(),
@@ -144,6 +144,11 @@ def do_without_plots() -> None:
     """Gradio imports matplotlib around every step of every event: known to be missing, it is not looked for there."""
     if find_spec("matplotlib") is None:
         sys.modules["matplotlib"] = None  # type: ignore[assignment]
+
+
+def _public_name(settings: Settings) -> set[str]:
+    """The host name that the service calls back, if any."""
+    return {str(urlsplit(settings.public_url).hostname)} if settings.public_url else set()
 
 
 def _announce(settings: Settings, url: str) -> None:
@@ -201,6 +206,7 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     from starlette.staticfiles import StaticFiles
 
     from core.access.attempts import Attempts
+    from ui.callbacks import CallbackApi
     from ui.judge.routes import JudgeApi
     from ui.sign_in import SignIn
     from ui.studio.examples import ROUTE
@@ -220,7 +226,8 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     judges = JudgeApi(backend.judging, Attempts()).routes()
     around = SignIn(backend).routes()
     ours = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/trials", trials)]
-    return [*ours, *judges, *around, *_host_page(backend), *_metrics(backend), *pictures]
+    callbacks = CallbackApi(backend.runs.called, Attempts()).route()
+    return [*ours, callbacks, *judges, *around, *_host_page(backend), *_metrics(backend), *pictures]
 
 
 def _host_page(backend: Backend) -> list[BaseRoute]:

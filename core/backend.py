@@ -108,6 +108,8 @@ class Backend:
             make_room=self._make_room,
             stay_connected=self._keep_alive.extend,
             runtime=self._runtime,
+            public_url=settings.public_url,
+            account_of=self._account_of,
         )
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, settings.data_dir), self._runtime)
         clock = self._runtime.clock
@@ -140,6 +142,10 @@ class Backend:
         limiter, base_url, sleep = self._rate_limiter, self.settings.base_url, self._runtime.sleep
         opener = self.decoder.open
         return Client(key, base_url, transport=transport, sleep=sleep, rate_limiter=limiter, opener=opener)
+
+    def _account_of(self, account_id: str) -> Account | None:
+        known = (account for account in self._accounts if account.id == account_id)
+        return next(known, None) or self.keys.by_id(account_id)
 
     async def prepare(self, source: Path, number: int) -> Reference:
         """`core.pictures.reference.prepare` into this app's folder, in a process that can be ended.

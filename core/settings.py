@@ -64,6 +64,11 @@ VARIABLES = (
         "host names that the page may be opened under, with commas between; localhost and IP addresses always work",
     ),
     Variable(
+        "KONTEXT_PUBLIC_URL",
+        "a Space's own; none elsewhere",
+        "this copy's https address, at which the service reports finished pictures; off: the app only asks for them",
+    ),
+    Variable(
         "KONTEXT_DAILY_BUDGET_USD",
         f"none; {HOSTED_DAILY_BUDGET} hosted",
         "the most that all visitors together can spend with that key in a day (UTC)",
@@ -133,6 +138,7 @@ class Settings:
     letters. `paused`: the key pays for nothing new. `keep`: how long runs are kept, None: for ever. `max_storage` in
     bytes, None: no limit. `sign_in`: people can sign in, which was asked for and is real here; `sign_in_lacks`: what it
     was asked for without. `space_hosts`: the names of the Space, if it is one; to the first of them a login comes back.
+    `public_url`: where the service reaches this copy; None: nowhere.
     """
 
     api_key: str | None = field(repr=False)
@@ -159,6 +165,7 @@ class Settings:
     host_passcode: str | None = field(default=None, repr=False)
     metrics_token: str | None = field(default=None, repr=False)
     log: Log = "text"
+    public_url: str | None = None
 
 
 def read(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Settings:
@@ -171,13 +178,16 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
     server_name = given.get("GRADIO_SERVER_NAME", LOOPBACK)
     share = _switch(given, "GRADIO_SHARE", default=False)
     access = cast(Access, _choice(given, "KONTEXT_ACCESS", get_args(Access)))
+    base_url = _host(given, "WAVESPEED_BASE_URL", SERVICE)
+    public_url = _public_url(given, base_url)
     # Whoever invites has guests, on whatever way they come.
-    reachable = "SPACE_ID" in given or share or not _is_loopback(server_name) or access != "open"
+    public = share or not _is_loopback(server_name) or (public_url is not None and not _is_here(public_url))
+    reachable = "SPACE_ID" in given or public or access != "open"
     hosted = _switch(given, "KONTEXT_HOSTED", default=reachable)
     sign_in, lacking = _switch(given, "KONTEXT_SIGN_IN", default=False), _lacking(given)
     return Settings(
         api_key=given.get("WAVESPEED_API_KEY"),
-        base_url=_host(given, "WAVESPEED_BASE_URL", SERVICE),
+        base_url=base_url,
         data_dir=Path(given.get("KONTEXT_DATA_DIR", home / "data")).expanduser().absolute(),
         hosted=hosted,
         daily_budget=_money(given, "KONTEXT_DAILY_BUDGET_USD", HOSTED_DAILY_BUDGET if hosted else None),
@@ -200,6 +210,7 @@ def read(environment: Mapping[str, str], home: Path, platform: str = sys.platfor
         host_passcode=_secret(given, "KONTEXT_HOST_PASSCODE"),
         metrics_token=_secret(given, "KONTEXT_METRICS_TOKEN"),
         log=cast(Log, _choice(given, "KONTEXT_LOG", get_args(Log))),
+        public_url=public_url,
     )
 
 
@@ -232,6 +243,24 @@ def _is_loopback(name: str) -> bool:
         return ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return name.lower() == "localhost"
+
+
+def _is_here(url: str) -> bool:
+    return _is_loopback(urlsplit(url).hostname or "")
+
+
+def _public_url(given: Mapping[str, str], base_url: str) -> str | None:
+    """Where the service reaches this copy: by https, or where both are on this computer."""
+    name = "KONTEXT_PUBLIC_URL"
+    here = given.get("SPACE_HOST", "").partition(",")[0].strip()
+    space = {name: f"https://{here}"} if here else {}
+    told = {**space, **given}
+    if told.get(name, "off").lower() == "off":
+        return None
+    url = _host(told, name, "")
+    if not url.startswith("https://") and not (_is_here(url) and _is_here(base_url)):
+        raise SettingsError(name, "must begin with https://.", "Only a sandbox on this computer reports to http.")
+    return url
 
 
 def _names(given: Mapping[str, str], variable: str) -> frozenset[str]:
@@ -269,7 +298,7 @@ def _host(given: Mapping[str, str], name: str, default: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s@]", parts.netloc):
         raise SettingsError(name, "must be a host such as https://api.example.com.")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise SettingsError(name, "must be the host only: leave out everything after it, /api/v3 included.")
+        raise SettingsError(name, "must be the host only: leave out everything after it.")
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -39,7 +39,7 @@ def nothing_blocks_the_loop(watch: Watch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees the developer's key or writes into the developer's data."""
-    for name in ("WAVESPEED_API_KEY", "WAVESPEED_BASE_URL", "KONTEXT_HOSTED", "SPACE_ID", DATABASE):
+    for name in ("WAVESPEED_API_KEY", "WAVESPEED_BASE_URL", "KONTEXT_HOSTED", "SPACE_ID", "SPACE_HOST", DATABASE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KONTEXT_DATA_DIR", str(tmp_path / "data"))
     yield

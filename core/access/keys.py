@@ -79,6 +79,10 @@ class Keys:
         self._touch(digest, str(handle))
         return self._keys[digest].account
 
+    def by_id(self, account_id: str) -> Account | None:
+        """The account of that id, where its key is here; that counts as no use of it."""
+        return next((key.account for key in self._keys.values() if key.account.id == account_id), None)
+
     def forget(self, handle: object) -> None:
         """That page no longer holds its key."""
         digest = self._holders.pop(handle, None) if isinstance(handle, str) else None

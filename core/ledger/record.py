@@ -32,6 +32,7 @@ class Entry:
 
     `attempt` is 2 where the first task failed because an upload was gone, and the reference was uploaded again.
     `payload` is what is submitted, whole from SUBMITTING on. `reserved` counts against budgets until `charge` is known.
+    `callback` is the SHA-256 of the word in the address that the service was asked to call; None: it was not asked.
     `settled_at` is None while anything is still to be had: the task may run, or its pictures are not all here.
     """
 
@@ -46,6 +47,7 @@ class Entry:
     error: str = ""
     submitting_at: datetime | None = None
     submitted_at: datetime | None = None
+    callback: str | None = None
     settled_at: datetime | None = None
     charge: Decimal | None = None
     model_seconds: float | None = None
@@ -60,6 +62,11 @@ class Entry:
     @property
     def settled(self) -> bool:
         return self.settled_at is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was sent, and nobody has told its id."""
+        return self.id is None and self.status in (SUBMITTING, NOT_CREATED)
 
     @property
     def cost(self) -> Decimal:

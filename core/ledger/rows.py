@@ -21,7 +21,7 @@ _FACTS = (
 )
 _ENTRY = (
     *("number", "attempt", "model_id", "payload", "status", "error", "submitting_at", "submitted_at", "settled_at"),
-    *("reserved", "charge", "source", "model_seconds"),
+    *("reserved", "charge", "source", "model_seconds", "callback"),
 )
 
 
@@ -63,7 +63,7 @@ def entry_row(run_id: str, entry: Entry, home: Path) -> dict[str, Any]:
 def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: Path) -> Record:
     return Record(
         facts=_facts(run, home),
-        entries=tuple(_entry(row, home) for row in entries),
+        entries=tuple(entry(row, home) for row in entries),
         state=run["state"],
         finished_at=run["finished_at"],
         troubles=_troubles(run),
@@ -82,7 +82,7 @@ def _cell_row(cell: Cell | None) -> dict[str, Any]:
     return {"comparison_id": place.pop("comparison_id", None), "cell": place or None}
 
 
-def _entry(row: Mapping[Any, Any], home: Path) -> Entry:
+def entry(row: Mapping[Any, Any], home: Path) -> Entry:
     return Entry(
         **{name: row[name] for name in _ENTRY},
         id=row["prediction_id"],

@@ -96,6 +96,9 @@ predictions = sa.Table(
     sa.Column("outputs", sa.JSON),
     sa.Column("troubles", sa.JSON),
     sa.Column("answer", sa.JSON),
+    sa.Column("callback", sa.Text, unique=True),  # SHA-256 of the word in the address that the service calls back
+    sa.Column("told", sa.Text),  # the prediction's id that a call named, whoever made it
+    sa.Column("calls", sa.Integer),
 )
 
 uploads = sa.Table(
@@ -335,6 +338,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             joined TEXT, expires_at TEXT NOT NULL, ended_at TEXT
         )""",
         "CREATE INDEX sign_ins_by_joined ON sign_ins (joined) WHERE joined IS NOT NULL",
+    ),
+    (
+        "ALTER TABLE predictions ADD COLUMN callback TEXT",
+        "ALTER TABLE predictions ADD COLUMN told TEXT",
+        "ALTER TABLE predictions ADD COLUMN calls INTEGER NOT NULL DEFAULT 0",
+        "CREATE UNIQUE INDEX predictions_by_callback ON predictions (callback) WHERE callback IS NOT NULL",
+        "CREATE INDEX predictions_called ON predictions (settled_at) WHERE callback IS NOT NULL",
+        "CREATE INDEX predictions_told ON predictions (run_id) WHERE told IS NOT NULL AND prediction_id IS NULL",
     ),
 )
 

@@ -15,6 +15,7 @@ from core.ledger.record import RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.pictures.reference import Reference
 from core.runs import outcomes
+from core.runs.callbacks import Callbacks
 from core.runs.collect import Collector
 from core.runs.concurrency import ConcurrencyLimit
 from core.runs.journal import Journal, log_foreign
@@ -51,7 +52,15 @@ class Flow:
     """
 
     def __init__(
-        self, ledger: Ledger, folder: Path, runtime: Runtime, *, at_once: int, hosted: bool, may_send: Check
+        self,
+        ledger: Ledger,
+        folder: Path,
+        callbacks: Callbacks,
+        runtime: Runtime,
+        *,
+        at_once: int,
+        hosted: bool,
+        may_send: Check,
     ) -> None:
         self._ledger = ledger
         self._runtime = runtime
@@ -60,10 +69,10 @@ class Flow:
         journal, claims = Journal(ledger, may_send), Claims()
         self._journal, self._claims = journal, claims
         self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime, hosted=hosted)
-        self._submitter = Submitter(journal, claims, runtime)
-        self._reconciler = Reconciler(ledger, journal, claims, runtime)
+        self._submitter = Submitter(journal, claims, callbacks, runtime)
+        self._reconciler = Reconciler(ledger, journal, claims, callbacks, runtime)
         self._times = Times(ledger)
-        self._waiter = Waiter(self._times, journal, runtime)
+        self._waiter = Waiter(self._times, journal, callbacks, runtime)
         self._collector = Collector(folder, journal, runtime)
 
     async def go(self, run: LiveRun, *, settled: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -37,6 +38,7 @@ class LiveRun:
         self._notices: dict[int, str] = {}
         self._stage: State = "preparing"
         self._changed = asyncio.Event()
+        self._calls: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._stopping = asyncio.Event()
         self._left = False
 
@@ -120,6 +122,29 @@ class LiveRun:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    # whether the service calls
+
+    def call(self, number: int) -> None:
+        """The service has something to say of that prediction: whoever waits for it need not wait any longer."""
+        self._calls[number].set()
+
+    async def rest(self, number: int, sleeping: Awaitable[None]) -> bool:
+        """Wait for that, or no longer than until the service calls about this prediction; says whether it has.
+
+        Raises:
+            Stopped: the person stopped waiting.
+        """
+        call = self._calls[number]
+        waiting = {asyncio.ensure_future(sleeping), asyncio.ensure_future(call.wait())}
+        try:
+            await self.unless_stopped(asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))
+            return call.is_set()
+        finally:
+            call.clear()
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
     # whether it shall stop
 
     def stop(self) -> None:
@@ -172,6 +197,13 @@ class LivePrediction:
     def tell(self, notice: str) -> None:
         """Say in a sentence why it waits just now; "" once it goes on."""
         self.run.tell(self.number, notice)
+
+    async def rest(self, sleeping: Awaitable[None]) -> bool:
+        """As `LiveRun.rest`."""
+        if self.entry.callback is None:
+            await self.unless_stopped(sleeping)
+            return False
+        return await self.run.rest(self.number, sleeping)
 
     async def unless_stopped(self, going: Awaitable[T]) -> T:
         """As `LiveRun.unless_stopped`."""

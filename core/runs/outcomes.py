@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from core.catalog.estimate import dollars
 from core.errors import Charged, KontextError, PriceRose
-from core.ledger.record import NOT_CREATED, NOT_SENT, REFUSED, RESERVED, Entry, Record, ending
+from core.ledger.record import NOT_CREATED, NOT_SENT, REFUSED, RESERVED, SUBMITTING, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.service.prediction import MEDIA_NOT_FETCHED_CODE, NO_CREDIT_CODE, Prediction
 
@@ -56,6 +56,11 @@ def not_created(entry: Entry, now: datetime) -> Entry:
     advice = f"As far as the service knows, no picture is being made. {AGAIN}"
     trouble = Trouble(happened, "no", advice)
     return replace(entry, status=NOT_CREATED, charge=_NOTHING, settled_at=now, troubles=(trouble,))
+
+
+def unanswered(entry: Entry) -> Entry:
+    """An entry that was given up as never created, and is looked for once more; its reservation counts again."""
+    return replace(entry, status=SUBMITTING, charge=None, settled_at=None, troubles=())
 
 
 def unclear(entry: Entry, candidates: int) -> Entry:

@@ -19,6 +19,8 @@ REMEMBERED = 20  # how many of the last durations count: the service changes its
 GUESSED_SPREAD = 0.15  # of the duration, where fewer than three were seen
 NARROWEST, WIDEST = 0.03, 0.17  # of the median
 HEADSTART = 1.5  # the dense looks begin this many spreads before the median, and thin out one spread after it
+CALLED = 15.0  # between looks at what the service will call about
+
 BREATH = 0.015  # seconds after the median that a look falls on: what always takes the same time is seen at once
 
 

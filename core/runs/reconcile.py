@@ -1,7 +1,8 @@
 """The submit that was never answered: which of the service's predictions is ours, if any.
 
-It is never sent again. The service's history is asked instead, and a prediction is taken over only where its inputs
-are ours. Two submits of ours with the same inputs are interchangeable, but no prediction is taken twice.
+It is never sent again. Where the service calls back, that tells; else its history is asked, and a prediction is taken
+over only where its inputs are ours. Two submits of ours with the same inputs are interchangeable, but no prediction is
+taken twice.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from core.errors import KontextError, LedgerError, ServiceError
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
 from core.runs import outcomes
+from core.runs.callbacks import Callbacks
 from core.runs.journal import Journal
 from core.runs.live import LivePrediction
+from core.runs.matching import CLOCK_SKEW, agrees, proven, same
 from core.runs.runtime import Runtime
 from core.runs.submit import Claims
 from core.service.client import Client
@@ -27,12 +30,15 @@ from core.service.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
-# The service's clock and ours may differ. What is too old is no danger: the inputs must be ours as well.
-CLOCK_SKEW = timedelta(minutes=15)
 KEPT = timedelta(days=7) - CLOCK_SKEW  # of the history (D)
 MOST_PAGES = 10
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; the last one is repeated
+# Seconds after a task should have ended in which the service may still call about it, before the history is asked; and
+# how long one takes whose variant nothing is known of.
+CALL_GRACE, UNKNOWN_TASK = 10.0, 20.0
 
+AWAITED = "The service did not answer. Waiting for it to report the picture. Nothing is sent twice."
+SEARCHED = "The service did not answer. Checking its history to see whether it started. Nothing is sent twice."
 UNHEARD = "The request was sent but never answered, and the service's history can't be reached to look for it."
 LOOK_AGAIN = "Check again from the history to look once more. Sending it again could be charged twice."
 TOO_LATE = "The request was sent but never answered, and the service's history no longer reaches back that far."
@@ -56,24 +62,9 @@ async def search_history(client: Client, model_id: str, payload: Mapping[str, An
     ours = [p for p in found if p.inputs is not None and same(payload, p.inputs)]
     return Findings(
         # Two runs may differ in a setting alone: the one that agrees in everything comes first.
-        ours=tuple(sorted(ours, key=lambda p: not _agrees(payload, p.inputs or {}))),
+        ours=tuple(sorted(ours, key=lambda p: not agrees(payload, p.inputs or {}))),
         nameless=tuple(p for p in found if p.inputs is None),
     )
-
-
-def same(payload: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
-    """Whether these are the inputs that we sent: the URLs of our uploads, the prompt and the seed tell it.
-
-    Where the variant has no seed, nothing that both name may differ. The service may have added defaults, left some
-    out, or written a value in another way (A), so more is not asked where the seed tells.
-    """
-    telling = [name for name in ("prompt", "images", "seed") if name in payload]
-    told = all(name in inputs and inputs[name] == payload[name] for name in telling)
-    return told and ("seed" in payload or _agrees(payload, inputs))
-
-
-def _agrees(payload: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
-    return all(inputs[name] == value for name, value in payload.items() if name in inputs)
 
 
 async def _since(client: Client, model_id: str, since: datetime) -> list[Prediction]:
@@ -90,10 +81,13 @@ def _aware(prediction: Prediction, since: datetime) -> bool:
 class Reconciler:
     """Looks for the prediction of a submit that was never answered, for a while, and takes it over."""
 
-    def __init__(self, ledger: Ledger, journal: Journal, claims: Claims, runtime: Runtime) -> None:
+    def __init__(
+        self, ledger: Ledger, journal: Journal, claims: Claims, callbacks: Callbacks, runtime: Runtime
+    ) -> None:
         self._ledger = ledger
         self._journal = journal
         self._claims = claims
+        self._callbacks = callbacks
         self._runtime = runtime
 
     async def find_lost(self, live: LivePrediction) -> Prediction | None:
@@ -103,25 +97,44 @@ class Reconciler:
             Stopped: the person did not want to wait; it can be looked for again.
         """
         live.at("submitting")
-        live.tell("The service did not answer. Checking its history to see whether it started. Nothing is sent twice.")
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
-            findings = await live.unless_stopped(self._search(live))
+            told = await self._callbacks.told(live.entry)
+            waiting = told is None and self._may_be_called(live)
+            live.tell(AWAITED if waiting else SEARCHED)
+            findings = None if waiting else await live.unless_stopped(self._search(live, told))
             if findings is not None and (found := await self._take_over(live, findings)):
                 live.tell("")
                 return found
-            if (end := await self._end(live, findings)) is not None:
+            if told is not None and findings is not None:
+                await self._callbacks.refute(live.entry, told)
+            elif (end := await self._end(live, findings)) is not None:
                 await self._journal.after(live.run, end)
                 return None
-            await live.unless_stopped(self._runtime.sleep(pause))
+            await live.rest(self._runtime.sleep(pause))
         return None
 
-    async def _search(self, live: LivePrediction) -> Findings | None:
-        """None where nothing can be said just now: no answer, or a duplicate whose answer is still to come."""
-        entry = live.entry
+    def _may_be_called(self, live: LivePrediction) -> bool:
+        """Whether the service was asked to call, and may still be about to."""
+        entry, expected = live.entry, live.run.expectation
+        assert entry.submitting_at is not None
+        usual = expected.median + expected.spread if expected else UNKNOWN_TASK
+        until = entry.submitting_at + timedelta(seconds=usual + CALL_GRACE)
+        return entry.callback is not None and self._runtime.clock() < until
+
+    async def _search(self, live: LivePrediction, told: str | None) -> Findings | None:
+        """What the service says of the prediction that a call named, or else what its history shows.
+
+        None where nothing can be said just now: no answer, or a duplicate whose answer is still to come.
+        """
+        entry, client = live.entry, live.account.client
         assert entry.submitting_at is not None
         try:
-            since = min(entry.submitting_at, self._runtime.clock())  # the clock may have been set back meanwhile
-            findings = await search_history(live.account.client, entry.model_id, entry.payload, since)
+            if told is not None:
+                found = await proven(client, entry, told)
+                findings = Findings((found,) if found else (), ())
+            else:
+                since = min(entry.submitting_at, self._runtime.clock())  # the clock may have been set back meanwhile
+                findings = await search_history(client, entry.model_id, entry.payload, since)
         except ServiceError:
             return None
         return None if self._claims.duplicate_in_flight(live.account.id, entry.payload) else findings

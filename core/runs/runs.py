@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from core.catalog.inputs import Inputs
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError
+from core.ledger.callbacks import Call
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot
 from core.ledger.run import Cell, Facts, Label, Run
@@ -25,10 +26,13 @@ from core.pictures import reference as prepared
 from core.pictures.reference import Reference
 from core.pictures.served import ServedFiles, receipts_of
 from core.runs import files, lost_rows, outcomes, recovery
+from core.runs.background import Background
 from core.runs.billing import Bills
+from core.runs.callbacks import Callbacks
 from core.runs.flow import Flow
 from core.runs.journal import RUN, log_foreign
 from core.runs.live import LiveRun
+from core.runs.matching import proven
 from core.runs.presses import Press, Presses
 from core.runs.readers import Readers
 from core.runs.runtime import Runtime
@@ -97,7 +101,8 @@ class Runs:
     `at_once`: the most predictions that one account has at the service at once. `hosted`: on the host's key nothing is
     sent at a price that the service has not confirmed. `attempt`: around what may be a guess; it raises a KontextError
     where too many were wrong. `make_room` sees to the disk before a run is written down. `stay_connected` hears of each
-    account that is likely to be used in a moment.
+    account that is likely to be used in a moment. `public_url`: where the service can call back; `account_of`: the
+    account of an id, where its key is here.
     """
 
     def __init__(
@@ -113,6 +118,8 @@ class Runs:
         attempt: Callable[[], AbstractContextManager[object]] = nullcontext,
         make_room: Callable[[], Awaitable[None]] | None = None,
         stay_connected: Callable[[Account], None] = lambda _: None,
+        public_url: str | None = None,
+        account_of: Callable[[str], Account | None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._folder = folder
@@ -129,8 +136,11 @@ class Runs:
         self._closed = False
         self._attempt = attempt
         self._hosted = hosted
-        may_send = budget.check_open
-        self._flow = Flow(ledger, folder, self._runtime, at_once=at_once, hosted=hosted, may_send=may_send)
+        self._account_of = account_of
+        self._callbacks = Callbacks(ledger, self._runtime, public_url)
+        self._late = Background("a late call of the service")
+        may_send, callbacks, runtime = budget.check_open, self._callbacks, self._runtime
+        self._flow = Flow(ledger, folder, callbacks, runtime, at_once=at_once, hosted=hosted, may_send=may_send)
         self._bills = Bills(ledger, self._runtime, self._billed)
 
     @property
@@ -312,6 +322,43 @@ class Runs:
             return self._read(record)
         return await self._reopen(record, account)
 
+    async def called(self, word: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Somebody calls who was told that word by us, or False: nobody was. What is said is written down, and whoever
+        waits for it asks the service; a submit that was given up as unanswered is taken up again.
+
+        Raises:
+            LedgerError: it could not be written down.
+        """
+        taken = await self._callbacks.take(word, headers, body)
+        if taken is not None and taken[1]:
+            call = taken[0]
+            if (live := self._live.get(call.run_id)) is not None:
+                live.call(call.entry.number)
+            elif call.entry.id is None and not self._closed and (account := self._account_of(call.account_id)):
+                self._late.begin(self._take_up(call, account))
+        return taken is not None
+
+    async def _resume_lost(self, account: Account) -> None:
+        """Take up what calls have told of ended runs of the account, while nobody could act on it."""
+        for call in await self._callbacks.unresolved(account):
+            self._late.begin(self._take_up(call, account))
+
+    async def _take_up(self, call: Call, account: Account) -> None:
+        """Reopen an ended run whose lost submit the service has called about, where the service confirms that."""
+        prediction_id = str(call.told)
+        if await proven(account.client, call.entry, prediction_id) is None:
+            await self._callbacks.refute(call.entry, prediction_id)
+            return
+        run_id = call.run_id
+        await self._exclusive(partial(self._reopen_lost, call, account), run_id)
+
+    async def _reopen_lost(self, call: Call, account: Account) -> None:
+        record = await asyncio.to_thread(self._ledger.find, call.visitor, call.run_id)
+        entry = call.entry
+        if record is None or not record.finished or not any(entry == now for now in record.current):
+            return
+        await self._reopen(record.with_entry(outcomes.unanswered(entry)), account)
+
     async def recover(self, visitor: str, account: Account, prediction_id: str) -> Run:
         """A run in the history for a prediction made on that account in the last 7 days (D: kept 7 days).
 
@@ -407,6 +454,7 @@ class Runs:
             run_id = record.facts.id
             if run_id not in self._live and run_id not in self._changing:
                 resumed += await self._exclusive(partial(self._resume_found, record, account), run_id)
+        await self._resume_lost(account)
         await self._bills.resume(account)
         return resumed
 
@@ -433,10 +481,13 @@ class Runs:
     def forget(self, account_id: str) -> None:
         """Nobody holds that account any more: what was learned of its limit goes."""
         self._flow.forget(account_id)
+        self._callbacks.forget(account_id)
 
     async def aclose(self) -> None:
         """Start nothing more, wait for the answers to what was sent, let go whoever watches; nothing is lost."""
         self._closed = True
+        await self._late.aclose()
+        await self._callbacks.aclose()
         await asyncio.gather(*self._changing.values(), return_exceptions=True)
         tasks = [live.task for live in self._live.values() if live.task is not None]
         for task in tasks:
@@ -559,6 +610,8 @@ class Runs:
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
             self._live.pop(live.facts.id, None)
+        if not self._closed and any(entry.lost and entry.callback for entry in live.record.entries):
+            await self._resume_lost(live.account)
 
     async def _billed(self, amounts: Mapping[str, Decimal]) -> None:
         """Bills came in: into the ledger, and into runs that are resumed just now, with whoever watches them."""

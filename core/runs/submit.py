@@ -14,6 +14,7 @@ from core.errors import KontextError, RateLimited, SubmitUnknown
 from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.runs import outcomes
 from core.runs.background import Background
+from core.runs.callbacks import Address, Callbacks
 from core.runs.journal import Journal, log_foreign
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
@@ -66,9 +67,10 @@ class Claims:
 class Submitter:
     """Sends submits, and hears their answers even where nobody waits for them any more."""
 
-    def __init__(self, journal: Journal, claims: Claims, runtime: Runtime) -> None:
+    def __init__(self, journal: Journal, claims: Claims, callbacks: Callbacks, runtime: Runtime) -> None:
         self._journal = journal
         self._claims = claims
+        self._callbacks = callbacks
         self._clock = runtime.clock
         self._posting = Background("a submit")
 
@@ -82,17 +84,19 @@ class Submitter:
             Stopped: the person no longer wants it, so it was not sent.
         """
         live.at("submitting")
-        entry = replace(live.entry, status=SUBMITTING, submitting_at=self._clock())
+        address = self._callbacks.address(live.account)
+        entry = replace(live.entry, status=SUBMITTING, submitting_at=self._clock(), callback=address and address.hash)
         await self._journal.before(live.run, entry)
         if live.run.stopping:  # the last moment at which it costs nothing
             await self._not_sent(live, entry)
             raise Stopped
         try:
             # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
-            return await asyncio.shield(self._posting.begin(self._post(live, entry)))
+            return await asyncio.shield(self._posting.begin(self._post(live, entry, address)))
         except (SubmitUnknown, RateLimited):
             raise
         except KontextError as error:
+            self._callbacks.not_taken(error)
             await self._journal.after(live.run, outcomes.refused(entry, error, self._clock()))
             return None
 
@@ -101,13 +105,14 @@ class Submitter:
         await self._posting.drain(seconds)
 
     async def _not_sent(self, live: LivePrediction, entry: Entry) -> None:
-        await self._journal.after(live.run, replace(entry, status=RESERVED, submitting_at=None))
+        await self._journal.after(live.run, replace(entry, status=RESERVED, submitting_at=None, callback=None))
 
-    async def _post(self, live: LivePrediction, entry: Entry) -> Prediction:
+    async def _post(self, live: LivePrediction, entry: Entry, address: Address | None) -> Prediction:
+        webhook = address and address.url
         with self._claims.in_flight(live.account.id, entry.payload):
             sent_at = self._clock()  # the waiting goes by it, and the disk may have taken its time
             try:
-                prediction = await live.account.client.submit(entry.model_id, entry.payload)
+                prediction = await live.account.client.submit(entry.model_id, entry.payload, webhook)
             except RateLimited:
                 await self._not_sent(live, entry)
                 raise

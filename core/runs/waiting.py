@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from core.errors import Charged, RateLimited, ServiceBroken, ServiceError, Unreachable, WaitTimeout
 from core.ledger.record import Entry
 from core.runs import outcomes
+from core.runs.callbacks import Callbacks
 from core.runs.journal import Journal
 from core.runs.live import LivePrediction
-from core.runs.polling import next_look
+from core.runs.polling import CALLED, next_look
 from core.runs.runtime import Runtime
 from core.runs.times import Times
 from core.service.prediction import Prediction
@@ -32,9 +33,10 @@ ASKING = "The service can't be reached just now. It's still running there. Retry
 class Waiter:
     """Asks for results at moments that the last runs of the variant make likely."""
 
-    def __init__(self, times: Times, journal: Journal, runtime: Runtime) -> None:
+    def __init__(self, times: Times, journal: Journal, callbacks: Callbacks, runtime: Runtime) -> None:
         self._times = times
         self._journal = journal
+        self._callbacks = callbacks
         self._runtime = runtime
         self._waiting: Counter[bool] = Counter()  # by whether it is a cell
 
@@ -60,8 +62,9 @@ class Waiter:
     async def _ended(self, live: LivePrediction, *, at_once: bool) -> Prediction | None:
         in_line_at: datetime | None = None  # when it was last seen there: the task takes its time from then on
         trip = timedelta(0)  # that the last look took, there and back
+        silent = await self._callbacks.expected(live.entry)  # until it is called about
         if not at_once:
-            await self._pause(live, in_line_at, trip)
+            silent = await self._pause(live, in_line_at, trip, silent)
         while True:
             try:
                 asked_at = self._runtime.clock()
@@ -78,19 +81,22 @@ class Waiter:
                 in_line = prediction.in_line and (in_line_at is not None or self._overdue(live))
                 in_line_at = self._runtime.clock() if in_line else in_line_at
                 live.tell(IN_LINE if in_line else "")
-            await self._pause(live, in_line_at, trip)
+            silent = await self._pause(live, in_line_at, trip, silent)
 
-    async def _pause(self, live: LivePrediction, in_line_at: datetime | None, trip: timedelta) -> None:
-        """Until the next look. Other tasks of the variant may end meanwhile, and tell when this one will."""
+    async def _pause(self, live: LivePrediction, in_line_at: datetime | None, trip: timedelta, silent: bool) -> bool:
+        """Until the next look, or the service's call. Other tasks of the variant may end meanwhile, and tell when this
+        one will. Says whether it is still silent: a call that is made once need not be made again.
+        """
         on_its_way = min(max(trip.total_seconds() / 2, 0.0), LONGEST_WAY)  # a look is due there, not here
         elapsed, slept = self._elapsed(live.entry, in_line_at) + on_its_way, 0.0
         while True:
             live.run.expectation = self._times.expectation(live.run.facts)
-            left = next_look(elapsed, live.run.expectation, self._crowd(live)) - slept
+            left = (CALLED if silent else next_look(elapsed, live.run.expectation, self._crowd(live))) - slept
             if left <= 0:
-                return
-            nap = min(left, NAP)
-            await live.unless_stopped(self._runtime.sleep(nap))
+                return silent
+            nap = left if silent else min(left, NAP)
+            if await live.rest(self._runtime.sleep(nap)):
+                return False
             slept += nap
 
     def _crowd(self, live: LivePrediction) -> float:

@@ -15,6 +15,7 @@ from core.service.prediction import Prediction, parse
 from core.service.redact import Redactor
 
 LONGEST_URL = 4096
+LONGEST_SECRET = 512
 ABSURD_AMOUNT = Decimal(1_000_000)
 
 
@@ -86,6 +87,13 @@ def _money(value: Any) -> Decimal:
 
 def balance(data: Any) -> Decimal:
     return _money(data["balance"])
+
+
+def secret(data: Any) -> str:
+    told = data["secret"]
+    if not isinstance(told, str) or not 8 <= len(told) <= LONGEST_SECRET:
+        raise ValueError("no secret")
+    return told
 
 
 def price(data: Any) -> Decimal:

@@ -67,12 +67,14 @@ class _Call(faults.Asked, Generic[T]):
     """One API request: what is sent, and how its answer is read.
 
     `read` makes what was asked for out of the envelope's data, and may stumble in any way over anything else.
-    `exact` reads numbers as Decimal, for money. `low_priority`: where there is a line, all others go first.
+    `query` stays out of errors and logs. `exact` reads numbers as Decimal, for money.
+    `low_priority`: where there is a line, all others go first.
     """
 
     read: Callable[[Any], T]
     body: Mapping[str, Any] | None = None
     _: KW_ONLY
+    query: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, tuple[str, bytes, str]] | None = None
     timeout: httpx.Timeout = field(default_factory=lambda: ORDINARY)
     exact: bool = False
@@ -149,19 +151,22 @@ class Client:
         data = await asyncio.to_thread(reference.read)
         return await self._repeat(self._upload, _file_name(reference), data, reference.media_type)
 
-    async def submit(self, model_id: str, payload: Mapping[str, Any]) -> Prediction:
+    async def submit(self, model_id: str, payload: Mapping[str, Any], webhook: str | None = None) -> Prediction:
         """Create a prediction. This is what costs money: it is sent once, and never again by itself.
 
         httpcore takes another connection only while the request is not yet on the wire (a connection that was
         lent to someone else in the meantime); once a byte is written, every failure comes back to us.
-        Cancelled while waiting, it is as unknown as SubmitUnknown.
+        Cancelled while waiting, it is as unknown as SubmitUnknown. `webhook`: the address that the service is to call
+        once the task has ended.
 
         Raises:
             SubmitUnknown: sent, and not answered readably; the prediction may exist and be billed.
             ServiceError: surely not created, `charged` is "no".
         """
         timeout = SYNC_SUBMIT if payload.get("enable_sync_mode") else ORDINARY
-        return await self._request(_Call("POST", model_id, self._parse, payload, timeout=timeout, paid=True))
+        query = {} if webhook is None else {"webhook": webhook}
+        call = _Call("POST", model_id, self._parse, payload, query=query, timeout=timeout, paid=True)
+        return await self._request(call)
 
     async def result(self, prediction_id: str) -> Prediction:
         """The prediction as it stands now; its end says how the task ended, and is no error here."""
@@ -216,6 +221,10 @@ class Client:
         read = partial(catalogue.read, self._redactor)
         return await self._repeat(self._request, _Call("GET", "models", read, exact=True, low_priority=True))
 
+    async def webhook_secret(self) -> str:
+        """What calls to webhooks are signed with, for this key. Free."""
+        return await self._repeat(self._request, _Call("GET", "webhook/secret", answers.secret, low_priority=True))
+
     @property
     def idle_for(self) -> float:
         """Seconds since the last answer of the API, by which its connection is still open or not."""
@@ -268,6 +277,7 @@ class Client:
         request = self._http.build_request(
             call.method,
             f"{self._base_url}{PREFIX}{call.where}",
+            params=call.query or None,
             headers=self._headers(content),
             content=content,
             files=call.files,

@@ -18,11 +18,15 @@ _REST = r"[^\s\"'<>,;]"
 
 
 class Redactor:
-    """Knows one client's key. What is shorter than any key is taken for a word, such as the sandbox's "sandbox"."""
+    """Knows one client's key, and what addresses to call back look like. What is shorter than any key is taken for a
+    word, such as the sandbox's "sandbox".
+    """
 
     def __init__(self, key: str = "") -> None:
         own = [re.escape(key[:_TELLING]) + _REST + "*"] if len(key) >= _SHORTEST else []
-        self._keys = re.compile("|".join([*own, r"\bbearer\s+\S+", rf"wsk_{_REST}+"]), re.IGNORECASE)
+        self._keys = re.compile(
+            "|".join([*own, r"\bbearer\s+\S+", rf"(?:wsk_|whsec_|/callback/){_REST}+"]), re.IGNORECASE
+        )
 
     def line(self, said: Any, longest: int = LONGEST) -> str:
         """A text on one line, cut; empty for what is no text."""

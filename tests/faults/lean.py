@@ -112,14 +112,16 @@ class Lean:
         budget: Budget | None = None,
         timeouts: Timeouts = TIMEOUTS,
         lock: float = 30,
+        runtime: Runtime | None = None,
+        **runs: Any,
     ) -> None:
         self.folder = folder
         self.ledger = open_ledger(folder, timeout=lock)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Hurried(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
-        runtime = Runtime(sleep=hurried, random=dice, timeouts=timeouts)
-        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime)
+        runtime = runtime or Runtime(sleep=hurried, random=dice, timeouts=timeouts)
+        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime, **runs)
         self.decoder = Decoder()
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, folder), runtime)
 

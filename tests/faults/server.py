@@ -258,9 +258,9 @@ class Server:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.renew(seconds=seconds, seed=seed)
 
-    def renew(self, *, seconds: float = 0.2, seed: int = 1) -> None:
-        """A service without a past: no tasks, no faults."""
-        sandbox = create_app(seconds=seconds, random=random.Random(seed), balance=Decimal(1000))
+    def renew(self, *, seconds: float = 0.2, seed: int = 1, **app: Any) -> None:
+        """A service without a past: no tasks, no faults. `app`: what else the sandbox takes."""
+        sandbox = create_app(seconds=seconds, random=random.Random(seed), balance=Decimal(1000), **app)
         self._sandbox = sandbox
         self._turn = asyncio.Lock()
         self.seen: Counter[str] = Counter()

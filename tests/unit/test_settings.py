@@ -324,6 +324,7 @@ def test_the_table_names_every_variable() -> None:
         "KONTEXT_DATABASE_URL",
         "KONTEXT_HOSTED",
         "KONTEXT_ALLOWED_HOSTS",
+        "KONTEXT_PUBLIC_URL",
         "KONTEXT_DAILY_BUDGET_USD",
         "KONTEXT_VISITOR_BUDGET_USD",
         "KONTEXT_ACCESS",
@@ -357,3 +358,37 @@ def test_a_relative_data_folder_is_made_absolute() -> None:
     """Whatever later changes the working folder, what was paid for stays in one place."""
     folder = read({"KONTEXT_DATA_DIR": "somewhere"}, HOME).data_dir
     assert folder.is_absolute() and folder == Path.cwd() / "somewhere"
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        ({}, None),
+        ({"SPACE_HOST": "me-kontext.hf.space", "SPACE_ID": "me/kontext"}, "https://me-kontext.hf.space"),
+        ({"SPACE_HOST": "me-kontext.hf.space, a.example"}, "https://me-kontext.hf.space"),
+        ({"SPACE_HOST": "me-kontext.hf.space", "KONTEXT_PUBLIC_URL": "Off"}, None),
+        ({"SPACE_HOST": "me-kontext.hf.space", "KONTEXT_PUBLIC_URL": "https://a.example"}, "https://a.example"),
+        ({"KONTEXT_PUBLIC_URL": "https://a.example:8443/"}, "https://a.example:8443"),
+        (
+            {"KONTEXT_PUBLIC_URL": "http://127.0.0.1:7860", "WAVESPEED_BASE_URL": "http://localhost:8787"},
+            "http://127.0.0.1:7860",
+        ),
+    ],
+)
+def test_where_the_service_calls_back(environment: dict[str, str], url: str | None) -> None:
+    """A Space knows its own address; what is set goes before, and switches it off."""
+    assert settings(**environment).public_url == url
+
+
+@pytest.mark.parametrize(
+    "address", ["http://a.example", "http://127.0.0.1:7860", "a.example", "https://", "https://a.example/studio", "on"]
+)
+def test_an_address_that_the_service_can_t_call(address: str) -> None:
+    """Anything but https, as long as the service is not on this computer too; anything but a host."""
+    assert refused(KONTEXT_PUBLIC_URL=address).variable == "KONTEXT_PUBLIC_URL"
+
+
+def test_a_public_address_makes_a_copy_hosted() -> None:
+    """Strangers reach what the service reaches; a copy that is tried out on this computer stays one's own."""
+    assert settings(KONTEXT_PUBLIC_URL="https://a.example").hosted
+    assert not settings(KONTEXT_PUBLIC_URL="http://[::1]:7860", WAVESPEED_BASE_URL="http://127.0.0.1:8787").hosted
