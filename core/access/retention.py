@@ -16,9 +16,10 @@ from typing import Protocol, TypeVar
 import sqlalchemy as sa
 
 from core.errors import KontextError
-from core.ledger import forgetting, trials
+from core.ledger import forgetting, people, trials
 from core.ledger.forgetting import Owned
 from core.ledger.ledger import Ledger
+from core.ledger.moments import midnight
 from core.pictures.reference import Reference
 from core.runs import files
 from core.runs.background import repeat
@@ -68,6 +69,8 @@ class Retention:
         if self._keep is not None:
             await self._forget_older(now - self._keep, now - max(self._keep, SERVICE))
         await self._write(partial(forgetting.forget_uploads, before=now - SERVICE))
+        await self._write(partial(people.drop_expired, now=now))
+        await self._write(partial(people.drop_idle, since=midnight(now)))
         await self._clean()
         await self.finish()
 
@@ -97,6 +100,7 @@ class Retention:
         await self._runs.leave(visitor)
         now = self._clock()
         await self._write(partial(forgetting.leave, visitor=visitor, now=now))
+        await self._write(partial(people.leave, visitor=visitor, now=now))
         await self._see_off(visitor, now)
         await self._runs.discard(cards)
 

@@ -60,6 +60,22 @@ def end(connection: sa.Connection, handle_hash: str, now: datetime) -> None:
     connection.execute(ended.values(ended_at=now, name=""))
 
 
+def leave(connection: sa.Connection, visitor: str, now: datetime) -> None:
+    """Sign out everywhere, and leave nothing there that leads to whoever it was."""
+    mine = sign_ins.update().where(sign_ins.c.visitor == visitor)
+    connection.execute(mine.values(visitor=pseudonym(visitor), name="", joined=None, ended_at=now))
+
+
+def drop_idle(connection: sa.Connection, since: datetime) -> None:
+    """Forget people who have nothing here and are signed in nowhere, once none of their spending since then counts."""
+    here = (table.c.visitor == people.c.visitor for table in (runs, trials, sign_ins))
+    idle = sa.select(people.c.visitor).where(*(~sa.exists().where(is_here) for is_here in here))
+    for visitor in connection.execute(idle).scalars().all():
+        spent = sa.select(runs.c.id).where(runs.c.visitor == pseudonym(visitor), runs.c.created_at >= since)
+        if connection.execute(spent.limit(1)).first() is None:
+            connection.execute(people.delete().where(people.c.visitor == visitor))
+
+
 def drop_expired(connection: sa.Connection, now: datetime) -> None:
     connection.execute(sign_ins.delete().where(sign_ins.c.expires_at <= now))
 

@@ -85,7 +85,7 @@ def test_the_history_gives_everything_back(visit: Visit) -> None:
 
     history = visit.tab("History")
     expect(history.get_by_role("listitem")).to_have_count(2)
-    history.get_by_role("button", name="Delete").first.click()
+    history.get_by_role("button", name="Delete", exact=True).first.click()
     history.get_by_role("button", name="Delete permanently?").click()
     expect(history.get_by_role("listitem")).to_have_count(1)
 
@@ -150,19 +150,48 @@ def test_a_downloaded_picture_brings_its_inputs_back(visit: Visit, tmp_path: Pat
 
 
 def test_a_picture_is_recovered_by_its_id(visit: Visit) -> None:
-    """Deleted here and still kept by the service: its id brings it back, and nothing is made anew."""
+    """Deleted here and still kept by the service: its id brings it back, and nothing is made anew; and gone with
+    everything else of the visitor's.
+    """
     make(visit, "A cat to be found again")
     (row,) = visit.studio.rows(
         "SELECT prediction_id FROM predictions JOIN runs ON runs.id = run_id WHERE prompt LIKE '%found again'"
     )
     history = visit.tab("History")
-    history.get_by_role("button", name="Delete").first.click()
+    history.get_by_role("button", name="Delete", exact=True).first.click()
     history.get_by_role("button", name="Delete permanently?").click()
     expect(history).to_contain_text("Your runs will be listed here")
     history.get_by_text("Recover by prediction id").click()
     history.get_by_role("textbox", name="Prediction id").fill(row["prediction_id"])
     history.get_by_role("button", name="Recover", exact=True).click()
     visit.expect_pictures(1)
+    everything_of_mine(visit)
+
+
+def everything_of_mine(visit: Visit) -> None:
+    """Deleted after one question: nothing of it is in the browser, the folder or at an address, in no tab it goes on,
+    and the visitor is somebody new.
+    """
+    page, who = visit.page, "localStorage.getItem('kontext-visitor')"
+    addresses = page.locator("#result img, .cards img").evaluate_all("(images) => images.map(({ src }) => src)")
+    before, known = page.evaluate(who), visit.studio.rows("SELECT visitor FROM runs WHERE prompt LIKE '%found again'")
+    other = visit.context.new_page()
+    other.goto(visit.studio.url)
+    expect(other.get_by_text("this session")).to_be_visible()
+    visit.tab("History").get_by_role("button", name="Delete everything of mine").click()
+    page.get_by_role("button", name="Delete everything", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("Everything of yours is deleted")
+    expect(other.get_by_role("dialog")).to_contain_text("You did that in another tab")
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('kontext-'))") == []
+    assert {page.request.get(address).status for address in addresses} == {403} and len(addresses) > 2
+    written = b"".join(path.read_bytes() for path in visit.studio.data.rglob("*") if path.is_file())
+    assert b"found again" not in written and known[0]["visitor"].encode() not in written
+    other.close()
+    page.get_by_role("button", name="Start anew").click()
+    page.wait_for_function(f"(before) => ![before, null].includes({who})", arg=before)
+    expect(page.get_by_text("this session")).to_be_visible()
+    expect(visit.cards).to_have_count(0)
+    expect(visit.prompt).to_have_value("")
 
 
 def test_a_run_is_named_and_starred_where_it_is_seen(visit: Visit) -> None:

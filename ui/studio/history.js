@@ -43,7 +43,8 @@ const filters = h("div", { class: "filters" },
   h("button", { type: "button", class: "plain", "aria-pressed": "false",
     onclick: ({ currentTarget }) => { ask({ favourites: !asked.favourites }); currentTarget.setAttribute("aria-pressed", String(asked.favourites)); } }, "★ Favourites"),
   h("button", { type: "button", class: "plain", onclick: () => trigger("receipts") }, "Receipts (CSV)"));
-root.replaceChildren(filters, empty, list, older, recovery());
+const leave = h("button", { type: "button", class: "plain leave", "aria-haspopup": "dialog", onclick: () => trigger("belongings") }, "Delete everything of mine");
+root.replaceChildren(filters, empty, list, older, recovery(), leave);
 
 function ask(change) {
   asked = { ...asked, ...change };
@@ -88,5 +89,15 @@ window.kontext.onLabel(({ run, name, favourite }) => {
   runs = runs.map((entry) => (entry.id === run ? { ...entry, name, favourite } : entry));
 });
 watch("value", arrive);
+// What the visitor has here, to ask before it goes; then that it is gone, or could not all go.
+let heard = null; // the props come anew whenever Gradio likes
+watch("leaving", () => {
+  const { gone, failed, asked: answer, ...what } = props.leaving || {};
+  if (!answer || answer === heard) return;
+  heard = answer;
+  if (gone) window.kontext.leave.done(what.going);
+  else if (failed) window.kontext.leave.close();
+  else window.kontext.leave.ask(what, () => trigger("forget"));
+});
 watch("offer", () => window.kontext.take(props.offer));
 arrive();

@@ -28,9 +28,13 @@ _STATES: dict[State, str] = {
 
 
 class HistoryView(gr.HTML):
-    """A list of runs with thumbnails; `{"runs": […]}` as `history_of` makes it. `offer` is a file to download."""
+    """A list of runs with thumbnails; `{"runs": […]}` as `history_of` makes it. `offer` is a file to download,
+    `leaving` what there is to delete of the visitor's, and then how that went.
+    """
 
-    def __init__(self, *, offer: dict[str, Any] | None = None, **rest: Any) -> None:
+    def __init__(
+        self, *, offer: dict[str, Any] | None = None, leaving: dict[str, Any] | None = None, **rest: Any
+    ) -> None:
         super().__init__(
             value=None,
             html_template='<section class="history" aria-label="History"></section>',
@@ -38,10 +42,12 @@ class HistoryView(gr.HTML):
             js_on_load=(_HERE / "history.js").read_text(),
             apply_default_css=False,
             offer=offer,
+            leaving=leaving,
             variants={row.id: row.name for row in REGISTRY.values()},
             **rest,
         )
-        self.offer = offer  # else Gradio takes the name for an event, since the script mentions it
+        # Else Gradio takes the names for events, since the script mentions them.
+        self.offer, self.leaving = offer, leaving
 
     def postprocess(self, value: dict[str, Any] | None) -> Any:
         return value

@@ -109,6 +109,10 @@ class InputHandlers:
         here = [_there(reference, number) for number, reference in enumerate(found, start=1)]
         return [replace(reference, role=card.role or None) for reference, card in zip(here, cards, strict=True)]
 
+    def shown(self, cards: Sequence[Card]) -> list[Reference]:
+        """The same of those that are still there. Blocking."""
+        return [reference for card in cards if (reference := self._served.reference(card.image.path))]
+
     def references_of(self, run: Run) -> list[Reference]:
         """The references of an earlier run, to send again. Blocking. Raises ReferenceRejected for one that is gone."""
         return [

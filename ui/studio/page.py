@@ -59,7 +59,7 @@ def head() -> str:
             ("page.css", "inputs.css", "board.css", "touch.css"),
             (
                 *("page.js", "inputs.js", "compare.js", "access.js", "label.js", "menu.js", "lightbox.js"),
-                *("invitation.js", "sign-in.js"),
+                *("invitation.js", "sign-in.js", "leave.js"),
             ),
         )
     )
@@ -244,6 +244,9 @@ def build(backend: Backend, examples: Mapping[str, Example]) -> gr.Blocks:
             view.mark(runs.label, visitor, None, **{**QUICK, "trigger_mode": "multiple"})
         history.archive(runs.archive, visitor, history, **QUICK)
         history.receipts(runs.receipts, visitor, history, **QUICK)
+        history.belongings(runs.belongings, visitor, history, **QUICK)
+        # With all that Gradio remembers of this page's words.
+        history.forget(runs.forget, [visitor, own, gallery], [history, own, composed, own_words, order], **LONG)
         history.recover(**to_result)
         history.recover(runs.recover, [visitor, own, payer], result, **LONG).then(**total)
         filled = [*flat, composed, order, before, own_words, back, note, instead, chip]

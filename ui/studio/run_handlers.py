@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -48,6 +48,7 @@ from ui.studio.input_handlers import InputHandlers, Update, nothing_filled
 from ui.studio.make_with import inputs_for
 from ui.studio.payer import PAUSED, PayerKind, left, payer_of, payers
 from ui.studio.problems import placed
+from ui.studio.references import Card
 from ui.studio.result import Seen, refusal, strip_entry, view_of, view_of_refusal
 from ui.studio.subscriptions import Subscription, Subscriptions
 from ui.studio.variant_cards import variant_cards
@@ -513,6 +514,28 @@ class RunHandlers:
     async def _offer(self, owner: str, name: str, make: Callable[[], bytes], rests_on: Path) -> Update:
         put = self._backend.served.put
         return _offer(await self._runs.readers(lambda: put(owner, name, make(), rests_on)))
+
+    async def belongings(self, visitor: str) -> Update:
+        """What there is of the visitor's, for the question before all of it goes."""
+        return await self._leaving(visitor)
+
+    async def forget(self, visitor: str, own: str | None, cards: list[Card]) -> list[Update]:
+        """Delete everything of the visitor's, with the key and the words that this page has given."""
+        if not is_visitor(visitor):
+            return [gr.skip()] * 5
+        try:
+            shown = await asyncio.to_thread(self._inputs.shown, cards)
+            await self._backend.retention.forget(visitor, shown)
+            self._backend.keys.forget(own)
+            return [await self._leaving(visitor, gone=True), "", "", None, []]
+        except KontextError as error:
+            gr.Warning(str(error), title="Not deleted")
+            return [await self._leaving(visitor, failed=True), *[gr.skip()] * 4]
+
+    async def _leaving(self, visitor: str, **how: bool) -> Update:
+        known = visitor if is_visitor(visitor) else ""
+        belongings = await self._backend.retention.belongings(known)
+        return gr.update(leaving={**asdict(belongings), **how, "asked": uuid.uuid4().hex})
 
     async def recover(
         self, request: gr.Request, visitor: str, own: str | None, payer: str, event: gr.EventData

@@ -17,6 +17,7 @@ from PIL import Image
 from running import Held, House, lost_after, lost_before
 from serving import Served, at_once
 
+from core.access.people import Login, People
 from core.access.retention import SERVICE, Belongings, Retention
 from core.backend import Backend
 from core.catalog.inputs import check
@@ -25,7 +26,7 @@ from core.errors import KontextError
 from core.ledger import ballots, forgetting, trials
 from core.ledger.ballots import Ballot, Choice
 from core.ledger.run import Label, Run
-from core.ledger.schema import predictions, runs
+from core.ledger.schema import people, predictions, runs, sign_ins
 from core.ledger.spending import Spending
 from core.ledger.trials import Case, Spec
 from core.pictures.decoder import Decoder
@@ -301,6 +302,23 @@ async def test_what_is_paid_for_ends_first(house: House) -> None:
     again = await house.run(visitor=ANN)
     await retention(house).sweep()
     assert [kept.id for kept in await house.runs.list_for(ANN)] == [again.id]
+
+
+async def test_whoever_signed_in_is_forgotten_too(house: House) -> None:
+    """Signed out everywhere at once, with name and visitor; who they are stays known while today's spending counts."""
+    of_people = People(house.ledger, clock=house.time.clock)
+    signed_in = await asyncio.to_thread(of_people.sign_in, Login("subject", WORDS, "login"))
+    assert signed_in
+    await house.run(visitor=signed_in.visitor)
+    await retention(house).forget(signed_in.visitor)
+    assert await asyncio.to_thread(of_people.who, signed_in.handle) is None
+    for ahead, known in ((0, [signed_in.visitor]), (1, [])):
+        house.time.now += timedelta(days=ahead)
+        await retention(house).sweep()
+        with house.ledger.reading() as connection:
+            assert connection.execute(sa.select(people.c.visitor)).scalars().all() == known
+            (left_over,) = connection.execute(sa.select(sign_ins)).mappings().all()
+            assert not {WORDS, signed_in.visitor} & {*map(str, left_over.values())}
 
 
 async def test_a_press_from_before_is_refused(house: House) -> None:

@@ -377,6 +377,20 @@ async def test_one_s_own_references_come_back_by_their_recipe(sit: Sit) -> None:
     assert first.sha256 == second.sha256 and first.read() == second.read()
 
 
+async def test_what_the_page_holds_goes_with_everything(sit: Sit) -> None:
+    """The key that was brought and the cards on the page answer to nobody, and the session has none of its words."""
+    desk = await sit(**HOSTED)
+    own, _, _ = await desk.backend.bring("wsk_of_a_visitor")
+    await press(desk, MAKER)
+    first = (await desk.handlers.belongings(MAKER))["leaving"]
+    done, *rest = await desk.handlers.forget(MAKER, own, [desk.card])
+    assert (first["trials"], first["judges"], first["going"], done["leaving"]["gone"]) == (0, 0, 0, True)
+    assert rest == ["", "", None, []]
+    assert desk.backend.keys.account(own) is None
+    assert await asyncio.to_thread(desk.backend.served.reference, str(desk.card.image.path)) is None
+    assert await desk.backend.runs.list_for(MAKER) == []
+
+
 async def test_nobody_becomes_another_visitor(sit: Sit) -> None:
     """A name that is no id of ours, "api" among them, sees nothing and starts nothing; another's run can't be used."""
     desk = await sit(**HOST, **HOSTED)
@@ -388,6 +402,7 @@ async def test_nobody_becomes_another_visitor(sit: Sit) -> None:
         assert await desk.handlers.archive(visitor, event(run=run)) == gr.skip()
         assert await desk.handlers.use(visitor, event(run=run, number=1), *desk.form()) == gr.skip()
         await desk.handlers.discard(visitor, event(run=run))
+        await desk.handlers.forget(visitor, None, [])
         for press_again in (desk.handlers.again, desk.handlers.resume):
             assert not [v async for v in press_again(gr.Request(), visitor, None, "host", event(run=run))]
         assert not [v async for v in desk.handlers.open(gr.Request(), visitor, event(run=run))]
