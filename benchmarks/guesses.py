@@ -60,18 +60,16 @@ def kinds(ledger: Ledger, each: int) -> tuple[Kinds, str]:
                 assert rows.add(connection, known, code_hash(code))
 
     def near() -> str:
-        at = random.randrange(len(PREFIX), len(right))
-        return (
-            right[:at]
-            + random.choice([c for c in "abcdefghijklmnopqrstuvwxyz234567" if c != right[at]])
-            + right[at + 1 :]
-        )
+        letters = list(right)
+        for at in random.sample(range(len(PREFIX), len(right)), 3):
+            letters[at] = random.choice([letter for letter in LETTERS if letter != right[at]])
+        return "".join(letters)
 
     made: Kinds = {
         "unknown": lambda: new_code(PREFIX),
         "ended": once_right["ended"].pop,
         "expired": once_right["expired"].pop,
-        "one letter off": near,
+        "three letters off": near,
         "malformed": lambda: new_code(PREFIX)[: random.randint(4, 30)],
     }
     return made, right

@@ -29,6 +29,7 @@ from starlette.routing import Route
 
 from core.access.people import Login, is_anonymous
 from core.backend import Backend
+from core.errors import KontextError
 from core.ledger.record import Entry, Record
 from core.ledger.run import Facts
 from core.settings import read
@@ -327,6 +328,24 @@ async def test_who_refuses_at_the_provider_is_told_so(space: Space, provider: Pr
     provider.person, desk = None, space.browser()
     answer = await desk.press("/sign-in", x)
     assert answer.headers["location"] == NOT_SIGNED_IN and await desk.arrive(x) == x
+
+
+async def test_what_pays_for_a_person(open_space: Open, anna: Person, x: str) -> None:
+    """Where others practise the host's key pays for them; an invitation that they bring comes first, as the page says;
+    and a page that only says that the host pays spends nothing.
+    """
+    here = open_space(KONTEXT_ACCESS="invited")
+    desk, code = here.browser(), here.backend.invitations.invite("Anna", Decimal(1), "never")
+    tell, account = here.handlers.arrive_invited, here.handlers.account
+    assert (await tell(await desk.request(), "", x))[-1] == "sandbox"
+    held = await desk.sign_in(x)
+    payers = {brought: (await tell(await desk.request(), brought, held))[-1] for brought in ("", code, "kx_wrong")}
+    assert payers == {"": "host", code: "invited", "kx_wrong": "host"}
+    assert [(await account(held, *ways)).invitation is not None for ways in ((code, "invited"), ("", "host"))] == [1, 0]
+    assert (await here.handlers.forget_key(held, code))[-1] == "host"
+    for stranger in (None, x, secrets.token_hex(16)):
+        with pytest.raises(KontextError, match="What pays for pictures has changed"):
+            await account(stranger, "", "host")
 
 
 async def test_where_it_is_not_real_there_is_none(open_space: Open) -> None:
