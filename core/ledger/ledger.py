@@ -210,7 +210,6 @@ class Ledger:
             "cell": None,
         }
         bare: dict[str, Any] = {"payload": {}, "error": "", "outputs": [], "troubles": [], "answer": None}
-        bare |= {"callback": None, "told": None}
         never_sent = predictions.c.prediction_id.is_(None) & (predictions.c.status == RESERVED)
         mine = predictions.c.run_id == run_id
         with self.writing() as connection:
