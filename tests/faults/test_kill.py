@@ -24,7 +24,7 @@ from core.ledger.ledger import Ledger
 from core.ledger.record import snapshot
 from core.ledger.run import Run
 
-FEW, MANY = 12, 20  # runs in flight; many in a soak
+FEW, MANY = 8, 20  # runs in flight; many in a soak
 SECONDS = 120  # for a process to say something
 NEVER_CREATED = {"not sent", "not created", "refused"}
 

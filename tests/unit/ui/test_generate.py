@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from io import BytesIO
 from pathlib import Path
 
@@ -23,28 +24,10 @@ from ui.api import Api
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_refusal_costs_no_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the budget refuses is refused before any picture is opened, by the sentence of the budget."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
-    given = {"WAVESPEED_API_KEY": "wsk_host", "KONTEXT_VISITOR_BUDGET_USD": "0.01", "KONTEXT_HOSTED": "on"}
-    backend = Backend(read({**given, "KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path), HOME / "presets")
-    Image.new("RGB", (96, 64), "teal").save(tmp_path / "picture.png")
-    path = save_bytes_to_cache((tmp_path / "picture.png").read_bytes(), "picture.png", str(tmp_path / "served"))
-    backend.decoder.close()  # from here on nothing can be opened
-    try:
-        api, files = Api(backend), [FileData(path=path)]
-        with pytest.raises(gr.Error, match=r"0\.01"):
-            await api.generate("Make it red", files, "pro")
-        with pytest.raises(gr.Error, match=r"would cost \$0\.12, .* \$0\.01"):
-            await api.compare("Make it red", files, ["pro", "max"])
-        with pytest.raises(gr.Error, match="seeds must be"):
-            await api.compare("Make it red", files, ["pro", "max"], {"seeds": []})
-        assert not backend.references.exists()
-    finally:
-        await backend.aclose()
-
-
 UPLOAD = "/api/v3/media/uploads"
+
+Opened = Callable[..., Backend]
+Arrived = Callable[[str, bytes], FileData]
 
 
 @pytest.fixture
@@ -53,15 +36,26 @@ def served() -> Iterator[Served]:
         yield served
 
 
-def opened(tmp_path: Path, served: Served, **given: str) -> Backend:
-    """An app with a key, for that service."""
-    given = {"WAVESPEED_API_KEY": "wsk_host", "WAVESPEED_BASE_URL": served.url, **given}
-    settings = read({**given, "KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path)
-    return Backend(settings, HOME / "presets", runtime=AT_ONCE)
+@pytest.fixture
+async def opened(tmp_path: Path, served: Served) -> AsyncIterator[Opened]:
+    """Opens an app with a key, for that service, with more settings by name; it is closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        def open_one(**more: str) -> Backend:
+            given = {"WAVESPEED_API_KEY": "wsk_host", "WAVESPEED_BASE_URL": served.url, **more}
+            settings = read({**given, "KONTEXT_DATA_DIR": str(tmp_path / "data")}, tmp_path)
+            backend = Backend(settings, HOME / "presets", runtime=AT_ONCE)
+            stack.push_async_callback(backend.aclose)
+            return backend
+
+        yield open_one
 
 
-def arrived(tmp_path: Path, name: str, data: bytes) -> FileData:
-    return FileData(path=save_bytes_to_cache(data, name, str(tmp_path / "served")))
+@pytest.fixture
+def arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arrived:
+    """A file of that name and content, where Gradio keeps uploads."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    return lambda name, data: FileData(path=save_bytes_to_cache(data, name, str(tmp_path / "served")))
 
 
 def drawn(colour: str) -> bytes:
@@ -70,73 +64,66 @@ def drawn(colour: str) -> bytes:
     return out.getvalue()
 
 
-async def test_each_goes_up_as_soon_as_it_is_prepared(
-    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_refusal_costs_no_decoding(opened: Opened, arrived: Arrived) -> None:
+    """What the budget refuses is refused before any picture is opened, by the sentence of the budget."""
+    backend = opened(KONTEXT_VISITOR_BUDGET_USD="0.01", KONTEXT_HOSTED="on")
+    backend.decoder.close()  # from here on nothing can be opened
+    api, files = Api(backend), [arrived("picture.png", drawn("teal"))]
+    with pytest.raises(gr.Error, match=r"0\.01"):
+        await api.generate("Make it red", files, "pro")
+    with pytest.raises(gr.Error, match=r"would cost \$0\.12, .* \$0\.01"):
+        await api.compare("Make it red", files, ["pro", "max"])
+    with pytest.raises(gr.Error, match="seeds must be"):
+        await api.compare("Make it red", files, ["pro", "max"], {"seeds": []})
+    assert not backend.references.exists()
+
+
+async def test_each_goes_up_as_soon_as_it_is_prepared(opened: Opened, arrived: Arrived, served: Served) -> None:
     """No upload waits for another picture: one is at the service although the other can never be prepared."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
-    backend = opened(tmp_path, served)
-    pictures = [arrived(tmp_path, "a.png", drawn("teal")), arrived(tmp_path, "b.png", b"no picture")]
-    try:
-        with pytest.raises(gr.Error, match="Reference 2"):
-            await Api(backend).generate("Make it red", pictures, "pro")
-        for _ in range(3000):
-            if UPLOAD in served.asked:
-                break
-            await asyncio.sleep(0.01)
-    finally:
-        await backend.aclose()
+    pictures = [arrived("a.png", drawn("teal")), arrived("b.png", b"no picture")]
+    with pytest.raises(gr.Error, match="Reference 2"):
+        await Api(opened()).generate("Make it red", pictures, "pro")
+    for _ in range(3000):
+        if UPLOAD in served.asked:
+            break
+        await asyncio.sleep(0.01)
     assert (UPLOAD in served.asked, served.submits) == (True, [])
 
 
 async def test_on_a_hosted_copy_nothing_goes_up_before_it_is_reserved(
-    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, arrived: Arrived, served: Served
 ) -> None:
     """A good picture beside a broken one is refused, and leaves nothing in the host's storage."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
-    backend = opened(tmp_path, served, KONTEXT_HOSTED="on")
-    pictures = [arrived(tmp_path, "a.png", drawn("teal")), arrived(tmp_path, "b.png", b"no picture")]
-    try:
-        with pytest.raises(gr.Error, match="Reference 2"):
-            await Api(backend).generate("Make it red", pictures, "pro")
-        await calm()
-        assert UPLOAD not in [path for path, _ in served.heard]
-    finally:
-        await backend.aclose()
+    pictures = [arrived("a.png", drawn("teal")), arrived("b.png", b"no picture")]
+    with pytest.raises(gr.Error, match="Reference 2"):
+        await Api(opened(KONTEXT_HOSTED="on")).generate("Make it red", pictures, "pro")
+    await calm()
+    assert UPLOAD not in [path for path, _ in served.heard]
 
 
-async def test_the_same_again_is_neither_opened_nor_uploaded(
-    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_same_again_is_neither_opened_nor_uploaded(opened: Opened, arrived: Arrived, served: Served) -> None:
     """Bytes that came before, as a file of another name, cost no decoding and no upload."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
-    backend = opened(tmp_path, served)
-    try:
-        first = await Api(backend).generate("Make it red", [arrived(tmp_path, "a.png", drawn("teal"))], "pro")
-        backend.decoder.close()  # from here on nothing can be opened
-        again = [arrived(tmp_path, "b.png", drawn("teal"))]
-        second = await Api(backend).generate("Make it red [sandbox:failed]", again, "pro")
-    finally:
-        await backend.aclose()
+    backend = opened()
+    first = await Api(backend).generate("Make it red", [arrived("a.png", drawn("teal"))], "pro")
+    backend.decoder.close()  # from here on nothing can be opened
+    second = await Api(backend).generate("Make it red [sandbox:failed]", [arrived("b.png", drawn("teal"))], "pro")
     assert (first["status"], second["status"]) == ("completed", "failed")
     assert (served.asked.count(UPLOAD), len(served.submits)) == (1, 2)
 
 
 @pytest.mark.parametrize(("hosted", "prepared"), [("off", True), ("on", False)])
 async def test_what_arrives_is_prepared(
-    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch, hosted: str, prepared: bool
+    opened: Opened, arrived: Arrived, served: Served, hosted: str, prepared: bool
 ) -> None:
     """On one's own computer a picture is prepared as it arrives, once, and goes nowhere; on a hosted app it is left."""
-    backend = opened(tmp_path, served, KONTEXT_HOSTED=hosted)
-    picture = Path(arrived(tmp_path, "a.png", drawn("teal")).path)
-    try:
-        backend.arrived([picture])
-        if prepared:
-            await backend.prepare(picture, 1)  # waits for that very one
-        backend.decoder.close()
-        if prepared:
-            assert (await backend.prepare(picture, 1)).path.parent == backend.references
-        assert backend.references.exists() == prepared
-    finally:
-        await backend.aclose()
+    backend = opened(KONTEXT_HOSTED=hosted)
+    picture = Path(arrived("a.png", drawn("teal")).path)
+    backend.arrived([picture])
+    if prepared:
+        await backend.prepare(picture, 1)  # waits for that very one
+    backend.decoder.close()
+    if prepared:
+        assert (await backend.prepare(picture, 1)).path.parent == backend.references
+    assert backend.references.exists() == prepared
+    await backend.aclose()
     assert UPLOAD not in served.asked
