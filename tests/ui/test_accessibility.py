@@ -26,7 +26,7 @@ class Auditor:
         self._show("light")
 
     def _axe(self, options: dict[str, Any]) -> Any:
-        # Of what is well, one element a rule is enough to hear of: describing all of them takes axe a third of its time.
+        # Of what is well, one element a rule is enough to hear of: to describe all takes axe a third of its time.
         return self._page.evaluate("(options) => axe.run(options)", {"resultTypes": ["violations"], **options})
 
     def _show(self, scheme: Literal["light", "dark"]) -> None:
