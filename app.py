@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import sys
 import tempfile
@@ -100,7 +101,7 @@ def serve(
         head=head(),
         app_kwargs={"lifespan": lifespan, "routes": routes, "middleware": middleware},
         prevent_thread_lock=True,
-        quiet=signals is None,
+        quiet=signals is None or settings.log == "json",
         run_history=False,
         ssr_mode=False,
         mcp_server=False,
@@ -118,7 +119,7 @@ def serve(
     if signals:
         _announce(settings, url)
         signals.wait()
-        print(CLOSING, flush=True)
+        say(CLOSING, settings)
         close(page, backend, loops[0])
     return page, url
 
@@ -151,15 +152,23 @@ def _public_name(settings: Settings) -> set[str]:
     return {str(urlsplit(settings.public_url).hostname)} if settings.public_url else set()
 
 
+def say(words: str, settings: Settings) -> None:
+    """For whoever started the app, in the log's own way."""
+    if settings.log == "json":
+        logging.getLogger("app").info(words)
+    else:
+        print(words, flush=True)
+
+
 def _announce(settings: Settings, url: str) -> None:
     """Say whom the page trusts, and show it in the browser where that is wanted."""
     import webbrowser
 
     from core.access.budget import terms
 
-    print(terms(settings), flush=True)
+    say(terms(settings), settings)
     if settings.sign_in_lacks:
-        print(f"{NO_SIGN_IN} Missing here: {', '.join(settings.sign_in_lacks)}.", flush=True)
+        say(f"{NO_SIGN_IN} Missing here: {', '.join(settings.sign_in_lacks)}.", settings)
     if settings.open_browser:  # in a thread: some browsers answer only once they are closed
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 

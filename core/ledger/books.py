@@ -5,6 +5,7 @@ Everything here happens on a connection of `Ledger.reading`. Practice runs cost 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -22,6 +23,7 @@ from core.ledger.schema import Money, invitations, predictions, runs, trials
 from core.ledger.spending import COST, WITH_RUN
 
 MOST_TROUBLES = 1000  # that are counted by their words
+_QUOTED = re.compile(" It says: “.*”", re.DOTALL)  # the service's own words, which may quote a prompt
 
 OWN, INVITED, PROGRAMS, SIGNED_IN, FORGOTTEN, UNKNOWN, VISITORS = (
     *("own key", "invitations", "programs", "signed in", "forgotten", "unknown", "visitors"),
@@ -83,7 +85,7 @@ def under_way(connection: sa.Connection) -> UnderWay:
 
 
 class Reason(NamedTuple):
-    """A trouble that runs had, in the words that their people read; how many, and the newest."""
+    """A trouble that runs had, in our words for it; how many, and when the newest was pressed."""
 
     happened: str
     runs: int
@@ -99,7 +101,7 @@ def reasons(connection: sa.Connection, since: datetime) -> list[Reason]:
     last: dict[str, datetime] = {}
     seen: set[tuple[str, str]] = set()
     for run_id, created_at, *told in connection.execute(query.limit(MOST_TROUBLES)):
-        for happened in {trouble["happened"] for trouble in chain(*told)}:
+        for happened in {_QUOTED.sub("", trouble["happened"]) for trouble in chain(*told)}:
             counts[happened] += (run_id, happened) not in seen
             seen.add((run_id, happened))
             last.setdefault(happened, created_at)

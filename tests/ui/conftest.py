@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from studio import HOST_KEY, HandSandbox, Profile, Studio, Visit, serving
+from studio import HOST_KEY, HOST_PASSCODE, HandSandbox, Profile, Studio, Visit, serving
 
 HERE = Path(__file__).parent
 ARGUMENTS = (
@@ -51,7 +51,8 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def studio(own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """The app without a key: on its own sandbox."""
-    with serving(tmp_path_factory.mktemp("studio"), KONTEXT_SANDBOX_SECONDS="0.3") as studio:
+    passcode = {"KONTEXT_HOST_PASSCODE": HOST_PASSCODE}
+    with serving(tmp_path_factory.mktemp("studio"), KONTEXT_SANDBOX_SECONDS="0.3", **passcode) as studio:
         yield studio
 
 

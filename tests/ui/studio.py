@@ -35,6 +35,7 @@ from core.settings import read
 from sandbox import create_app
 
 HOST_KEY = "wsk_host_4f1c2a9b8d7e6f50"
+HOST_PASSCODE = "a passcode of the host"
 
 SECONDS = 30  # that the page may take for anything, on a machine that has other things to do
 expect.set_options(timeout=1000 * SECONDS)

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import app
 from core.backend import Backend
 from core.catalog.inputs import check
 from core.errors import KontextError
+from core.ledger import books
 from core.ledger.run import Run
 from core.pictures.reference import prepare
 from core.settings import read
@@ -107,6 +109,17 @@ async def test_what_happened_is_counted_and_never_taken_back(copy: Copy) -> None
     later = await copy.told()
     assert {name: told[name] for name in counted} == {name: later[name] for name in counted}
     assert later["kontext_spending_paused"] == 1.0
+
+
+async def test_reasons_are_counted_without_the_service_s_words(copy: Copy) -> None:
+    """They may quote what was asked for, and would keep like from like."""
+    for _ in range(2):
+        await copy.run(prompt=f"[sandbox:failed] {PROMPT}")
+    await copy.run(prompt=f"[sandbox:moderated] {PROMPT}")
+    with copy.backend.ledger.reading() as connection:
+        found = books.reasons(connection, copy.backend.clock() - timedelta(days=1))
+    failed = "The task failed at the service. The service refunds it within three hours."
+    assert [(one.happened, one.runs) for one in found] == [(failed, 2), ("Blocked by the safety filter.", 1)]
 
 
 async def test_no_metric_tells_of_a_person(copy: Copy) -> None:
