@@ -126,7 +126,6 @@ def seal_a_trial(page: Page) -> str:
         examples.nth(case % 4).click()
         expect(page.locator("#said")).to_be_visible()
         page.get_by_role("link", name="Trials", exact=True).click()
-        page.get_by_role("link", name="Autumn shop pictures").click()
         page.get_by_role("button", name="Add from the studio").click()
         expect(page.get_by_role("button", name=f"Remove case {case + 1}")).to_be_visible()
     page.get_by_role("button", name=re.compile("^Seal")).click()
