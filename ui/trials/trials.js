@@ -56,7 +56,7 @@ function show(trial) {
   shown = trial;
   if (trial.state === "draft") draft = { ...trial, cases: trial.cases.map((one, at) => ({ ...one, at })) };
   const address = `#trials/${trial.id}`;
-  if (location.hash !== address) history.pushState(null, "", address);
+  if (here() && location.hash !== address) history.pushState(null, "", address);
   draw();
 }
 
@@ -260,7 +260,7 @@ async function go() {
   const back = page && !id && !here() && shown?.state === "draft"; // a case was set up in the studio meanwhile
   document.documentElement.classList.toggle("kontext-trials", Boolean(page));
   if (back) { location.replace(`#trials/${shown.id}`); return; }
-  if (!page || (id && shown?.id === id && !shown.stale)) return;
+  if (!page || (id && shown?.id === id)) return;
   clearTimeout(polling);
   if (saving) await save();
   shown = id ? { id } : null;
@@ -280,7 +280,7 @@ async function add(run) {
     const answer = await ask("add", () => ({ run, trial }));
     window.kontext.show("press", answer.added || answer.error || "It couldn't be added.");
     if (answer.trial) document.getElementById("said").append(" ", h("a", { href: `#trials/${answer.trial.id}` }, "Open the trial"));
-    if (answer.trial) shown = { id: answer.trial.id, state: "draft", stale: true }; // what “Trials” leads to, drawn anew
+    if (answer.trial) show(answer.trial); // this is where “Trials” leads now
   };
   const drafts = trials.filter((trial) => trial.draft).map((trial) => ({ label: trial.title, note: trial.line, act: to(trial.id) }));
   window.kontext.menu("Add to a trial", [...drafts, { label: "New trial", act: to("") }]);
