@@ -117,9 +117,15 @@ class HostApi:
         return answer
 
     def _inside(self, endpoint: Endpoint) -> Endpoint:
-        """For browsers that were let in; whatever else a cookie holds is answered alike."""
+        """For browsers that were let in; whatever else a cookie holds is answered alike.
+
+        Gradio lets any page read what it answers, and browsers send this cookie along with what the pages of a
+        neighbour ask: another port of this computer, another name below the same domain.
+        """
 
         async def answer(request: Request) -> Response:
+            if not _from_here(request):
+                return refusal(403, FOREIGN)
             if not self._passcode.is_in(request.cookies.get(COOKIE, "")):
                 return refusal(401, OUT)
             return await _told_what_is_wrong(endpoint, request)
@@ -147,7 +153,7 @@ async def _told_what_is_wrong(endpoint: Endpoint, request: Request) -> Response:
 
 
 def _from_here(request: Request) -> bool:
-    """By what a browser says of the page that sends; where it says nothing, the own header has to do."""
+    """By what a browser says of the page that asks; where it says nothing, nothing is known against it."""
     if site := request.headers.get("sec-fetch-site"):
         return site == "same-origin"
     origin = request.headers.get("origin")

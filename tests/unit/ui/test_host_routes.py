@@ -177,6 +177,17 @@ async def test_another_site_sets_nothing_off(desk: Desk, headers: dict[str, str]
     assert not (await desk.told())["pause"]["on"]
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://127.0.0.1:3000"}]
+)
+async def test_a_neighbour_s_page_reads_nothing(desk: Desk, headers: dict[str, str]) -> None:
+    """A page at another port, or another name below the domain, for which browsers send the host's cookie along."""
+    await desk.enter()
+    for path in ("/host/api/overview", "/host/tables.zip"):
+        answer = await desk.http.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (403, FOREIGN)
+
+
 async def test_the_cookie_is_for_this_page_alone(desk: Desk) -> None:
     """No script reads it, no other site has it sent, and where the page is https it never goes without."""
     plain = (await desk.enter()).headers["set-cookie"]
