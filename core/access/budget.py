@@ -14,7 +14,7 @@ from core.catalog.estimate import dollars
 from core.errors import BudgetError
 from core.ledger.invitations import Invitation
 from core.ledger.moments import midnight
-from core.ledger.pause import PAUSED
+from core.ledger.pause import INVITATION_PAUSED, PAUSED
 from core.ledger.people import is_person
 from core.ledger.run import Facts
 from core.ledger.spending import Spending
@@ -47,13 +47,13 @@ class Budget:
         Raises:
             BudgetError: which cap refuses it, what is left of it, when it renews.
         """
-        self.check_open(spending)
+        self.check_open(facts, spending)
         if not amount.is_finite() or amount <= 0:
             raise BudgetError(
                 "The price of this isn't known, so it was not sent.", "Choose another variant.", cap="unpriced"
             )
         if facts.invitation is not None:
-            _check_invitation(spending.invitation(facts.invitation), amount, facts.created_at, spending)
+            _check_invitation(facts.invitation, amount, facts.created_at, spending)
         elif self.access == "closed" or (self.access == "invited" and not is_person(facts.visitor)):
             raise BudgetError(
                 "Real pictures need an invitation here.", f"Ask the host for one, or {_OWN_KEY}", cap="invitation"
@@ -62,14 +62,16 @@ class Budget:
             self._check_visitor(amount, facts, spending)
         self._check_everybody(amount, facts.created_at, spending)
 
-    def check_open(self, spending: Spending) -> None:
+    def check_open(self, facts: Facts, spending: Spending) -> None:
         """Let what was reserved be sent.
 
         Raises:
-            BudgetError: the host has paused spending since.
+            BudgetError: the host has paused spending since, or what pays for this has paused or ended.
         """
         if self.paused or spending.paused():
             raise BudgetError(PAUSED, f"Try again later, or {_OWN_KEY}", cap="paused")
+        if facts.invitation is not None:
+            _check_open(spending.invitation(facts.invitation), facts.created_at)
 
     def _check_visitor(self, amount: Decimal, facts: Facts, spending: Spending) -> None:
         now, person = facts.created_at, is_person(facts.visitor)
@@ -112,11 +114,17 @@ def terms(settings: Settings) -> str:
     return f"{whom} Your key pays " + (f"at most, per day (UTC): {most}." if most else "for every run, without a cap.")
 
 
-def _check_invitation(invitation: Invitation | None, amount: Decimal, now: datetime, spending: Spending) -> None:
-    if invitation is None or not invitation.opens(now):
+def _check_open(invitation: Invitation | None, pressed_at: datetime) -> Invitation:
+    """It, as long as it pays: what was pressed in its time is sent after its last day too, but not once it is ended."""
+    if invitation is None or not invitation.opens(pressed_at):
         raise BudgetError(NOT_VALID, "Ask the host for a new one.", cap="invitation")
     if invitation.paused:
-        raise BudgetError("This invitation is paused.", "Ask the host, or try again later.", cap="invitation")
+        raise BudgetError(INVITATION_PAUSED, "Ask the host, or try again later.", cap="paused")
+    return invitation
+
+
+def _check_invitation(id: str, amount: Decimal, now: datetime, spending: Spending) -> None:
+    invitation = _check_open(spending.invitation(id), now)
     spent = spending.by_invitation(invitation.id, invitation.since(now))
     if spent + amount > invitation.allowance:
         raise _over(invitation, spent, amount, now)

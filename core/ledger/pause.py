@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from core.ledger.schema import switches
 
 PAUSED = "The host has paused spending for now, so this was not sent."
+INVITATION_PAUSED = "The host has paused this invitation, so this was not sent."
 
 _SPENDING = "spending is paused"
 

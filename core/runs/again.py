@@ -8,7 +8,7 @@ from dataclasses import replace
 from core.catalog.inputs import check
 from core.catalog.variants import PICTURES, SEED
 from core.errors import BudgetError, KontextError, LedgerError
-from core.ledger.pause import PAUSED
+from core.ledger.pause import INVITATION_PAUSED, PAUSED
 from core.ledger.run import Run
 from core.runs.flow import INTERRUPTED
 from core.runs.runs import Asked, Runs
@@ -20,7 +20,7 @@ PAUSE = 2.0  # seconds before each of either
 
 
 class Unfinished(Exception):
-    """The app closes, the key is not here, or the host has paused spending: it goes on once that is over."""
+    """The app closes, the key is not here, or the host has paused what pays: it goes on once that is over."""
 
 
 def asked_again(run: Run) -> Asked:
@@ -74,5 +74,6 @@ async def _end_of(runs: Runs, run: Run) -> Run:
 
 def _may_be_tried_again(tries: Sequence[Run]) -> bool:
     """What the app's own end or the host's pause kept from being sent was no try."""
-    counted = [run for run in tries if not any(t.happened in (INTERRUPTED, PAUSED) for t in run.troubles)]
+    no_try = (INTERRUPTED, PAUSED, INVITATION_PAUSED)
+    counted = [run for run in tries if not any(trouble.happened in no_try for trouble in run.troubles)]
     return len(counted) < TRIES and not any(run.charge for run in tries)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.catalog.inputs import Inputs
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
-from core.ledger.ledger import Check, Ledger
+from core.ledger.ledger import Ledger
 from core.ledger.record import RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
 from core.pictures.reference import Reference
@@ -18,7 +18,7 @@ from core.runs import outcomes
 from core.runs.callbacks import Callbacks
 from core.runs.collect import Collector
 from core.runs.concurrency import ConcurrencyLimit
-from core.runs.journal import Journal, log_foreign
+from core.runs.journal import Journal, MaySend, log_foreign
 from core.runs.live import LivePrediction, LiveRun, Stopped
 from core.runs.prepare import Preparer
 from core.runs.quotes import Quotes
@@ -60,7 +60,7 @@ class Flow:
         *,
         at_once: int,
         hosted: bool,
-        may_send: Check,
+        may_send: MaySend,
     ) -> None:
         self._ledger = ledger
         self._runtime = runtime

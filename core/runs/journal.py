@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 from core.errors import LedgerError
-from core.ledger.ledger import Check, Ledger
+from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
+from core.ledger.run import Facts
+from core.ledger.spending import Spending
 from core.runs.live import LiveRun
 
 log = logging.getLogger(__name__)
@@ -19,12 +21,15 @@ log = logging.getLogger(__name__)
 RUN: ContextVar[str] = ContextVar("run", default="")  # the one that this is done for, as the log tells it
 
 
-class Journal:
-    """Writes entries of live runs into the ledger, off the event loop. `check` lets what spends go on, or raises."""
+MaySend = Callable[[Facts, Spending], None]  # lets what was reserved be sent, or raises
 
-    def __init__(self, ledger: Ledger, check: Check) -> None:
+
+class Journal:
+    """Writes entries of live runs into the ledger, off the event loop."""
+
+    def __init__(self, ledger: Ledger, may_send: MaySend) -> None:
         self._ledger = ledger
-        self._check = check
+        self._may_send = may_send
 
     async def before(self, run: LiveRun, *entries: Entry) -> None:
         """Write down what is about to happen.
@@ -33,7 +38,8 @@ class Journal:
             BudgetError: the host does not want it any more.
             LedgerError: it could not be written, so it must not happen.
         """
-        await asyncio.to_thread(partial(self._ledger.announce, run.facts, *entries, check=self._check))
+        check = partial(self._may_send, run.facts)
+        await asyncio.to_thread(partial(self._ledger.announce, run.facts, *entries, check=check))
         run.put(*entries)
 
     async def after(self, run: LiveRun, entry: Entry, answer: Mapping[str, Any] | None = None) -> None:

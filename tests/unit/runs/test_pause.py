@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
+from operator import methodcaller
 from pathlib import Path
 
 import httpx
@@ -13,9 +15,10 @@ from databases import open_ledger
 from running import Forward, Held, House, answer
 
 from core.access.budget import Budget
+from core.access.invitations import NOT_VALID, Invitations
 from core.errors import BudgetError
 from core.ledger import pause
-from core.ledger.pause import PAUSED
+from core.ledger.pause import INVITATION_PAUSED, PAUSED
 from core.service.account import AccountKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both]
@@ -61,6 +64,29 @@ async def test_what_was_sent_ends_well_and_what_stood_in_line_is_not_sent(house:
     assert (run.state, len(run.outputs), run.charge) == ("partial", 1, Decimal("0.04"))
     assert [(trouble.happened, trouble.charged) for trouble in run.troubles] == [(PAUSED, "no")]
     assert (house.wire.seen["submit"], await house.billed()) == (1, house.spent())
+
+
+@pytest.mark.parametrize(
+    ("stopped", "said"),
+    [(methodcaller("pause", "Anna", paused=True), INVITATION_PAUSED), (methodcaller("end", "Anna"), NOT_VALID)],
+    ids=["paused", "ended"],
+)
+async def test_an_invitation_that_is_stopped_pays_for_nothing_more(
+    house: House, stopped: Callable[[Invitations], None], said: str
+) -> None:
+    """Of four pictures that stand in line the one under way comes; the host who stops a guest need not wait."""
+    invitations, held = Invitations(house.ledger, clock=house.time.clock), Held()
+    code = invitations.invite("Anna", Decimal(5), "never")
+    house.account = replace(house.account, invitation=invitations.find(code).invitation.id)
+    house.wire.always["submit"] = held
+    run = await house.press(pictures=4)
+    await held.reached.wait()
+    stopped(invitations)
+    held.go.set()
+    run = await house.end_of(run)
+    assert (run.state, len(run.outputs), run.charge) == ("partial", 1, Decimal("0.04"))
+    assert [(trouble.happened, trouble.charged) for trouble in run.troubles] == [(said, "no")]
+    assert house.wire.seen["submit"] == 1
 
 
 async def test_what_the_service_refused_for_want_of_room_is_not_sent_again(house: House) -> None:
