@@ -585,19 +585,19 @@ class Runs:
         await asyncio.to_thread(self._ledger.end, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
 
-    def _spawn(self, record: Record, account: Account, way: Callable[[LiveRun], Coroutine[Any, Any, None]]) -> LiveRun:
+    def _spawn(self, record: Record, account: Account, way: Callable[[LiveRun], Awaitable[None]]) -> LiveRun:
         live = LiveRun(record, account, self._runtime)
         self._live[record.facts.id] = live
-        live.task = asyncio.create_task(self._supervise(live, way(live)))
+        live.task = asyncio.create_task(self._supervise(live, way))
         return live
 
-    async def _supervise(self, live: LiveRun, way: Coroutine[Any, Any, None]) -> None:
+    async def _supervise(self, live: LiveRun, way: Callable[[LiveRun], Awaitable[None]]) -> None:
         GROUP.set(live.facts.group)
         RUN.set(live.facts.id)
         before = live.record
         log.info("the run goes on")
         try:
-            await way
+            await way(live)
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
             log_foreign(fault, f"run {live.facts.id}")
             live.rewrite(outcomes.broken(live.record, self._runtime.clock()))

@@ -188,8 +188,7 @@ class Life(RuleBasedStateMachine):
         return await self.house._plain.billed(ids) if ids else {}
 
 
-# A crash may come before a task has taken its first step, and what it would have run is thrown away.
-TestLife = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")(Life.TestCase)
+TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=settings.default.max_examples // 2,  # each is worth many; 20 in the gate
     stateful_step_count=25,
