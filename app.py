@@ -48,9 +48,10 @@ def main() -> None:
 
     try:
         settings = read(os.environ, HOME)
-        if settings.log == "json":
-            from ui.logs import log_as_json
+        from ui.logs import log_as_json, print_no_faults
 
+        print_no_faults()
+        if settings.log == "json":
             log_as_json()
         keep_temporary_files(settings.data_dir / "temporary")
         serve(settings, signals)

@@ -6,10 +6,11 @@ import json
 import logging
 import re
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import IO
 
-from core.runs.journal import RUN
+from core.runs.journal import RUN, log_foreign
 from core.service.redact import Redactor
 
 OURS = ("app", "core", "ui")  # whose words hold nothing that a visitor typed
@@ -48,6 +49,18 @@ def _fault(record: logging.LogRecord) -> dict[str, str]:
         trace = trace.tb_next
     line = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
     return {"fault": kind.__name__ if kind else "", "line": line}
+
+
+def print_no_faults() -> None:
+    """Gradio prints whatever its events raise, and such a text quotes all that somebody sent: their prompt, their key,
+    their invitation. From now on each is a line in the log, with its type and where it came from.
+    """
+
+    def print_exc(*_: object, **__: object) -> None:
+        if (fault := sys.exception()) is not None:
+            log_foreign(fault, "an event of the page")
+
+    traceback.print_exc = print_exc
 
 
 def log_as_json(stream: IO[str] = sys.stderr) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import math
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -16,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from blocking import HOME
+from gradio import queueing, routes, utils
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from serving import AT_ONCE, Served
@@ -29,7 +31,7 @@ from core.ledger import books
 from core.ledger.run import Run
 from core.pictures.reference import prepare
 from core.settings import read
-from ui.logs import log_as_json
+from ui.logs import log_as_json, print_no_faults
 from ui.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -181,3 +183,18 @@ async def test_the_log_tells_of_runs_and_of_nothing_that_was_said_in_them(copy: 
     assert slipped == "a key [key] and a code [code] slipped in"
     text = lines.getvalue().replace(ours.name, "")
     assert not [word for word in (PROMPT, KEY, copy.code, VISITOR, NAME, TOKEN) if word in text]
+
+
+async def test_what_gradio_would_print_of_a_fault_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault's words quote all that was sent, such as a call in the shape of another version of the API."""
+    monkeypatch.setattr(traceback, "print_exc", traceback.print_exc)  # put back afterwards
+    print_no_faults()
+    try:
+        raise ValueError("planted prompt")
+    except ValueError:
+        for module in (queueing, routes, utils):
+            module.traceback.print_exc()  # as each does of what an event raises
+    assert "planted" not in "".join(capsys.readouterr())
+    assert "planted" not in caplog.text and caplog.text.count("ValueError at ") == 3
