@@ -37,6 +37,7 @@ from core.pictures.served import ServedFiles, receipts_of
 from core.prompts.presets import Preset, load_presets
 from core.runs.background import Background
 from core.runs.keep_alive import KeepAlive
+from core.runs.leases import Leases
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
@@ -80,7 +81,7 @@ class Backend:
     ) -> None:
         self.settings = settings
         self.presets: Mapping[str, Preset] = load_presets(presets)
-        self._lock = _held(settings.data_dir)
+        self._lock = None if settings.database_url else _held(settings.data_dir)
         self.references = settings.data_dir / FOLDER
         self.served = ServedFiles(settings.data_dir)
         self.decoder = Decoder()
@@ -97,20 +98,8 @@ class Backend:
         self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=Attempts().attempt)
         self.people = People(self.ledger, clock=self._runtime.clock)
         self._keep_alive = KeepAlive(self._runtime.sleep)
-        self.runs = Runs(
-            self.ledger,
-            settings.data_dir,
-            budget=budget,
-            at_once=settings.at_once,
-            hosted=settings.hosted,
-            served=self.served,
-            attempt=self._attempts.attempt,
-            make_room=self._make_room,
-            stay_connected=self._keep_alive.extend,
-            runtime=self._runtime,
-            public_url=settings.public_url,
-            account_of=self._account_of,
-        )
+        self._leases = Leases(self.ledger, self._runtime, alone=settings.database_url is None)
+        self.runs = self._made_runs(budget)
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, settings.data_dir), self._runtime)
         clock = self._runtime.clock
         self.storage = Storage(self.ledger, self.runs, self.trials, limits(settings), clock=lambda: clock().timestamp())
@@ -121,12 +110,31 @@ class Backend:
         self.host = Account("host", "host", self._client(settings.api_key)) if settings.api_key else None
         # Whose account whoever brings nothing uses.
         self.account = self.host if self.host and settings.access == "open" else self.practice
+        self._keeping = Background("keeping the lease")
         self._counting = Background("counting what the ledger lost")
         self._preparing = Background("preparing what was uploaded")
         # Where the environment names a proxy, each client finds it by itself.
         self._pool = None if getproxies() else Pool(settings.base_url)
         self.keys = Keys(lambda key: self._client(key, self._pool))
         self.drift: tuple[str, ...] = ()  # in what the service's catalogue differs from the registry, as far as known
+
+    def _made_runs(self, budget: Budget) -> Runs:
+        settings = self.settings
+        return Runs(
+            self.ledger,
+            settings.data_dir,
+            budget=budget,
+            at_once=settings.at_once,
+            hosted=settings.hosted,
+            served=self.served,
+            attempt=self._attempts.attempt,
+            make_room=self._make_room,
+            stay_connected=self._keep_alive.extend,
+            leases=self._leases,
+            runtime=self._runtime,
+            public_url=settings.public_url,
+            account_of=self._account_of,
+        )
 
     def _practice_account(self) -> Account:
         transport = httpx.ASGITransport(app=_sandbox(self.settings.sandbox_seconds, self._drawing))
@@ -320,6 +328,8 @@ class Backend:
 
     async def open(self) -> None:
         """Resume what an earlier process left unfinished."""
+        await self._leases.begin()
+        self._keeping.begin(self._leases.keep(self._lose_all, self._take_over))
         await asyncio.to_thread(self.runs.clear_deleted)
         await self.trials.clear_deleted()
         for account in self._accounts:
@@ -330,11 +340,30 @@ class Backend:
         await self.runs.resume_all(account)
         await self.trials.resume(account)
 
+    async def _lose_all(self) -> None:
+        await self.trials.lose_all()
+        await self.runs.lose_all()
+
+    async def _take_over(self) -> None:
+        """Go on with what another replica has left."""
+        for account in (*self._accounts, *self.keys.accounts):
+            await self.runs.take_over(account)
+            if account is not self.host:
+                await self.trials.resume(account)
+        await self._resume_trials()
+
     async def drain(self) -> None:
         """Take no new runs, wait for answers to what was sent, and let go whoever watches; all else still works."""
         await self.storage.aclose()
         await self.trials.aclose()
         await self.runs.aclose()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Nobody need wait for what was ours."""
+        await self._keeping.aclose()
+        with suppress(KontextError):  # the lease runs out by itself
+            await self._leases.leave()
 
     async def aclose(self) -> None:
         """Stop watching; runs that wait are resumed at the next start."""
@@ -343,6 +372,7 @@ class Backend:
         await self._counting.aclose()
         await self.trials.aclose()
         await self.runs.aclose()
+        await self._leave()
         for account in self._accounts:
             await account.client.aclose()
         await self.keys.aclose()
@@ -352,7 +382,8 @@ class Backend:
         self._drawing.shutdown(wait=False, cancel_futures=True)
         self.runs.readers.close()
         await asyncio.to_thread(self.ledger.close)
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _sandbox(seconds: float, drawing: Executor) -> ASGIApp:

@@ -89,6 +89,11 @@ class Keys:
         if digest is not None:
             del self._keys[digest].pages[str(handle)]
 
+    @property
+    def accounts(self) -> list[Account]:
+        """Those of all keys that are here."""
+        return [key.account for key in self._keys.values()]
+
     async def sweep(self, busy: Callable[[str], bool]) -> list[str]:
         """Close the clients that no page has used for so long; `busy` says of an account's id whether a run needs it.
 

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +68,9 @@ class Database(Protocol):
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """What stands there at one moment."""
+
+    def now(self, connection: sa.Connection, ours: datetime) -> datetime:
+        """What all who use it go by: `ours` where nobody else does."""
 
     def words(self) -> AbstractContextManager[None]:
         """Its faults become ours in here."""
@@ -138,6 +142,9 @@ class SQLite:
     def reading(self) -> Iterator[sa.Connection]:
         with self.words(), self.engine.connect() as connection:
             yield connection
+
+    def now(self, connection: sa.Connection, ours: datetime) -> datetime:  # noqa: ARG002
+        return ours
 
     def words(self) -> AbstractContextManager[None]:
         return faults.in_our_words(faults.SQLITE)
@@ -211,6 +218,10 @@ class PostgreSQL:
     def reading(self) -> Iterator[sa.Connection]:
         with self.words(), self._snapshots.connect() as connection:
             yield connection
+
+    def now(self, connection: sa.Connection, ours: datetime) -> datetime:  # noqa: ARG002
+        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now
 
     def words(self) -> AbstractContextManager[None]:
         return faults.in_our_words(faults.POSTGRES)

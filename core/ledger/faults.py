@@ -21,6 +21,10 @@ class Conflict(LedgerError):
     """What was to be written stands there once already."""
 
 
+class Fenced(LedgerError):
+    """What it is about is another replica's by now: whoever gets this writes and sends nothing more of it."""
+
+
 class Fault(NamedTuple):
     """What happened and what to do. `passing`: it goes away by itself, so that it is worth trying again."""
 
@@ -74,6 +78,7 @@ POSTGRES |= dict.fromkeys(("55P03", "57014", "40P01", "40001"), POSTGRES["busy"]
 POSTGRES |= dict.fromkeys(("08", "57P", "53300", "25P03"), POSTGRES["away"])
 
 UNSTORABLE = Fault("The text has a character that can't be stored.", "Remove it.")
+GONE = Fault("Another copy of this app has taken this over.", "Reload the page to see how it goes on.")
 _NO_SUCH_CHARACTER = ("", "22021", "22P05")  # of PostgreSQL, or of its driver, which refuses NUL by itself
 
 

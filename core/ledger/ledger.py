@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from core.errors import KontextError
-from core.ledger import faults, file_systems, rows
+from core.ledger import faults, file_systems, leases, rows
 from core.ledger.engines import EVERYBODY, database, lowered, upsert
 from core.ledger.faults import Conflict
 from core.ledger.pseudonyms import is_one_of, pseudonym
-from core.ledger.record import RESERVED, STRANGER, Entry, Record
+from core.ledger.record import RESERVED, STRANGER, SUBMITTING, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
 from core.ledger.schema import predictions, runs, uploads
 from core.ledger.spending import UNBILLED, WITH_RUN, Spending, spent
@@ -115,9 +115,14 @@ class Ledger:
     def reserve(self, records: Sequence[Record], check: Check) -> None:
         """Write new runs of one press, all or none, if `check` lets their cost pass; no other reservation comes between
         the two.
+
+        Raises:
+            Fenced: their owner is thought dead.
         """
         self._insist_on_room()
         with self.writing(_of_account(records[0].facts)) as connection:
+            if (owner := records[0].owner) is not None:
+                leases.insist(connection, owner)
             _ask(connection, records[0].facts, check)
             for record in records:
                 self._insert(connection, record)
@@ -143,18 +148,22 @@ class Ledger:
                 self._insert(connection, record)
         return len(new)
 
-    def save(self, run_id: str, *entries: Entry, answer: Mapping[str, Any] | None = None) -> None:
+    # Where a fence is handed in, and with the end of a run, Fenced is raised if the run is another replica's by now.
+
+    def save(
+        self, run_id: str, *entries: Entry, answer: Mapping[str, Any] | None = None, fence: int | None = None
+    ) -> None:
         """Write entries as they stand now; `answer` is the service's record of the first one as it came."""
-        with self.writing(None) as connection:
+        with self._of_run(run_id, fence, None) as connection:
             for number, entry in enumerate(entries):
                 self._put(connection, run_id, entry, answer if number == 0 else None)
 
-    def announce(self, facts: Facts, *entries: Entry, check: Check) -> None:
+    def announce(self, facts: Facts, *entries: Entry, check: Check, fence: int | None = None) -> None:
         """Write entries of what is about to happen, if `check` still lets it; refused where its pictures would find no
         place on the disk.
         """
         self._insist_on_room()
-        with self.writing() as connection:
+        with self._of_run(facts.id, fence, None) as connection:
             _ask(connection, facts, check)
             for entry in entries:
                 self._put(connection, facts.id, entry, None)
@@ -166,10 +175,10 @@ class Ledger:
                 which = (predictions.c.prediction_id == prediction_id) & UNBILLED
                 connection.execute(predictions.update().where(which).values(charge=amount, source="billing"))
 
-    def claim(self, run_id: str, entry: Entry) -> bool:
+    def claim(self, run_id: str, entry: Entry, fence: int | None = None) -> bool:
         """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
         try:
-            with self.writing() as connection:
+            with self._of_run(run_id, fence, EVERYBODY) as connection:
                 if _known(connection, [entry.id or ""], _OURS):
                     return False
                 self._put(connection, run_id, entry, None)
@@ -179,7 +188,7 @@ class Ledger:
 
     def end(self, record: Record) -> None:
         """Write how the run stands as a whole, and every entry again, in case an earlier writing of one failed."""
-        with self.writing(None) as connection:
+        with self._of_run(record.facts.id, record.fence, None) as connection:
             for entry in record.entries:
                 self._put(connection, record.facts.id, entry, None)
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
@@ -267,7 +276,9 @@ class Ledger:
         return found[0] if found else None
 
     def unfinished(self, account_id: str) -> list[Record]:
-        return self._records(_KEPT & (runs.c.account_id == account_id) & runs.c.state.not_in(FINISHED))
+        """Those of an account that no replica works on."""
+        free = runs.c.owner.is_(None) & runs.c.finished_at.is_(None)
+        return self._records(_KEPT & (runs.c.account_id == account_id) & free & runs.c.state.not_in(FINISHED))
 
     def ended_practice(self) -> list[Ended]:
         """Each practice run that has ended, oldest first, favourites after all others."""
@@ -298,6 +309,15 @@ class Ledger:
         """Those of the ids that an entry has by a submit of its own; one that was recovered has reserved nothing."""
         with self.reading() as connection:
             return _known(connection, list(prediction_ids), _OURS & (predictions.c.reserved > Decimal(0)))
+
+    def sent_elsewhere(self, account_id: str, owner: str | None, since: datetime) -> list[Mapping[str, Any]]:
+        """The payloads that other replicas have sent since then, or are about to, and have no answer to yet."""
+        unanswered = predictions.c.prediction_id.is_(None) & (predictions.c.status == SUBMITTING)
+        which = unanswered & (predictions.c.submitting_at >= since) & (runs.c.account_id == account_id)
+        theirs = runs.c.owner.is_not(None) & (runs.c.owner != owner)
+        query = sa.select(predictions.c.payload).select_from(WITH_RUN).where(which, theirs)
+        with self.reading() as connection:
+            return list(connection.execute(query).scalars())
 
     def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost: of one account, or of all that are charged for."""
@@ -352,6 +372,14 @@ class Ledger:
             connection.execute(gone)
 
     # inside
+
+    @contextmanager
+    def _of_run(self, run_id: str, fence: int | None, lock: str | None) -> Iterator[sa.Connection]:
+        """A transaction that a run is written in, by whoever it belongs to."""
+        with self.writing(lock) as connection:
+            if fence is not None:
+                leases.hold(connection, run_id, fence)
+            yield connection
 
     def _insert(self, connection: sa.Connection, record: Record) -> None:
         connection.execute(runs.insert().values(rows.run_row(record, self.home)))
@@ -408,6 +436,10 @@ class Ledger:
         with self._database.writing(lock) as connection:
             yield connection
         self.written(time.monotonic() - begun)
+
+    def now(self, connection: sa.Connection, ours: datetime) -> datetime:
+        """The time that all who use this ledger go by; `ours` where nobody else does."""
+        return self._database.now(connection, ours)
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """What stands there at one moment."""

@@ -76,7 +76,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Record:
-    """A run: its facts, one entry for each submit, and how it ended. `troubles` are those of the run as a whole."""
+    """A run: its facts, one entry for each submit, and how it ended. `troubles` are those of the run as a whole.
+
+    `owner` is the replica that works on it, and `fence` how often that has changed.
+    """
 
     facts: Facts
     entries: tuple[Entry, ...]
@@ -84,6 +87,8 @@ class Record:
     finished_at: datetime | None = None
     troubles: tuple[Trouble, ...] = field(default=())
     label: Label = field(default=Label())
+    owner: str | None = None
+    fence: int = 0
 
     @property
     def finished(self) -> bool:
@@ -112,6 +117,14 @@ def ending(record: Record) -> State:
     if not any(entry.outputs for entry in entries):
         return "failed"
     return "completed" if all(entry.outputs and not entry.troubles for entry in entries) else "partial"
+
+
+def stage(record: Record) -> State:
+    """How far an unfinished run has come, as far as what was written down tells."""
+    entries = record.current
+    if any(entry.id for entry in entries):
+        return "waiting"
+    return "submitting" if any(entry.status == SUBMITTING for entry in entries) else "preparing"
 
 
 def snapshot(

@@ -33,6 +33,7 @@ def run_row(record: Record, home: Path) -> dict[str, Any]:
         "refs": [with_relative_path(reference, home) for reference in facts.references],
         **label_row(record.label),
         **_cell_row(facts.cell),
+        "fence": record.fence,
         **ending_row(record),
     }
 
@@ -44,6 +45,7 @@ def label_row(label: Label) -> dict[str, Any]:
 def ending_row(record: Record) -> dict[str, Any]:
     return {
         "state": record.state,
+        "owner": None if record.finished else record.owner,
         "finished_at": record.finished_at,
         "troubles": [asdict(trouble) for trouble in record.troubles],
     }
@@ -68,6 +70,8 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
         finished_at=run["finished_at"],
         troubles=_troubles(run),
         label=Label(run["name"], run["favourite"], run["letter"], run["chosen"]),
+        owner=run["owner"],
+        fence=run["fence"],
     )
 
 

@@ -73,6 +73,8 @@ runs = sa.Table(
     sa.Column("comparison_id", sa.Text),
     sa.Column("cell", sa.JSON(none_as_null=True)),  # the rest of the place in that comparison
     sa.Column("invitation", sa.Text),
+    sa.Column("owner", sa.Text),  # the replica that works on it
+    sa.Column("fence", sa.Integer),
 )
 
 predictions = sa.Table(
@@ -178,6 +180,7 @@ trials = sa.Table(
     sa.Column("looked_at", Moment),
     sa.Column("withdrawn", sa.JSON),
     sa.Column("code_hash", sa.Text, unique=True),
+    sa.Column("owner", sa.Text),  # the replica that makes it
 )
 
 trial_pictures = sa.Table(
@@ -224,6 +227,13 @@ ballots = sa.Table(
     sa.Column("worst", sa.Text),
     sa.Column("usable", sa.JSON(none_as_null=True)),
     sa.Column("remark", sa.Text),
+)
+
+replicas = sa.Table(
+    "replicas",  # the running copies of the app on this ledger, where there may be several
+    tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("until", Moment),
 )
 
 # Step n brings version n to version n + 1; a new ledger goes through all of them, so there is one way to the tables
@@ -346,6 +356,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE UNIQUE INDEX predictions_by_callback ON predictions (callback) WHERE callback IS NOT NULL",
         "CREATE INDEX predictions_called ON predictions (settled_at) WHERE callback IS NOT NULL",
         "CREATE INDEX predictions_told ON predictions (run_id) WHERE told IS NOT NULL AND prediction_id IS NULL",
+    ),
+    (
+        "ALTER TABLE runs ADD COLUMN owner TEXT",
+        "ALTER TABLE runs ADD COLUMN fence INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trials ADD COLUMN owner TEXT",
+        "CREATE TABLE replicas (id TEXT PRIMARY KEY, until TEXT NOT NULL)",
+        "CREATE INDEX runs_of_replica ON runs (owner) WHERE owner IS NOT NULL",
+        "CREATE INDEX runs_open ON runs (account_id) WHERE finished_at IS NULL",
     ),
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.catalog.inputs import Inputs
 from core.errors import Charged, KontextError, LedgerError, RateLimited, SubmitUnknown
+from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger
 from core.ledger.record import RESERVED, Entry, Record, ending
 from core.ledger.run import Trouble
@@ -19,6 +20,7 @@ from core.runs.callbacks import Callbacks
 from core.runs.collect import Collector
 from core.runs.concurrency import ConcurrencyLimit
 from core.runs.journal import Journal, MaySend, log_foreign
+from core.runs.leases import Leases
 from core.runs.live import LivePrediction, LiveRun, Stopped
 from core.runs.prepare import Preparer
 from core.runs.quotes import Quotes
@@ -56,21 +58,21 @@ class Flow:
         ledger: Ledger,
         folder: Path,
         callbacks: Callbacks,
+        leases: Leases,
         runtime: Runtime,
         *,
         at_once: int,
         hosted: bool,
         may_send: MaySend,
     ) -> None:
-        self._ledger = ledger
         self._runtime = runtime
         self._at_once = at_once
         self._limits: dict[str, ConcurrencyLimit] = {}
-        journal, claims = Journal(ledger, may_send), Claims()
+        journal, claims = Journal(ledger, may_send, leases, runtime), Claims()
         self._journal, self._claims = journal, claims
         self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime, hosted=hosted)
-        self._submitter = Submitter(journal, claims, callbacks, runtime)
-        self._reconciler = Reconciler(ledger, journal, claims, callbacks, runtime)
+        self._submitter = Submitter(journal, claims, callbacks, leases, runtime)
+        self._reconciler = Reconciler(ledger, journal, claims, callbacks, leases, runtime)
         self._times = Times(ledger)
         self._waiter = Waiter(self._times, journal, callbacks, runtime)
         self._collector = Collector(folder, journal, runtime)
@@ -127,6 +129,8 @@ class Flow:
         """Whatever happens to one prediction ends as a trouble with its honest money, and stays with that one."""
         try:
             await step(live)  # made here: cancelled before it comes to this, it leaves no coroutine behind
+        except Fenced:
+            raise
         except Stopped:
             await self._break_off(live, STOPPED_UNSENT, STOPPED, outcomes.AGAIN)
         except KontextError as error:
@@ -245,6 +249,8 @@ class Flow:
             payload = {**entry.payload, "images": urls}
             second = Entry(entry.number, entry.model_id, payload, entry.reserved, attempt=2, source=entry.source)
             await self._journal.before(live.run, first, second)
+        except Fenced:
+            raise
         except (Stopped, KontextError):
             await self._journal.after(live.run, first, prediction.answer)
             return
@@ -255,8 +261,10 @@ class Flow:
         record = replace(run.record, state=ending(run.record), finished_at=self._runtime.clock())
         troubles = record.troubles
         try:
-            await asyncio.to_thread(self._ledger.end, record)
+            await self._journal.end(run, record)
             self._claims.release(*(entry.id for entry in record.entries))
+        except Fenced:
+            raise
         except LedgerError as fault:
             run.unwritten = True
             if record.state != "failed":  # else its troubles have said so already

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import LedgerError
+from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger
-from core.ledger.record import Entry
+from core.ledger.record import Entry, Record
 from core.ledger.run import Facts
 from core.ledger.spending import Spending
+from core.runs.leases import Leases
 from core.runs.live import LiveRun
+from core.runs.runtime import Runtime
+
+RETRY_INTERVAL = 1.0  # seconds, while the database is away
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +32,17 @@ MaySend = Callable[[Facts, Spending], None]  # lets what was reserved be sent, o
 
 
 class Journal:
-    """Writes entries of live runs into the ledger, off the event loop."""
+    """Writes entries of live runs into the ledger, off the event loop.
 
-    def __init__(self, ledger: Ledger, may_send: MaySend) -> None:
+    What can't be written since the database is away waits for it, within the run's time. A run that turns out to be
+    another replica's is lost here, and Fenced raised.
+    """
+
+    def __init__(self, ledger: Ledger, may_send: MaySend, leases: Leases, runtime: Runtime) -> None:
         self._ledger = ledger
         self._may_send = may_send
+        self._leases = leases
+        self._runtime = runtime
 
     async def before(self, run: LiveRun, *entries: Entry) -> None:
         """Write down what is about to happen.
@@ -38,8 +51,10 @@ class Journal:
             BudgetError: the host does not want it any more.
             LedgerError: it could not be written, so it must not happen.
         """
+        await self._patiently(run, self._leases.secure)
         check = partial(self._may_send, run.facts)
-        await asyncio.to_thread(partial(self._ledger.announce, run.facts, *entries, check=check))
+        announce = partial(self._ledger.announce, run.facts, *entries, check=check, fence=run.record.fence)
+        await self._written(run, announce)
         run.put(*entries)
 
     async def after(self, run: LiveRun, entry: Entry, answer: Mapping[str, Any] | None = None) -> None:
@@ -48,9 +63,43 @@ class Journal:
         """
         run.put(entry)
         try:
-            await asyncio.to_thread(self._ledger.save, run.facts.id, entry, answer=answer)
+            save = partial(self._ledger.save, run.facts.id, entry, answer=answer, fence=run.record.fence)
+            await self._written(run, save)
+        except Fenced:
+            raise
         except LedgerError as fault:
             log.warning("run %s, prediction %s: not recorded. %s", run.facts.id, entry.id, fault.happened)
+
+    async def claim(self, run: LiveRun, entry: Entry) -> bool:
+        """Write an entry that takes over the prediction of its id, unless any entry has that id already.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        return await self._written(run, partial(self._ledger.claim, run.facts.id, entry, run.record.fence))
+
+    async def end(self, run: LiveRun, record: Record) -> None:
+        """Write how the run ended.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        await self._written(run, partial(self._ledger.end, record))
+
+    async def _written(self, run: LiveRun, write: Callable[[], T]) -> T:
+        return await self._patiently(run, partial(asyncio.to_thread, write))
+
+    async def _patiently(self, run: LiveRun, work: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await work()
+            except Fenced:
+                run.lose()
+                raise
+            except LedgerError as fault:
+                if not fault.passing or self._runtime.clock() >= run.deadline:
+                    raise
+            await self._runtime.sleep(RETRY_INTERVAL)
 
 
 def log_foreign(fault: BaseException, where: str) -> None:

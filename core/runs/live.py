@@ -41,6 +41,7 @@ class LiveRun:
         self._calls: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._stopping = asyncio.Event()
         self._left = False
+        self.lost = False  # to another replica
 
     # where it stands
 
@@ -117,6 +118,13 @@ class LiveRun:
         """The app closes: whoever watches is let go."""
         self._left = True
         self._touch()
+
+    def lose(self) -> None:
+        """It is another replica's: nothing more is done for it here, and whoever watches looks there."""
+        self.lost = True
+        if self.task is not None:
+            self.task.cancel()
+        self.leave()
 
     def _touch(self) -> None:
         self._changed.set()

@@ -16,11 +16,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.errors import KontextError, LedgerError, ServiceError
+from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry
 from core.runs import outcomes
 from core.runs.callbacks import Callbacks
 from core.runs.journal import Journal
+from core.runs.leases import Leases
 from core.runs.live import LivePrediction
 from core.runs.matching import CLOCK_SKEW, agrees, proven, same
 from core.runs.runtime import Runtime
@@ -82,9 +84,16 @@ class Reconciler:
     """Looks for the prediction of a submit that was never answered, for a while, and takes it over."""
 
     def __init__(
-        self, ledger: Ledger, journal: Journal, claims: Claims, callbacks: Callbacks, runtime: Runtime
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        claims: Claims,
+        callbacks: Callbacks,
+        leases: Leases,
+        runtime: Runtime,
     ) -> None:
         self._ledger = ledger
+        self._leases = leases
         self._journal = journal
         self._claims = claims
         self._callbacks = callbacks
@@ -137,7 +146,20 @@ class Reconciler:
                 findings = await search_history(client, entry.model_id, entry.payload, since)
         except ServiceError:
             return None
-        return None if self._claims.duplicate_in_flight(live.account.id, entry.payload) else findings
+        if self._claims.duplicate_in_flight(live.account.id, entry.payload) or await self._twin_elsewhere(live):
+            return None
+        return findings
+
+    async def _twin_elsewhere(self, live: LivePrediction) -> bool:
+        """Whether another replica may still hear the answer to a duplicate, or can't be asked."""
+        if self._leases.alone:
+            return False
+        since = self._runtime.clock() - self._runtime.timeouts.answer
+        try:
+            sent = await asyncio.to_thread(self._ledger.sent_elsewhere, live.account.id, self._leases.owner, since)
+        except LedgerError:
+            return True
+        return live.entry.payload in sent
 
     async def _take_over(self, live: LivePrediction, findings: Findings) -> Prediction | None:
         for candidate in findings.ours:
@@ -153,7 +175,9 @@ class Reconciler:
 
     async def _record(self, live: LivePrediction, entry: Entry) -> bool:
         try:
-            return await asyncio.to_thread(self._ledger.claim, live.run.facts.id, entry)
+            return await self._journal.claim(live.run, entry)
+        except Fenced:
+            raise
         except LedgerError as fault:
             log.warning("run %s, prediction %s: not recorded. %s", live.run.facts.id, entry.id, fault.happened)
             return True

@@ -18,8 +18,9 @@ from core.catalog.inputs import Inputs
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError
 from core.ledger.callbacks import Call
+from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger, Search
-from core.ledger.record import Record, new_record, snapshot
+from core.ledger.record import Record, new_record, snapshot, stage
 from core.ledger.run import Cell, Facts, Label, Run
 from core.ledger.spending import Spending
 from core.pictures import reference as prepared
@@ -31,6 +32,7 @@ from core.runs.billing import Bills
 from core.runs.callbacks import Callbacks
 from core.runs.flow import Flow
 from core.runs.journal import RUN, log_foreign
+from core.runs.leases import Leases
 from core.runs.live import LiveRun
 from core.runs.matching import proven
 from core.runs.presses import Press, Presses
@@ -48,6 +50,7 @@ CLOSING = "The app is closing."
 
 _RECOVERING = "prediction "  # and its id: what is done with it, beside what is done with runs
 
+LOOK_INTERVAL = 1.0  # seconds between two looks at a run that another replica works on
 PAGE = 24  # runs that are shown, or read, at a time
 
 T = TypeVar("T")
@@ -117,6 +120,7 @@ class Runs:
         served: ServedFiles | None = None,
         attempt: Callable[[], AbstractContextManager[object]] = nullcontext,
         make_room: Callable[[], Awaitable[None]] | None = None,
+        leases: Leases | None = None,
         stay_connected: Callable[[Account], None] = lambda _: None,
         public_url: str | None = None,
         account_of: Callable[[str], Account | None] = lambda _: None,
@@ -136,11 +140,12 @@ class Runs:
         self._closed = False
         self._attempt = attempt
         self._hosted = hosted
+        self.leases = leases or Leases(ledger, self._runtime)
         self._account_of = account_of
         self._callbacks = Callbacks(ledger, self._runtime, public_url)
         self._late = Background("a late call of the service")
-        may_send, callbacks, runtime = budget.check_open, self._callbacks, self._runtime
-        self._flow = Flow(ledger, folder, callbacks, runtime, at_once=at_once, hosted=hosted, may_send=may_send)
+        how: dict[str, Any] = {"at_once": at_once, "hosted": hosted, "may_send": budget.check_open}
+        self._flow = Flow(ledger, folder, self._callbacks, self.leases, self._runtime, **how)
         self._bills = Bills(ledger, self._runtime, self._billed)
 
     @property
@@ -239,8 +244,31 @@ class Runs:
         if live is not None:
             async for run in live.watch():
                 yield run
-        elif record is not None:
-            yield self._read(record)
+            record = await self.readers(self._ledger.find, visitor, run_id) if live.lost else None
+        if record is not None:
+            async for run in self._watch_elsewhere(record):
+                yield run
+
+    async def _watch_elsewhere(self, record: Record) -> AsyncGenerator[Run, None]:
+        """The run as the ledger tells, for as long as another replica works on it; should it come here, from here."""
+        visitor, run_id, shown = record.facts.visitor, record.facts.id, None
+        while True:
+            run = self._read(record)
+            if shown is None or replace(run, seconds=shown.seconds) != shown:
+                shown = run
+                yield run
+            if self._closed or not self.leases.is_elsewhere(record):
+                return
+            await self._runtime.sleep(LOOK_INTERVAL)
+            if (live := self._mine(visitor, run_id)) is not None:
+                async for run in live.watch():
+                    yield run
+                if not live.lost:
+                    return
+            found = await self.readers(self._ledger.find, visitor, run_id)
+            if found is None:
+                return
+            record = found
 
     async def get(self, visitor: str, run_id: str) -> Run | None:
         """The run as it stands; None for another visitor's."""
@@ -382,6 +410,7 @@ class Runs:
             if not mine:
                 raise recovery.unknown()
             record = await recovery.find(account, visitor, prediction_id, self._runtime.clock(), uuid.uuid4().hex)
+            record = replace(record, owner=self.leases.owner, fence=1)
         return await self._exclusive(partial(self._adopt, press, record, account), record.facts.id)
 
     async def _adopt(self, press: Press, record: Record, account: Account) -> Run:
@@ -417,6 +446,8 @@ class Runs:
         record = await asyncio.to_thread(self._ledger.find, visitor, run_id)
         if record is None:
             return
+        if self.leases.is_elsewhere(record):
+            raise KontextError(STILL_GOING, "Wait for it to finish before you delete it.")
         if record.facts.cell and record.facts.cell.axis == "trial" and not of_trial:
             raise KontextError(OF_TRIAL, "Delete the trial instead.")
         kept = await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
@@ -449,21 +480,34 @@ class Runs:
 
     async def resume_all(self, account: Account) -> int:
         """Resume every unfinished run of that account, and ask for its bills; says how many runs."""
+        resumed = await self.take_over(account)
+        await self._resume_lost(account)
+        await self._bills.resume(account)
+        return resumed
+
+    async def take_over(self, account: Account) -> int:
+        """Resume every unfinished run of that account that nobody works on; says how many."""
         resumed = 0
         for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
             run_id = record.facts.id
             if run_id not in self._live and run_id not in self._changing:
                 resumed += await self._exclusive(partial(self._resume_found, record, account), run_id)
-        await self._resume_lost(account)
-        await self._bills.resume(account)
         return resumed
+
+    async def lose_all(self) -> None:
+        """Let go of every run that goes on: another replica may have taken it over."""
+        going = [live for live in self._live.values() if live.task is not None and not live.task.done()]
+        for live in going:
+            live.lose()
+        await asyncio.gather(*(live.task for live in going if live.task), return_exceptions=True)
 
     async def _resume_found(self, record: Record, account: Account) -> bool:
         # It may have ended since it was found, or been taken out of the history.
         now = await asyncio.to_thread(self._ledger.find, record.facts.visitor, record.facts.id)
-        if now is None or now.finished:
+        ours = None if now is None or now.finished else await self.leases.take_run(now)
+        if ours is None:
             return False
-        self._spawn(now, account, self._flow.resume)
+        self._spawn(ours, account, self._flow.resume)
         return True
 
     async def count_strangers(self, account: Account) -> int:
@@ -553,8 +597,9 @@ class Runs:
                 for run_id, one, references in zip(ids, asked, kept, strict=True)
             ]
             most = _reserved(records) if confirmed is None else confirmed
+            owner = self.leases.owner
             records = [
-                replace(self._flow.at_known_price(record, account), label=one.label)
+                replace(self._flow.at_known_price(record, account), label=one.label, owner=owner, fence=1)
                 for record, one in zip(records, asked, strict=True)
             ]
             if (price := _reserved(records)) > most:
@@ -580,6 +625,10 @@ class Runs:
         self._budget.check(_reserved(records), records[0].facts, spending)
 
     async def _reopen(self, record: Record, account: Account) -> Run:
+        ours = await self.leases.take_run(record)
+        if ours is None:
+            return self._read(record)
+        record = ours
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
         record = replace(record, entries=entries, state="waiting", finished_at=None)
         await asyncio.to_thread(self._ledger.end, record)
@@ -598,14 +647,17 @@ class Runs:
         log.info("the run goes on")
         try:
             await way(live)
+        except (asyncio.CancelledError, Fenced):
+            if not live.lost:
+                raise
         except Exception as fault:  # the flow catches what it can foresee; whoever watches must not wait for ever
             log_foreign(fault, f"run {live.facts.id}")
             live.rewrite(outcomes.broken(live.record, self._runtime.clock()))
             live.unwritten = True
         log.info("the run is %s", live.record.state)
-        if live.record.finished:
+        if live.record.finished and not live.lost:
             self.ended(before, live.record)
-        if not self._closed:
+        if not self._closed and not live.lost:
             self._bills.follow(live.account, live.record)
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
@@ -640,6 +692,8 @@ class Runs:
         now = self._runtime.clock()
         if record.finished or record.facts.id in self._changing:
             return snapshot(record, now)
+        if self.leases.is_elsewhere(record):
+            return snapshot(record, now, state=stage(record))
         waits = outcomes.keyless(record)
         return snapshot(replace(record, troubles=(*record.troubles, waits)), now, state="keyless")
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 @dataclass(frozen=True)
 class Timeouts:
     """`run`: from the press, or from being resumed, to giving up. `search`: how long a submit that was never answered
-    may take to show up in the history. `unknown`: how long after the submit "not found" may mean "not yet". `fetch`:
+    may take to show up in the history. `answer`: how long after a submit its answer may still come, to whichever
+    replica. `unknown`: how long after the submit "not found" may mean "not yet". `fetch`:
     how long a line that is down may keep a finished picture from here.
 
     `quote`: seconds that a run which must not go without a quote waits for it, all of its tries together.
@@ -24,6 +25,7 @@ class Timeouts:
 
     run: timedelta = timedelta(minutes=30)
     search: timedelta = timedelta(minutes=2)
+    answer: timedelta = timedelta(minutes=3)
     unknown: timedelta = timedelta(minutes=1)
     fetch: timedelta = timedelta(minutes=30)
     quote: float = 20.0

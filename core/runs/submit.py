@@ -8,14 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from core.errors import KontextError, RateLimited, SubmitUnknown
+from core.ledger.faults import Fenced
 from core.ledger.record import RESERVED, SUBMITTING, Entry
 from core.runs import outcomes
 from core.runs.background import Background
 from core.runs.callbacks import Address, Callbacks
 from core.runs.journal import Journal, log_foreign
+from core.runs.leases import Leases
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
 from core.service.prediction import Prediction
@@ -67,8 +70,11 @@ class Claims:
 class Submitter:
     """Sends submits, and hears their answers even where nobody waits for them any more."""
 
-    def __init__(self, journal: Journal, claims: Claims, callbacks: Callbacks, runtime: Runtime) -> None:
+    def __init__(
+        self, journal: Journal, claims: Claims, callbacks: Callbacks, leases: Leases, runtime: Runtime
+    ) -> None:
         self._journal = journal
+        self._leases = leases
         self._claims = claims
         self._callbacks = callbacks
         self._clock = runtime.clock
@@ -81,6 +87,7 @@ class Submitter:
             SubmitUnknown: sent and unanswered; the entry stays as it is, to be searched for.
             RateLimited: there was no room; nothing was created, so it may be sent again.
             BudgetError, LedgerError: the host does not want it, or it can't be recorded, so it was not sent.
+            Fenced: the run is another replica's.
             Stopped: the person no longer wants it, so it was not sent.
         """
         live.at("submitting")
@@ -93,7 +100,7 @@ class Submitter:
         try:
             # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
             return await asyncio.shield(self._posting.begin(self._post(live, entry, address)))
-        except (SubmitUnknown, RateLimited):
+        except (SubmitUnknown, RateLimited, Fenced):
             raise
         except KontextError as error:
             self._callbacks.not_taken(error)
@@ -104,6 +111,14 @@ class Submitter:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         await self._posting.drain(seconds)
 
+    def _permit(self, live: LivePrediction) -> None:
+        """Whoever stood still since it was announced must not send it: another replica may be looking for it by now."""
+        try:
+            self._leases.insist()
+        except Fenced:
+            live.run.lose()
+            raise
+
     async def _not_sent(self, live: LivePrediction, entry: Entry) -> None:
         await self._journal.after(live.run, replace(entry, status=RESERVED, submitting_at=None, callback=None))
 
@@ -112,7 +127,8 @@ class Submitter:
         with self._claims.in_flight(live.account.id, entry.payload):
             sent_at = self._clock()  # the waiting goes by it, and the disk may have taken its time
             try:
-                prediction = await live.account.client.submit(entry.model_id, entry.payload, webhook)
+                permit = partial(self._permit, live)
+                prediction = await live.account.client.submit(entry.model_id, entry.payload, webhook, permit)
             except RateLimited:
                 await self._not_sent(live, entry)
                 raise

@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx
 import tenacity
 
-from core.errors import KeyRejected, RateLimited, ServiceBroken, ServiceError, Unreachable
+from core.errors import KeyRejected, KontextError, RateLimited, ServiceBroken, ServiceError, Unreachable
 from core.pictures.output import Picture, open_in_thread
 from core.pictures.reference import Reference
 from core.service import answers, catalogue, faults, hosts
@@ -68,7 +68,8 @@ class _Call(faults.Asked, Generic[T]):
 
     `read` makes what was asked for out of the envelope's data, and may stumble in any way over anything else.
     `query` stays out of errors and logs. `exact` reads numbers as Decimal, for money.
-    `low_priority`: where there is a line, all others go first.
+    `low_priority`: where there is a line, all others go first. `permit` is asked before the first byte goes out, where
+    httpcore is the transport at the very last moment, and raises where none may.
     """
 
     read: Callable[[Any], T]
@@ -79,6 +80,17 @@ class _Call(faults.Asked, Generic[T]):
     timeout: httpx.Timeout = field(default_factory=lambda: ORDINARY)
     exact: bool = False
     low_priority: bool = False
+    permit: Callable[[], None] | None = None
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """What httpx takes along for its transport: httpcore tells of each step, and what is raised there ends it."""
+
+        async def on_step(name: str, _: Mapping[str, Any]) -> None:
+            if self.permit is not None and name == "http11.send_request_headers.started":
+                self.permit()
+
+        return {} if self.permit is None else {"trace": on_step}
 
     @property
     def request(self) -> str:
@@ -151,8 +163,15 @@ class Client:
         data = await asyncio.to_thread(reference.read)
         return await self._repeat(self._upload, _file_name(reference), data, reference.media_type)
 
-    async def submit(self, model_id: str, payload: Mapping[str, Any], webhook: str | None = None) -> Prediction:
-        """Create a prediction. This is what costs money: it is sent once, and never again by itself.
+    async def submit(
+        self,
+        model_id: str,
+        payload: Mapping[str, Any],
+        webhook: str | None = None,
+        permit: Callable[[], None] | None = None,
+    ) -> Prediction:
+        """Create a prediction. This is what costs money: it is sent once, and never again by itself. `permit` raises a
+        KontextError where, at the last moment, it must not be sent after all.
 
         httpcore takes another connection only while the request is not yet on the wire (a connection that was
         lent to someone else in the meantime); once a byte is written, every failure comes back to us.
@@ -165,7 +184,7 @@ class Client:
         """
         timeout = SYNC_SUBMIT if payload.get("enable_sync_mode") else ORDINARY
         query = {} if webhook is None else {"webhook": webhook}
-        call = _Call("POST", model_id, self._parse, payload, query=query, timeout=timeout, paid=True)
+        call = _Call("POST", model_id, self._parse, payload, query=query, timeout=timeout, paid=True, permit=permit)
         return await self._request(call)
 
     async def result(self, prediction_id: str) -> Prediction:
@@ -268,9 +287,11 @@ class Client:
         """Send one API request, once: what was asked for, or one of our errors."""
         content = None if call.body is None else json.dumps(dict(call.body), allow_nan=False).encode()
         await self._acquire(low_priority=call.low_priority)
+        if call.permit is not None:
+            call.permit()
         outcome = await _outcome(self._ask(call, content))
         if isinstance(outcome, Exception):
-            raise faults.unanswered(outcome, call)
+            raise outcome if isinstance(outcome, KontextError) else faults.unanswered(outcome, call)
         return self._read(call, *outcome)
 
     async def _ask(self, call: _Call[T], content: bytes | None) -> tuple[httpx.Response, bytes]:
@@ -282,6 +303,7 @@ class Client:
             content=content,
             files=call.files,
             timeout=call.timeout,
+            extensions=call.extensions,
         )
         answer = await self._exchange(request, LARGEST_ANSWER)
         self._used = time.monotonic()

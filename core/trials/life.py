@@ -341,7 +341,7 @@ class Trials:
             KontextError: there is no such trial, or its pictures are being made.
         """
         trial = await self.get(visitor, trial_id)
-        if trial.id in self._making.under_way:
+        if trial.id in self._making.under_way or not await self._runs.leases.take_trial(trial.id):
             raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
         await self._to_its_end(self._delete(trial))
 
@@ -371,6 +371,10 @@ class Trials:
     async def aclose(self) -> None:
         """Let go what is being made, which goes on at the next start, and bring to its end what is being written."""
         await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._making.aclose()
+
+    async def lose_all(self) -> None:
+        """Let go what is being made: another replica may have taken it over."""
         await self._making.aclose()
 
     # inside

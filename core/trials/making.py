@@ -70,6 +70,8 @@ class Making:
         self.under_way[trial.id] = Watched()
         runs: list[Run] = []
         try:
+            if not await self._runs.leases.take_trial(trial.id):
+                raise KontextError(STILL_MAKING, "Wait until they are made.")
             runs = await reserve()
         finally:
             if not runs:
@@ -85,7 +87,7 @@ class Making:
     async def resume(self, account: Account) -> None:
         """Go on with the trials of that account that an earlier process, or the lack of the key, left unmade."""
         for trial in await read(self._ledger, partial(trials.unmade, account_id=account.id, home=self._ledger.home)):
-            if trial.id not in self.under_way:
+            if trial.id not in self.under_way and await self._runs.leases.take_trial(trial.id):
                 paying = replace(account, invitation=trial.invitation)
                 await self.begin(trial, paying, partial(self._runs.comparison, trial.visitor, trial.id))
 
@@ -107,7 +109,7 @@ class Making:
             made = await asyncio.gather(*map(one, tries.values()), return_exceptions=True)
             await self._opened(trial, {cell: _sound(runs) for cell, runs in zip(tries, made, strict=True)})
         except Unfinished:
-            pass
+            await self._runs.leases.release_trial(trial.id)
         except Exception as fault:  # the next start tries it again
             log_foreign(fault, f"trial {trial.id}")
         finally:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import httpx
-from databases import open_ledger
+from databases import DATABASE, open_ledger
 from running import KEY, picture
 
 from core.access.budget import Budget
@@ -27,6 +29,7 @@ from core.ledger.run import Run
 from core.ledger.trials import Case, Spec
 from core.pictures.decoder import Decoder
 from core.pictures.reference import Reference, prepare
+from core.runs.leases import Leases
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account
@@ -35,8 +38,10 @@ from core.trials.blind import Blind
 from core.trials.life import Trials
 
 HASTE = 20  # a pause of the app is that many times shorter here
+LEASE, RENEWAL = timedelta(seconds=2), 10.0  # the pause as the app counts it
 TIMEOUTS = Timeouts(
     search=timedelta(seconds=1.2),
+    answer=timedelta(seconds=3),
     unknown=timedelta(seconds=1),
     fetch=timedelta(seconds=2),
     optional_wait=1,
@@ -113,15 +118,18 @@ class Lean:
         timeouts: Timeouts = TIMEOUTS,
         lock: float = 30,
         runtime: Runtime | None = None,
+        shared: bool = False,
         **runs: Any,
     ) -> None:
+        """`shared`: beside other replicas, on one ledger."""
         self.folder = folder
         self.ledger = open_ledger(folder, timeout=lock)
         dice = random.Random(seed)
         client = Client(KEY, url, transport=Hurried(get, post), sleep=hurried, random=dice)
         self.account = Account("host", "host", client)
         runtime = runtime or Runtime(sleep=hurried, random=dice, timeouts=timeouts)
-        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime, **runs)
+        self.leases = Leases(self.ledger, runtime, alone=not shared, lease=LEASE, renewal=RENEWAL)
+        self.runs = Runs(self.ledger, folder, budget=budget or Budget(), runtime=runtime, leases=self.leases, **runs)
         self.decoder = Decoder()
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, folder), runtime)
 
@@ -210,6 +218,27 @@ def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BasePro
 def live(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
     """Resume what an earlier process left, press, say how many were reserved, see all of them to their end."""
     asyncio.run(_live(folder, url, seed, presses, told))
+
+
+def replica(folder: Path, url: str, database: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
+    """The same beside others, going on with what they leave: it sees all runs to their end, whosever they are."""
+    os.environ[DATABASE] = database
+    asyncio.run(_replica(folder, url, seed, presses, told))
+
+
+async def _replica(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
+    lean = Lean(folder, url, seed=seed, shared=True)
+    await lean.leases.begin()
+    keeping = asyncio.create_task(lean.leases.keep(lean.runs.lose_all, partial(lean.runs.take_over, lean.account)))
+    told.send(len([run for press in presses for run in await lean.all_of(press)]))
+    await asyncio.to_thread(told.recv)  # the others have pressed as well
+    for run in await lean.runs.list_for(VISITOR):
+        await lean.end_of(run)
+    keeping.cancel()
+    told.send("done")
+    await asyncio.to_thread(told.recv)  # nothing more is asked of it
+    await lean.leases.leave()
+    await lean.aclose()
 
 
 async def _live(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:

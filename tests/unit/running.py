@@ -22,6 +22,7 @@ from core.access.budget import Budget
 from core.catalog.inputs import check
 from core.ledger.run import Run
 from core.pictures.reference import Reference, prepare
+from core.runs.leases import Leases
 from core.runs.runs import Runs
 from core.runs.runtime import Runtime, Timeouts
 from core.service.account import Account, AccountKind
@@ -156,13 +157,17 @@ class House:
         mounted: str = "",
         key: str = KEY,
         timeouts: Timeouts = Timeouts(optional_wait=30, bill=30, shutdown_grace=5),  # noqa: B008 - frozen
+        beside: House | None = None,
         **runs: Any,
     ) -> None:
+        """`beside`: another replica, whose ledger, service and time this one has too."""
         self.folder = folder
-        self.time = Time()
+        self.time = beside.time if beside else Time()
         sandbox = {"clock": lambda: self.time.now.timestamp(), "sleep": self.time.sleep, "random": random.Random(1)}
         nobody = httpx.MockTransport(lambda _: httpx.Response(200))  # is called where a submit names a webhook
-        self.wire = Wire(create_app(seconds=2, calls=nobody, **sandbox))
+        self.service = beside.service if beside else create_app(seconds=2, calls=nobody, **sandbox)
+        self.wire = Wire(self.service)
+        self._alone = not runs.pop("shared", beside is not None)
         self.budget = budget or Budget()
         self._key = key
         self._sleep = sleep or self.time.sleep
@@ -183,7 +188,10 @@ class House:
         asyncio.get_running_loop().set_default_executor(self._threads)
         self.ledger = open_ledger(self.folder, timeout=0.2, mounted=self._mounted)
         self.runtime = Runtime(self.time.clock, self._sleep, random.Random(3), self._timeouts)
-        self.runs = Runs(self.ledger, self.folder, budget=self.budget, runtime=self.runtime, **self._settings)
+        self.leases = Leases(self.ledger, self.runtime, alone=self._alone)
+        self.runs = Runs(
+            self.ledger, self.folder, budget=self.budget, runtime=self.runtime, leases=self.leases, **self._settings
+        )
 
     async def press(
         self,

@@ -1,0 +1,160 @@
+"""This replica's lease: while it holds, what is its own is worked on here and nowhere else.
+
+Where the app runs alone on its ledger there is nothing to renew, and all is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from core.errors import LedgerError
+from core.ledger import leases as rows
+from core.ledger.faults import GONE, Fenced, error
+from core.ledger.ledger import Ledger
+from core.ledger.record import Record
+from core.runs.runtime import Runtime
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=15)
+RENEWAL = 4.0  # seconds between two; the second one that fails is noticed by the others
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Leases:
+    """What is whose. `alone`: no other process works on this ledger. `renewal`: seconds between two.
+
+    By our clock the lease ends no later than by the database's, which the others go by: it counts from before it was
+    asked for.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runtime: Runtime,
+        *,
+        alone: bool = True,
+        lease: timedelta = LEASE,
+        renewal: float = RENEWAL,
+    ) -> None:
+        self._lease = lease
+        self._renewal = renewal
+        self._ledger = ledger
+        self._runtime = runtime
+        self._until = _NEVER
+        self._replica: str | None = None
+        self.alone = alone
+
+    @property
+    def owner(self) -> str | None:
+        """The name that what is ours is under; whoever is alone has none.
+
+        Raises:
+            Fenced: nothing can be ours now.
+        """
+        if self._replica is None and not self.alone:
+            raise error(GONE, Fenced)
+        return self._replica
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody can have taken over what is ours."""
+        return self.alone or self._runtime.clock() < self._until
+
+    def insist(self) -> None:
+        """Raise Fenced where somebody may have taken over what is ours."""
+        if not self.sure:
+            raise error(GONE, Fenced)
+
+    def is_elsewhere(self, record: Record) -> bool:
+        """Whether another replica works on it, or one will in a moment."""
+        if self.alone or record.finished or record.owner == self._replica:
+            return False
+        return record.owner is not None or record.facts.account_kind != "own"
+
+    async def begin(self) -> None:
+        """Be known from now on, under a name that nothing was ever under."""
+        if self.alone:
+            return
+        name, asked_at = uuid.uuid4().hex, self._runtime.clock()
+        await self._do(lambda connection, now: rows.begin(connection, name, now + self._lease))
+        self._replica, self._until = name, asked_at + self._lease
+
+    async def secure(self) -> None:
+        """Have a lease that is good for a while yet.
+
+        Raises:
+            LedgerError: it can't be had now, or is lost.
+        """
+        if not self.sure and not await self._renew():
+            self.insist()
+
+    async def keep(self, lost: Callable[[], Awaitable[None]], take_over: Callable[[], Awaitable[None]]) -> None:
+        """Renew for as long as the app serves. `lost` hears that all that was ours may be another's; `take_over` takes
+        what is free.
+        """
+        while not self.alone:
+            await self._runtime.sleep(self._renewal)
+            try:
+                if not await self._renew():
+                    log.warning("this copy stood still for too long: what it worked on is another's")
+                    await lost()
+                    await self.begin()
+                await take_over()
+            except LedgerError as fault:
+                log.warning("the lease could not be renewed: %s", fault.happened)
+            except Exception as fault:  # its text may quote anything
+                log.error("the lease could not be renewed: %s", type(fault).__name__)
+
+    async def leave(self) -> None:
+        """Let all of it go, so that nobody need wait for the lease to run out."""
+        self._until, name = _NEVER, self._replica
+        if name is not None:
+            await self._do(lambda connection, _: rows.leave(connection, name))
+
+    async def take_run(self, record: Record) -> Record | None:
+        """Make a run ours; None where it is another's, or was since it was read."""
+        take = partial(rows.take_run, run_id=record.facts.id, fence=record.fence, replica=self._replica)
+        fence = await self._do(lambda connection, _: take(connection))
+        return None if fence is None else replace(record, owner=self._replica, fence=fence)
+
+    async def take_trial(self, trial_id: str) -> bool:
+        """Make a trial ours to make; False where it is another's."""
+        take = partial(rows.take_trial, trial_id=trial_id, replica=self._replica)
+        return await self._do(lambda connection, _: take(connection))
+
+    async def release_trial(self, trial_id: str) -> None:
+        """Let others make a trial of ours."""
+        if (name := self._replica) is not None:
+            await self._do(lambda connection, _: rows.release_trial(connection, trial_id, name))
+
+    async def _renew(self) -> bool:
+        asked_at = self._runtime.clock()
+        kept = await self._do(self._renewed)
+        if kept:
+            self._until = asked_at + self._lease
+        return kept
+
+    def _renewed(self, connection: sa.Connection, now: datetime) -> bool:
+        # Ours first: where nobody has noticed that it ran out, all that is ours still is.
+        kept = self._replica is not None and rows.renew(connection, self._replica, now + self._lease)
+        rows.free(connection, now)
+        return kept
+
+    async def _do(self, work: Callable[[sa.Connection, datetime], T]) -> T:
+        return await asyncio.to_thread(self._at_its_time, work)
+
+    def _at_its_time(self, work: Callable[[sa.Connection, datetime], T]) -> T:
+        with self._ledger.writing(rows.LOCK) as connection:
+            return work(connection, self._ledger.now(connection, self._runtime.clock()))

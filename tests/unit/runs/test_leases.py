@@ -1,0 +1,231 @@
+"""Several replicas of the app on one database: each run is one's alone, and nothing is sent or written by two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from running import Forward, Held, House, rewritten
+
+from core.errors import KontextError
+from core.ledger.faults import Fenced
+from core.ledger.record import NOT_CREATED, SUBMITTING
+from core.ledger.run import Run
+from core.ledger.schema import replicas, runs
+from core.runs.leases import LEASE
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("postgresql")]
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def one(tmp_path: Path, postgresql: str) -> AsyncIterator[House]:
+    house = House(tmp_path / "data", shared=True)
+    await house.leases.begin()
+    yield house
+    await house.aclose()
+
+
+@pytest.fixture
+async def other(one: House) -> AsyncIterator[House]:
+    house = House(one.folder, beside=one)
+    await house.leases.begin()
+    yield house
+    await house.aclose()
+
+
+async def lapse(house: House) -> None:
+    """Its lease runs out, as it does where a process stands still."""
+    await asyncio.to_thread(write, house, replicas.update().where(replicas.c.id == house.leases.owner), until=LONG_AGO)
+
+
+def write(house: House, change: Any, **values: Any) -> None:
+    with house.ledger.writing() as connection:
+        connection.execute(change.values(**values))
+
+
+async def take_over(house: House) -> int:
+    """What a replica does every few seconds."""
+    assert await house.leases._renew()
+    return await house.runs.take_over(house.account)
+
+
+async def ended_here(house: House, run: Run) -> None:
+    """Until nothing of it is done there any more."""
+    if (live := house.runs._live.get(run.id)) is not None and live.task is not None:
+        await asyncio.wait({live.task})
+
+
+async def standing_still(house: House, kind: str = "result", **press: Any) -> tuple[Run, Held]:
+    """A run whose next request of that kind waits until it is let go."""
+    held = house.wire.always[kind] = Held()
+    run = await house.press(**press)
+    await held.reached.wait()
+    return run, held
+
+
+async def test_what_is_worked_on_is_left_alone(one: House, other: House) -> None:
+    """Two who look for work at once: the run of one is not the other's, who shows it to its end all the same."""
+    run, held = await standing_still(one)
+    assert await take_over(other) == 0
+    seen = asyncio.create_task(other.end_of(run))
+    await asyncio.sleep(0.1)
+    assert not seen.done()
+    held.go.set()
+    assert (await seen).outputs == (await one.end_of(run)).outputs
+    assert (one.wire.seen["submit"], other.wire.seen["submit"]) == (1, 0)
+
+
+async def test_what_one_leaves_another_brings_to_its_end(one: House, other: House) -> None:
+    """A lease that ran out frees the run; the other fetches the picture, and whoever watched at the first sees it."""
+    run, held = await standing_still(one)
+    await lapse(one)
+    assert await take_over(other) == 1
+    ended = await other.end_of(run)
+    assert (ended.state, ended.charge, len(await one.created())) == ("completed", Decimal("0.04"), 1)
+    watching = asyncio.create_task(one.end_of(run))
+    held.go.set()
+    assert (await watching).outputs == ended.outputs
+
+
+async def test_whoever_wakes_up_writes_nothing(one: House, other: House) -> None:
+    """What it does with an answer that came late is refused, and it lets go of the run."""
+    held = Held()
+
+    async def late_and_wrong(request: httpx.Request, forward: Forward) -> httpx.Response:
+        failed = rewritten(lambda task: task.update(status="failed", outputs=[]))
+        return await held(request, partial(failed, forward=forward))
+
+    one.wire.always["result"] = late_and_wrong
+    run = await one.press()
+    await held.reached.wait()
+    await lapse(one)
+    await take_over(other)
+    ended = await other.end_of(run)
+    before = other.ledger.find("ann", run.id)
+    held.go.set()
+    await ended_here(one, run)
+    assert other.ledger.find("ann", run.id) == before
+    assert (await one.runs.get("ann", run.id)) == ended
+
+
+async def test_whoever_wakes_up_sends_nothing(one: House, other: House) -> None:
+    """It stood still right after it had written down that it sends: the other looks for what was never sent."""
+
+    @sa.event.listens_for(one.ledger._database.engine, "before_cursor_execute")  # type: ignore[attr-defined]
+    def stand_still(*statement: Any) -> None:
+        if SUBMITTING in str(statement[3]):
+            one.time.now += LEASE
+
+    held = one.wire.always["upload"] = Held()
+    run = await one.press()
+    await held.reached.wait()
+    held.go.set()
+    await ended_here(one, run)
+    await lapse(one)
+    assert await take_over(other) == 1
+    ended = await other.end_of(run)
+    assert (ended.state, ended.predictions[0].status, ended.charge) == ("failed", NOT_CREATED, Decimal(0))
+    assert (one.wire.seen["submit"], await one.created()) == (0, [])
+
+
+async def test_whoever_is_thought_dead_reserves_nothing(one: House, other: House) -> None:
+    """A press there is refused, until it is known again under another name."""
+    await lapse(one)
+    await take_over(other)
+    with pytest.raises(Fenced):
+        await one.press()
+    assert other.ledger.list_for("ann") == []
+    assert not await one.leases._renew()
+    await one.leases.begin()
+    assert (await one.run()).state == "completed"
+
+
+async def test_a_lease_that_nobody_took_goes_on(one: House) -> None:
+    """It ran out while the database was away, and nobody noticed: what was its own still is."""
+    run, held = await standing_still(one, "upload")
+    await lapse(one)
+    one.time.now += 2 * LEASE
+    held.go.set()
+    assert (await one.end_of(run)).state == "completed"
+
+
+async def test_whoever_closes_lets_go(one: House, other: House) -> None:
+    """Nobody waits for the lease of a replica that says that it ends."""
+    run, _ = await standing_still(one)
+    await one.runs.aclose()
+    await one.leases.leave()
+    assert await take_over(other) == 1
+    assert (await other.end_of(run)).state == "completed"
+
+
+async def test_a_run_is_deleted_where_it_has_ended(one: House, other: House) -> None:
+    """What another replica works on is not taken away beneath it."""
+    run, held = await standing_still(one)
+    with pytest.raises(KontextError, match="isn't finished"):
+        await other.runs.delete("ann", run.id)
+    held.go.set()
+    await one.end_of(run)
+    await other.runs.delete("ann", run.id)
+    assert await one.runs.get("ann", run.id) is None
+
+
+async def test_it_is_renewed_while_it_serves(one: House, other: House) -> None:
+    """Each look for work keeps what is ours, and whoever was lost begins anew."""
+    lost: asyncio.Queue[str | None] = asyncio.Queue()
+    looked = asyncio.Event()
+
+    async def lose() -> None:
+        lost.put_nowait(one.leases.owner)
+
+    async def look() -> None:
+        looked.set()
+        one.time.going.clear()
+
+    name = one.leases.owner
+    keeping = asyncio.create_task(one.leases.keep(lose, look))
+    await looked.wait()
+    assert (lost.qsize(), one.leases.owner, one.leases.sure) == (0, name, True)
+    await lapse(one)
+    await take_over(other)
+    looked.clear()
+    one.time.going.set()
+    assert await lost.get() == name
+    await looked.wait()
+    keeping.cancel()
+    assert one.leases.owner != name and one.leases.sure
+
+
+async def test_a_database_that_is_away_is_waited_for(one: House, postgresql: str) -> None:
+    """In the midst of a run, before its submit and after it: nothing is lost, nothing is sent unrecorded."""
+    run, held = await standing_still(one, "submit", pictures=2)
+    engine = sa.create_engine(postgresql.replace("/postgres?", "/template1?"), poolclass=sa.NullPool)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as elsewhere:
+        elsewhere.exec_driver_sql("ALTER DATABASE postgres ALLOW_CONNECTIONS false")
+        try:
+            elsewhere.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'"
+            )
+            held.go.set()
+            ending = asyncio.create_task(one.end_of(run))
+            await asyncio.sleep(0.3)
+            assert not ending.done()
+        finally:
+            elsewhere.exec_driver_sql("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+    assert (await ending).state == "completed"
+    assert one.spent() == await one.billed() == Decimal("0.08")
+    assert {row.owner for row in await asyncio.to_thread(owners, one)} == {None}
+
+
+def owners(house: House) -> list[Any]:
+    with house.ledger.reading() as connection:
+        return list(connection.execute(sa.select(runs.c.owner)))
