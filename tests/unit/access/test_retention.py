@@ -280,7 +280,7 @@ async def test_what_is_paid_for_ends_first(house: House) -> None:
     """
     house.time.going.clear()
     run = await house.until(await house.press(visitor=ANN), lambda run: run.state == "waiting")
-    done = await house.press(visitor=BOB)
+    done = await house.until(await house.press(visitor=BOB), lambda run: run.state == "waiting")
     assert await retention(house).belongings(ANN) == Belongings(0, 0, going=1)
     await retention(house).forget(ANN)
     assert (await house.runs.get(ANN, run.id)) and left(house) == 2
