@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from core.errors import KontextError
-from core.ledger import faults, file_systems, leases, rows
+from core.ledger import faults, file_systems, leases, people, rows
 from core.ledger.engines import EVERYBODY, database, lowered, upsert
 from core.ledger.faults import Conflict
 from core.ledger.pseudonyms import is_one_of, pseudonym
@@ -118,11 +118,13 @@ class Ledger:
 
         Raises:
             Fenced: their owner is thought dead.
+            KontextError: their visitor has signed in meanwhile.
         """
         self._insist_on_room()
         with self.writing(_of_account(records[0].facts)) as connection:
             if (owner := records[0].owner) is not None:
                 leases.insist(connection, owner)
+            people.insist_on(connection, records[0].facts.visitor)
             _ask(connection, records[0].facts, check)
             for record in records:
                 self._insert(connection, record)

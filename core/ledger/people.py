@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from core.errors import KontextError
 from core.ledger.pseudonyms import pseudonym
 from core.ledger.schema import leaving, people, runs, sign_ins, trials
 
@@ -83,6 +84,12 @@ def drop_expired(connection: sa.Connection, now: datetime) -> None:
 def is_joined(connection: sa.Connection, visitor: str) -> bool:
     """Whether somebody who signed in was that visitor before."""
     return connection.execute(sa.select(sign_ins.c.visitor).where(sign_ins.c.joined == visitor)).first() is not None
+
+
+def insist_on(connection: sa.Connection, visitor: str) -> None:
+    """Raise KontextError for a press of a visitor who has signed in meanwhile: what came of it would be nobody's."""
+    if is_joined(connection, visitor):
+        raise KontextError("You signed in meanwhile, so this was not sent.", "Press again.")
 
 
 def join(connection: sa.Connection, before: str, visitor: str) -> None:

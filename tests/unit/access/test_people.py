@@ -16,7 +16,7 @@ from running import Held, House
 
 from core.access.budget import Budget, terms
 from core.access.people import LIFE, Login, People
-from core.errors import BudgetError
+from core.errors import BudgetError, KontextError
 from core.ledger import forgetting
 from core.ledger.record import Entry, Record
 from core.ledger.run import Facts
@@ -68,6 +68,15 @@ def books(tmp_path: Path) -> Iterator[Books]:
     books = Books(tmp_path)
     yield books
     books.ledger.close()
+
+
+def test_what_is_pressed_while_somebody_signs_in_is_not_sent(books: Books) -> None:
+    """It would be paid for and be nobody's, as the id that it was pressed under is by then."""
+    books.press(X, "0.04")
+    anna = books.sign_in(ANNA, X)
+    with pytest.raises(KontextError, match="You signed in meanwhile"):
+        books.press(X, "0.04")
+    assert [len(books.ledger.list_for(visitor)) for visitor in (X, anna)] == [0, 1]
 
 
 def test_a_person_has_one_cap_in_all_browsers(books: Books) -> None:
