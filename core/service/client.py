@@ -62,6 +62,9 @@ PROCESSING_CODE = 5004  # sync mode gave up waiting: still a prediction, with it
 TRANSIENT = (Unreachable, ServiceBroken, RateLimited)
 
 
+_BEFORE_BYTES = ("http11.send_request_headers.started", "http11.send_request_body.started")  # as httpcore names them
+
+
 @dataclass(frozen=True)
 class _Call(faults.Asked, Generic[T]):
     """One API request: what is sent, and how its answer is read.
@@ -87,7 +90,8 @@ class _Call(faults.Asked, Generic[T]):
         """What httpx takes along for its transport: httpcore tells of each step, and what is raised there ends it."""
 
         async def on_step(name: str, _: Mapping[str, Any]) -> None:
-            if self.permit is not None and name == "http11.send_request_headers.started":
+            # Headers and body are written apart, and without the second nothing is asked for yet.
+            if self.permit is not None and name in _BEFORE_BYTES:
                 self.permit()
 
         return {} if self.permit is None else {"trace": on_step}
