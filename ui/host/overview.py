@@ -58,8 +58,9 @@ class Overview:
         self._balance = Kept(self._ask_balance, seconds)
         self._disk = Kept(self._look_at_disk, seconds)
 
-    async def told(self) -> Answer:
-        """As it stands just now.
+    async def told(self, *, soon: bool = False) -> Answer:
+        """As it stands just now; `soon`: with the balance and the disk as they were last, where that is known. Whoever
+        has pressed something sees it done, however slow the service is.
 
         Raises:
             KontextError: the ledger can't be read.
@@ -72,10 +73,10 @@ class Overview:
             "at": _time(now),
             "pause": self._pause(read.paused_since),
             **spending(read.lines, now, names, backend.settings.daily_budget),
-            "balance": await self._balance(),
+            "balance": await self._balance(soon=soon),
             "now": read.under_way._asdict(),
             "reasons": [{**one._asdict(), "last": _time(one.last)} for one in read.reasons],
-            "disk": await self._disk(),
+            "disk": await self._disk(soon=soon),
             "invitations": [_invitation(one, now) for one in invitations],
             "trials": [_trial(one) for one in read.trials],
             "drift": list(backend.drift),
@@ -135,7 +136,10 @@ async def balance_of(account: Account) -> Decimal | None:
 
 
 class Kept(Generic[T]):
-    """An answer that is asked for again once it is old; whoever asks meanwhile waits for the same one."""
+    """An answer that is asked for again once it is old; whoever asks meanwhile waits for the same one.
+
+    `soon`: what was told last will do, however old it is.
+    """
 
     def __init__(self, ask: Callable[[], Awaitable[T]], seconds: Callable[[], float]) -> None:
         self._ask = ask
@@ -143,7 +147,9 @@ class Kept(Generic[T]):
         self._one_asks = asyncio.Lock()
         self._told: tuple[float, T] | None = None
 
-    async def __call__(self) -> T:
+    async def __call__(self, *, soon: bool = False) -> T:
+        if soon and self._told is not None:
+            return self._told[1]
         async with self._one_asks:
             if self._told is None or self._seconds() - self._told[0] > FRESH:
                 self._told = (self._seconds(), await self._ask())

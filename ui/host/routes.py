@@ -112,7 +112,7 @@ class HostApi:
     def _doing(self, act: Act) -> Endpoint:
         async def answer(request: Request) -> Response:
             done = await act(await body(request, BODY_KB))
-            return JSONResponse({**done, "overview": await self._overview.told()}, headers=HEADERS)
+            return JSONResponse({**done, "overview": await self._overview.told(soon=True)}, headers=HEADERS)
 
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -25,8 +26,11 @@ from core.backend import Backend
 from core.errors import SettingsError
 from core.ledger import trials
 from core.ledger.trials import Spec, Trial
+from core.service.account import Account
+from core.service.client import Client
 from core.settings import read
 from ui.door import Door
+from ui.host.overview import FRESH, PATIENCE, Overview
 from ui.host.routes import COOKIE, FOREIGN, OUT, HostApi
 from ui.light import HEADERS
 from ui.sessions import Presence
@@ -211,6 +215,24 @@ async def test_the_page_takes_nothing_from_elsewhere(desk: Desk) -> None:
     assert not re.findall(r"https?://|<script>|\son\w+=", page) and "innerHTML" not in script
     async with desk.browser("http://evil.example") as foreign:
         assert (await foreign.get("/host")).status_code == 421
+
+
+async def test_a_press_is_seen_however_slow_the_service_is(desk: Desk) -> None:
+    """The answer to Pause takes the balance as it was last, in place of waiting for another."""
+    now, away = 0.0, asyncio.Event()
+
+    async def service(_: httpx.Request) -> httpx.Response:
+        if now:
+            await away.wait()
+        return httpx.Response(200, json={"code": 200, "data": {"balance": 7.5}})
+
+    client = Client("planted-key-of-the-host", "http://service.invalid", transport=httpx.MockTransport(service))
+    desk.backend.host = Account("host", "host", client)
+    overview = Overview(desk.backend, lambda: now)
+    assert (await overview.told())["balance"]["left"] == "$7.50"
+    now = 2 * FRESH
+    async with asyncio.timeout(PATIENCE / 2):
+        assert (await overview.told(soon=True))["balance"]["left"] == "$7.50"
 
 
 async def test_invitations_are_made_and_changed(desk: Desk) -> None:
