@@ -58,7 +58,7 @@ _ROLES = (
     ),
     Role(
         "companion",
-        "Friend or pet",
+        "Second person or pet",
         "Somebody, or an animal, beside the first person.",
         "the companion from {companion}",
     ),

@@ -9,6 +9,8 @@ const live = root.querySelector(".live");
 const picker = root.querySelector("input.pick");
 const camera = root.querySelector("input.camera");
 
+const ASKS = "What for?";
+
 let waiting = []; // pictures on their way: {name, preview}
 let dragged = null;
 
@@ -133,9 +135,12 @@ function drawCard(card, index) {
     },
   }, String(index + 1));
   const button = (glyph, label, act, off, kind) => h("button", { type: "button", class: kind, "aria-label": label, title: label, disabled: off, onclick: act }, glyph);
-  const roles = h("select", { class: card.role ? "" : "asks", "aria-label": `Role of reference ${index + 1}`, title: props.roles.find((role) => role.id === card.role)?.label || "What is this picture for?", onchange: (event) => setRole(index, event.target.value) },
-    h("option", { value: "" }, "What for?"),
+  const chosen = props.roles.find((role) => role.id === card.role)?.label;
+  const roles = h("select", { "aria-label": `Role of reference ${index + 1}`, title: chosen || "What is this picture for?", onchange: (event) => setRole(index, event.target.value) },
+    h("option", { value: "" }, ASKS),
     props.roles.map((role) => h("option", { value: role.id, title: role.meaning, selected: role.id === card.role }, role.label)));
+  // A select cuts what is too long for its line, so its words stand under it, where they can take a second one.
+  const role = h("div", { class: chosen ? "role" : "role asks" }, h("span", { "aria-hidden": "true" }, chosen || ASKS), roles);
   return h("li", {
     class: "card", draggable: "true",
     ondragstart: (event) => { dragged = index; event.dataTransfer.effectAllowed = "move"; event.dataTransfer.setData("text/plain", ""); },
@@ -150,7 +155,7 @@ function drawCard(card, index) {
         button("‹", `Move reference ${index + 1} left`, () => move(index, index - 1, ".less"), index === 0, "less"),
         button("›", `Move reference ${index + 1} right`, () => move(index, index + 1, ".more"), index === cards().length - 1, "more"),
         button("×", `Remove reference ${index + 1}`, () => remove(index)))),
-    roles);
+    role);
 }
 
 function drawWaiting(arrival) {
