@@ -395,7 +395,7 @@ async function finished() {
   const first = await patiently(() => ask("ballot")).catch(over);
   if (!first || at < total || mine().queue.length) return; // the judge has gone back meanwhile
   if (first.ballot) showFirst(first);
-  else say("Thank you!", `All ${total} sets are judged. You can close this page.`);
+  else say("Thank you!", `${total === 1 ? "The only set is" : `All ${total} sets are`} judged. You can close this page.`);
 }
 
 function showFirst(first) {
@@ -411,10 +411,12 @@ function over(refused) {
   say("Voting has closed", "Votes that came in time count. Thank you!");
 }
 
+const counted = (many, what) => `${many} ${what}${many === 1 ? "" : "s"}`;
+
 function offer(trial) {
   document.title = $("title").textContent = trial.title;
   $("asked").textContent = trial.question;
-  $("size").textContent = `${trial.total} sets, about ${Math.ceil((trial.total * SECONDS) / 60)} minutes`;
+  $("size").textContent = `${counted(trial.total, "set")}, about ${counted(Math.ceil((trial.total * SECONDS) / 60), "minute")}`;
   screen("start");
 }
 
