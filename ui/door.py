@@ -135,7 +135,7 @@ class Door:
         return all(is_known(name, self._names) for hosts in told for name in hosts.split(","))
 
     def _is_there(self, scope: Scope) -> bool:
-        if any(route.matches(scope)[0] is not Match.NONE for route in self._ours):
+        if any(route.matches(scope)[0] is Match.FULL for route in self._ours):
             return True
         used = _PATTERNS.get("GET" if scope["method"] == "HEAD" else scope["method"])
         return used is not None and used.fullmatch(scope["path"]) is not None

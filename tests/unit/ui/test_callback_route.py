@@ -54,7 +54,7 @@ async def test_a_call_comes_through_the_door() -> None:
     async with client(runs) as service:
         assert (await service.post(f"/callback/{KNOWN}", content=b"{}")).status_code == 200
         assert (await service.post(f"/callback/{KNOWN}", headers={"Host": "evil.example"})).status_code == 421
-        assert (await service.get(f"/callback/{KNOWN}")).status_code == 405
+        assert (await service.get(f"/callback/{KNOWN}")).status_code == 404
     assert runs.heard == [b"{}"]
 
 

@@ -143,6 +143,7 @@ async def test_a_session_is_named_by_an_id() -> None:
         ("GET", "/gradio_api/queue/../monitoring"),
         ("GET", "/assets"),
         ("POST", "/login"),
+        ("OPTIONS", "/ours"),  # by which a foreign page asks leave, and Gradio gives it
     ],
 )
 async def test_what_is_not_used_is_not_there(method: str, path: str) -> None:
