@@ -146,7 +146,7 @@ function spent(told) {
     h("div", { class: "card figures" }, figures,
       h("figure", {}, h("div", { class: "days", role: "img", "aria-label": `Spent on each day from ${least} to ${most} (UTC)` }, days),
         h("figcaption", {}, `${least} – ${most}, days in UTC`))),
-    h("p", { class: "small aside" }, `${told.reserved} of it is reserved: not charged yet.`,
+    h("p", { class: "small aside" }, told.reserved === "$0.00" ? "" : `${told.reserved} of it is reserved: not charged yet.`,
       told.own.some((one) => one.spent !== "$0.00")
         ? ` Not yours, and not counted: visitors' own keys paid ${told.own.map((one) => `${one.spent} (${one.name.toLowerCase()})`).join(", ")}.` : ""),
   ];
