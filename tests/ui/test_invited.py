@@ -130,6 +130,7 @@ def test_a_code_reaches_no_disk_and_no_address(browser: Browser, invited: Studio
         visit.page.get_by_role("textbox", name="WaveSpeedAI key or invitation").fill(code)
         visit.page.get_by_role("button", name="Use this key").click()
         expect(visit.page.locator("#key-words")).to_contain_text("Your invitation “Ben” works: $1.00 of $1.00 left.")
+        expect(visit.page.locator("#header")).to_contain_text("$1.00 of $1.00 left")
         visit.page.reload()
         expect(visit.page.locator("#header")).to_contain_text("$1.00 of $1.00 left")
         visit.page.get_by_role("button", name="Your key", exact=True).click()

@@ -41,7 +41,7 @@ from core.storage import clear
 from core.trials.blind import Blind
 from core.trials.life import Trials
 
-pytestmark = [pytest.mark.anyio, pytest.mark.both]
+pytestmark = [pytest.mark.anyio, pytest.mark.both(soak=True)]
 
 HOME = Path(__file__).parents[3]
 KEEP = timedelta(days=3)
