@@ -51,8 +51,9 @@ LARGEST_RECEIPT = 64 * 2**10  # bytes that storage answers to an upload
 
 # Polls are short, so this serves hundreds of runs; uploads and downloads queue for a free connection.
 # Fewer kept alive than allowed would make httpcore close idle ones while others are busy. Kept shorter than
-# the 5 s after which common servers hang up: a submit must not meet a connection that is just being closed.
-LIMITS = httpx.Limits(max_connections=128, max_keepalive_connections=128, keepalive_expiry=4)
+# the 5 s after which common servers hang up: a submit must not meet a connection that is just being closed. No more
+# than these: at each request httpcore asks every idle one about all others.
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=4)
 
 PAGE_SIZE = 100  # the most that a page of history or bills may have (D)
 BILLS_ASKED, MOST_BILL_PAGES = 50, 4  # predictions in one question, each of which may have more than one record

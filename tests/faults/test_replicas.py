@@ -63,7 +63,7 @@ def check(server: Server, folder: Path) -> None:
     check_each_task_is_shown(runs)
 
 
-@pytest.mark.parametrize("seed", moments(5, 8))
+@pytest.mark.parametrize("seed", moments(8))
 def test_one_is_killed(server: Server, tmp_path: Path, postgresql: str, seed: int) -> None:
     """The other brings all to its end once the lease has run out."""
     server.renew(seconds=0.3, seed=seed)
@@ -76,7 +76,7 @@ def test_one_is_killed(server: Server, tmp_path: Path, postgresql: str, seed: in
     check(server, tmp_path / "data")
 
 
-@pytest.mark.parametrize("seed", moments(5))
+@pytest.mark.parametrize("seed", moments())
 def test_one_stands_still(server: Server, tmp_path: Path, postgresql: str, seed: int) -> None:
     """The other brings all to its end; the one that wakes up sends nothing and writes nothing of what it had lost."""
     server.renew(seconds=0.3, seed=seed)
