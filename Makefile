@@ -5,9 +5,8 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python;
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-# How many tests run at once: one more than CI has cores, since a browser test waits for its page part of the time. Each
-# worker that comes to the browser tests has an app and a Chromium of its own.
-WORKERS ?= 3
+# How many tests run at once; each worker that comes to the browser tests has an app and a Chromium of its own.
+WORKERS ?= 2
 
 # Looked for anew at each use, since the recipe for `browser` may just have brought it.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
