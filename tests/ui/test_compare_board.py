@@ -156,7 +156,7 @@ def look_side_by_side(visit: Visit) -> None:
 
 
 def names_hidden(visit: Visit) -> None:
-    """A press in the very moment in which the board is drawn anew goes by unheard: then once more, as a person would."""
+    """A press in the moment in which the board is drawn anew goes by unheard: then once more, as a person would."""
     hidden = visit.result.get_by_role("button", name="Choose C")
     hide = visit.result.get_by_role("button", name="Hide names")
     hide.click()
