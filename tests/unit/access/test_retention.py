@@ -181,7 +181,7 @@ async def a_whole_visit(copy: Copy) -> tuple[set[str], list[Path], set[str]]:
     return texts, [*addresses, card], copy.contents() - before
 
 
-async def test_after_its_days_nothing_is_left_but_amounts(copy: Copy) -> None:
+async def test_after_its_days_nothing_is_left_but_amounts(copy: Copy, caplog: pytest.LogCaptureFixture) -> None:
     """No word, no id, no picture and no address; whoever came later keeps all of theirs, and every sum is the same."""
     texts, addresses, files = await a_whole_visit(copy)
     copy.ahead = KEEP
@@ -191,6 +191,7 @@ async def test_after_its_days_nothing_is_left_but_amounts(copy: Copy) -> None:
     before = copy.totals()
     await copy.backend.retention.sweep()
     assert copy.holds(texts) == set() and files.isdisjoint(copy.contents())
+    assert not [text for text in texts if text in caplog.text]
     assert not [path for path in addresses if path.exists()]
     assert copy.totals() == before and before["of visitors"][0] > 0
     assert [run.id for run in await copy.backend.runs.list_for(BOB)] == [bob.id] and all(
@@ -199,7 +200,7 @@ async def test_after_its_days_nothing_is_left_but_amounts(copy: Copy) -> None:
     assert await copy.backend.runs.list_for(ANN) == [] and await copy.backend.trials.list_for(ANN) == []
 
 
-async def test_everything_of_mine_is_deleted_at_once(copy: Copy) -> None:
+async def test_everything_of_mine_is_deleted_at_once(copy: Copy, caplog: pytest.LogCaptureFixture) -> None:
     """The same a moment after it was made, with what lies on the page; a program that has the id finds nothing."""
     texts, addresses, files = await a_whole_visit(copy)
     lying = await copy.reference("purple")
@@ -208,6 +209,7 @@ async def test_everything_of_mine_is_deleted_at_once(copy: Copy) -> None:
     assert await copy.backend.retention.belongings(ANN) == Belongings(trials=1, judges=1, going=0)
     await copy.backend.retention.forget(ANN, [lying])
     assert copy.holds(texts) == set() and files.isdisjoint(copy.contents())
+    assert not [text for text in texts if text in caplog.text]
     assert not [path for path in (*addresses, lying.path) if path.exists()]
     assert copy.totals() == before
     assert [run.id for run in await copy.backend.runs.list_for(BOB)] == [bob.id]
