@@ -174,7 +174,9 @@ def everything_of_mine(visit: Visit) -> None:
     """
     page, who = visit.page, "localStorage.getItem('kontext-visitor')"
     addresses = page.locator("#result img, .cards img").evaluate_all("(images) => images.map(({ src }) => src)")
-    before, known = page.evaluate(who), visit.studio.rows("SELECT visitor FROM runs WHERE prompt LIKE '%found again'")
+    before = page.evaluate(who)
+    while not (known := visit.studio.rows("SELECT visitor FROM runs WHERE prompt LIKE '%found again'")):
+        page.wait_for_timeout(50)  # the picture of before may still be there while the run is written down
     other = visit.context.new_page()
     other.goto(visit.studio.url)
     expect(other.get_by_text("this session")).to_be_visible()
