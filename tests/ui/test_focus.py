@@ -22,6 +22,16 @@ WATCH = """() => {
   look();
 }"""
 
+# Closes the lightbox, and opens it again before the browser has gone back.
+AT_ONCE = """(picture) => new Promise((done) => {
+  const box = document.querySelector("dialog[open]");
+  box.addEventListener("close", () => {
+    addEventListener("popstate", done, { once: true });
+    picture.click();
+  }, { once: true });
+  box.close();
+}).then(() => undefined)"""
+
 
 @pytest.fixture
 def watched(visit: Visit) -> Visit:
@@ -105,6 +115,7 @@ def test_around_the_result(watched: Visit) -> None:
     press(picture)
     page.keyboard.press("Escape")
     press(picture)
+    picture.evaluate(AT_ONCE)
     page.go_back()
     expect(page.get_by_role("dialog", name="Picture at full size")).to_be_hidden()
     press(visit.result.get_by_role("button", name="Use as reference"))

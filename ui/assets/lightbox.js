@@ -10,6 +10,7 @@ window.kontext.lightbox = (() => {
   let shown = null; // {pictures, references, index, reference}
   let beside = false; // several at once; kept from one opening to the next
   let view = { scale: 1, x: 0, y: 0 };
+  let goingBack = false; // the browser was asked to, and has not done so yet
   const fingers = new Map(); // pointer id -> where it began and is, and on what
 
   const stage = h("div", { class: "stage" });
@@ -108,11 +109,16 @@ window.kontext.lightbox = (() => {
     const digit = Number(event.key) - 1;
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); } else if (shown.references[digit]) flip(digit);
   });
+  // The browser goes back in its own time: what is opened meanwhile gets its place in the history after that.
+  const inHistory = () => history.pushState({ ...history.state, lightbox: true }, "");
   dialog.addEventListener("close", () => {
-    if (history.state?.lightbox) history.back();
+    if (history.state?.lightbox && !goingBack) { goingBack = true; history.back(); }
     shown = null;
   });
-  window.addEventListener("popstate", () => { if (dialog.open) dialog.close(); });
+  window.addEventListener("popstate", () => {
+    if (dialog.open) { if (goingBack) inHistory(); else dialog.close(); }
+    goingBack = false;
+  });
 
   stage.addEventListener("wheel", (event) => { event.preventDefault(); zoom(view.scale * Math.exp(-event.deltaY / 300), event); }, { passive: false });
   stage.addEventListener("dblclick", (event) => zoom(view.scale > 1 ? 1 : 2.5, event));
@@ -161,7 +167,7 @@ window.kontext.lightbox = (() => {
     if (innerWidth < 700) beside = false; // there is no room for it
     stage.replaceChildren();
     draw();
-    history.pushState({ ...history.state, lightbox: true }, "");
+    if (!goingBack) inHistory();
     dialog.showModal();
     close.focus();
   };
