@@ -1,7 +1,7 @@
 // Shows a comparison: a column for each variant, a row for each place of the second axis. A cell that looks the same as
 // before stays as it is, with its picture, its focus and its place.
 const cells = new Map(); // what is shown of each cell by its place: {cell, node, at}
-let frame = null; // what the cells stand in: {shape, head, nodes}
+let frame = null; // what the cells stand in: {node, head, acts, foot, shape}
 
 // A comparison's cells come as JSON.
 const read = (value) => (value?.cells ? { ...value, cells: value.cells.map((cell) => JSON.parse(cell)) } : value);
@@ -121,10 +121,6 @@ function drawCell(view, cell, at) {
 }
 
 function head(view) {
-  const act = (name, label, more = {}) => h("button", { type: "button", class: "quiet", onclick: () => trigger(name, { run: view.id, ...more }) }, label);
-  const wide = () => { document.documentElement.classList.toggle("kontext-wide"); patch(frame.head, head(lastRun)); };
-  const isWide = document.documentElement.classList.contains("kontext-wide");
-  const made = view.cells.some((cell) => cell.pictures.length);
   const told = [
     h("div", { class: "tally" },
       h("p", {}, h("b", {}, view.tally[0]), h("span", {}, view.tally[1])),
@@ -133,16 +129,25 @@ function head(view) {
     ...(view.refused || []).map(trouble),
     view.notice && h("p", { class: "notice" }, view.notice),
     view.choice && h("p", { class: "choice" }, view.choice),
-    h("div", { class: "board-acts" },
-      view.hidden ? act("reveal", "Show names") : !view.sealed && act("hide", "Hide names"),
-      h("button", { type: "button", class: "quiet widen", "aria-pressed": String(isWide), onclick: wide }, isWide ? "Narrow view" : "Wide view"),
-      view.finished ? null : act("stop", "Stop waiting"),
-      view.finished ? null : notifyMe(),
-      view.finished && made && !view.hidden && act("sheet", "Contact sheet"),
-      view.finished && h("button", { type: "button", class: "quiet", onclick: () => window.kontext.trials.add(view.id) }, "Add to a trial"),
-      view.finished && made && !view.hidden && act("archive", "Download all")),
   ];
   return told.filter(Boolean);
+}
+
+function acts(view) {
+  const act = (name, label) => h("button", { type: "button", class: "quiet", onclick: () => trigger(name, { run: view.id }) }, label);
+  const wide = () => { document.documentElement.classList.toggle("kontext-wide"); patch(frame.acts, acts(lastRun)); };
+  const isWide = document.documentElement.classList.contains("kontext-wide");
+  const made = view.cells.some((cell) => cell.pictures.length);
+  const buttons = [
+    view.hidden ? act("reveal", "Show names") : !view.sealed && act("hide", "Hide names"),
+    h("button", { type: "button", class: "quiet widen", "aria-pressed": String(isWide), onclick: wide }, isWide ? "Narrow view" : "Wide view"),
+    view.finished ? null : act("stop", "Stop waiting"),
+    view.finished ? null : notifyMe(),
+    view.finished && made && !view.hidden && act("sheet", "Contact sheet"),
+    view.finished && h("button", { type: "button", class: "quiet", onclick: () => window.kontext.trials.add(view.id) }, "Add to a trial"),
+    view.finished && made && !view.hidden && act("archive", "Download all"),
+  ];
+  return buttons.filter(Boolean);
 }
 
 // What looks the same is left where it is: a hand may be about to press it.
@@ -166,10 +171,11 @@ function frameOf(view) {
     h("ol", { class: "cells" }, each.cells.map((cell) => (cell ? cells.get(placeOf(cell)).node : h("li", { class: "cell gone" }, "No longer kept")))));
   const several = view.columns.length > 1;
   const node = h("div", { class: `board${several ? " columns" : ""}${view.hidden ? " hidden-names" : ""}`, style: `--columns:${several ? view.columns.length : Math.min(view.cells.length, 4)}` },
-    h("div", { class: "board-head" }),
+    h("div", { class: "board-top" }, h("div", { class: "board-head" }), h("div", { class: "board-acts" })),
     several && h("div", { class: "names", "aria-hidden": "true" }, view.columns.map((column) => h("b", {}, column.name))),
     groups(view).map(group), h("div", { class: "board-foot" }));
-  return { node, head: node.querySelector(".board-head"), foot: node.querySelector(".board-foot"), shape: shapeOf(view) };
+  const [head, acts, foot] = ["head", "acts", "foot"].map((part) => node.querySelector(`.board-${part}`));
+  return { node, head, acts, foot, shape: shapeOf(view) };
 }
 
 const shapeOf = (view) => JSON.stringify([view.id, view.hidden, view.columns, view.rows, view.cells.map(placeOf)]);
@@ -192,6 +198,7 @@ function drawBoard(view) {
     if (anew) { frame = frameOf(view); root.replaceChildren(frame.node); }
     frame.node.style.setProperty("--shape", sameShape(view) ? "auto" : "1");
     patch(frame.head, head(view));
+    patch(frame.acts, acts(view));
     patch(frame.foot, foot(view));
   });
 }
