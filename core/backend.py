@@ -95,16 +95,17 @@ class Backend:
         self._runtime = runtime or Runtime()
         self.clock = self._runtime.clock
         # An allowance of their own: guesses that cost nobody anything must not keep out whoever brings a key.
-        self.invitations = Invitations(self.ledger, clock=self._runtime.clock, attempt=Attempts().attempt)
-        self.people = People(self.ledger, clock=self._runtime.clock)
+        self.invitations = Invitations(self.ledger, clock=self.clock, attempt=Attempts().attempt)
+        self.people = People(self.ledger, clock=self.clock)
         self._keep_alive = KeepAlive(self._runtime.sleep)
         self._leases = Leases(self.ledger, self._runtime, alone=settings.database_url is None)
         self.runs = self._made_runs(budget)
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, settings.data_dir), self._runtime)
-        clock = self._runtime.clock
-        self.storage = Storage(self.ledger, self.runs, self.trials, limits(settings), clock=lambda: clock().timestamp())
-        self.retention = Retention(self.ledger, self.runs, self.trials, settings.keep, clock)
-        self.judging = Judging(self.ledger, self._runtime.clock)
+        self.storage = Storage(
+            self.ledger, self.runs, self.trials, limits(settings), clock=lambda: self.clock().timestamp()
+        )
+        self.retention = Retention(self.ledger, self.runs, self.trials, settings.keep, self.clock)
+        self.judging = Judging(self.ledger, self.clock)
         self._rate_limiter = RateLimiter()
         self.practice = self._practice_account()
         self.host = Account("host", "host", self._client(settings.api_key)) if settings.api_key else None
@@ -293,7 +294,7 @@ class Backend:
     def _pause(self, paused: bool) -> None:
         with self.ledger.writing() as connection:
             if paused:
-                pause.pause(connection, self._runtime.clock())
+                pause.pause(connection, self.clock())
             else:
                 pause.resume(connection)
 

@@ -79,7 +79,7 @@ class Callbacks:
 
     async def expected(self, entry: Entry) -> bool:
         """Whether the service is likely to call about this one: it does so lately."""
-        return entry.callback is not None and bool(await _read(self._arrive))
+        return entry.callback is not None and bool(await self._read(rows.arrive))
 
     async def take(self, word: str, headers: Mapping[str, str], body: bytes) -> tuple[Call, bool] | None:
         """Write down what a call says; the entry that it is about, and whether it said anything new that may be true.
@@ -93,15 +93,16 @@ class Callbacks:
 
     async def told(self, entry: Entry) -> str | None:
         """The id that the service, or whoever knows the word, has named for this one."""
-        return None if entry.callback is None else await _read(self._told, entry.callback)
+        return None if entry.callback is None else await self._read(rows.told, entry.callback)
 
     async def refute(self, entry: Entry, prediction_id: str) -> None:
         """That id is not this one's."""
-        await _read(self._refute, str(entry.callback), prediction_id)
+        with suppress(LedgerError):  # it is asked about once more
+            await asyncio.to_thread(self._refute, str(entry.callback), prediction_id)
 
     async def unresolved(self, account: Account) -> list[Call]:
         """Calls about runs of the account that ended without an answer to a submit of theirs."""
-        return await _read(self._unresolved, account.id) or []
+        return await self._read(rows.unresolved, account.id, self._ledger.home) or []
 
     def forget(self, account_id: str) -> None:
         """Nobody holds that account any more."""
@@ -109,6 +110,17 @@ class Callbacks:
 
     async def aclose(self) -> None:
         await self._learning.aclose()
+
+    async def _read(self, work: Callable[..., T], *arguments: object) -> T | None:
+        """What that reads; None where the ledger can't tell, since without a call everything goes on as well."""
+
+        def reading() -> T:
+            with self._ledger.reading() as connection:
+                return work(connection, *arguments)
+
+        with suppress(LedgerError):
+            return await asyncio.to_thread(reading)
+        return None
 
     # blocking
 
@@ -134,28 +146,9 @@ class Callbacks:
             return said if said and said.id == call.entry.id else None
         return said if said.inputs is not None and call.entry.lost and may_be(call.entry, said) else None
 
-    def _arrive(self) -> bool:
-        with self._ledger.reading() as connection:
-            return rows.arrive(connection)
-
-    def _told(self, callback: str) -> str | None:
-        with self._ledger.reading() as connection:
-            return rows.told(connection, callback)
-
     def _refute(self, callback: str, prediction_id: str) -> None:
         with self._ledger.writing() as connection:
             rows.refute(connection, callback, prediction_id)
-
-    def _unresolved(self, account_id: str) -> list[Call]:
-        with self._ledger.reading() as connection:
-            return rows.unresolved(connection, account_id, self._ledger.home)
-
-
-async def _read(work: Callable[..., T], *arguments: object) -> T | None:
-    """What that gives; None where the ledger can't tell, since without a call everything goes on as well."""
-    with suppress(LedgerError):
-        return await asyncio.to_thread(work, *arguments)
-    return None
 
 
 def _hash(word: str) -> str:
