@@ -96,7 +96,8 @@ def join(
 def remove(connection: sa.Connection, trial_id: str, number: int, now: datetime) -> bool:
     """Take a judge's place away: their token opens nothing any more, and their votes don't count. False: nobody's."""
     which = _there(trial_id) & (judges_table.c.number == number)
-    return connection.execute(judges_table.update().where(which).values(removed_at=now)).rowcount == 1
+    gone = {"removed_at": now, "token_hash": judges_table.c.id}  # their browser may come in with it once more
+    return connection.execute(judges_table.update().where(which).values(gone)).rowcount == 1
 
 
 def votes_removed(connection: sa.Connection, trial_id: str) -> list[int]:

@@ -6,6 +6,7 @@ closed: nobody outside can tell these apart.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from core.ledger.trials import Trial
 from core.trials.ballots import plan, total
 from core.trials.blind import place
 
+TOKEN_BYTES = 32
 MOST_TURNS = 10**6  # of a ballot, far beyond what anybody takes back
 FULL = f"{MOST_JUDGES} people are judging already, which is the most."
 
@@ -62,14 +64,16 @@ class Judging:
             trial = trials.by_code(connection, code_hash(code), self._clock(), self._ledger.home)
         return None if trial is None else (trial, total(len(trial.standing)))
 
-    def join(self, code: str, name: Any, named: bool) -> tuple[str, Trial, Progress] | None:
-        """One more judge: a token that opens their ballots. It is not kept, so this is the one time it is told.
+    def join(self, code: str, name: Any, named: bool, token: Any = None) -> tuple[str, Trial, Progress] | None:
+        """One more judge: a token that opens their ballots. Only its hash is kept, so this is the one time it is told.
+
+        `token`: drawn by the judge's browser, which may send it again where no answer came, and is the same judge.
 
         Raises:
-            InputError: the name can't be one.
+            InputError: the name or the token can't be one.
             KontextError: there are as many judges as there may be.
         """
-        token, now = secrets.token_urlsafe(32), self._clock()
+        token, now = secrets.token_urlsafe(TOKEN_BYTES) if token is None else _token(token), self._clock()
         with self._ledger.writing() as connection:
             trial = trials.by_code(connection, code_hash(code), now, self._ledger.home)
             if trial is None:
@@ -82,9 +86,12 @@ class Judging:
             def planned(number: int) -> Sequence[Ballot]:
                 return plan(self._random, number, trial.spec.variants, takes)
 
-            judge = ballots.join(connection, trial.id, code_hash(token), called, named, now, planned)
+            judge = ballots.by_token(connection, code_hash(token))
+            judge = judge or ballots.join(connection, trial.id, code_hash(token), called, named, now, planned)
             if judge is None:
                 raise KontextError(FULL)
+            if judge.trial_id != trial.id:
+                return None
             return token, trial, Progress(*ballots.progress(connection, judge.id))
 
     def ballot(self, token: str, position: int | None = None) -> Shown | None:
@@ -181,6 +188,12 @@ def _choice(named: dict[str, str], best: Any, worst: Any, usable: Any, remark: A
         raise InputError([Problem("usable", "What you would use must be pictures of this ballot.")])
     words = _text(remark, "remark", REMARK_CHARACTERS)
     return Choice(named.get(best), named.get(worst), frozenset(named[one] for one in usable), words)
+
+
+def _token(told: Any) -> str:
+    if isinstance(told, str) and re.fullmatch(r"[\w-]{43}", told, re.ASCII):
+        return told
+    raise InputError([Problem("token", f"A token is {TOKEN_BYTES} random bytes, as base64url without padding.")])
 
 
 def _turn(told: Any) -> int | None:

@@ -37,6 +37,9 @@ addEventListener("hashchange", () => location.reload()); // another link, opened
 const code = told || kept().last || "";
 const mine = () => kept()[code];
 
+const random = (bytes) => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(bytes))))
+  .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
 // asking the server
 const refusal = (status, sentence) => Object.assign(new Error(sentence), { status });
 
@@ -426,8 +429,11 @@ form.addEventListener("submit", async (event) => {
   start.disabled = true;
   $("alert").textContent = "";
   try {
-    const joined = await ask("join", { code, name: name.value, named: named.checked });
-    keep((all) => { all[code] = { ...joined, queue: [] }; });
+    // Another tab may have joined. Where no answer comes, the next press is the same judge's, by the same token.
+    keep((all) => { if (all.joining?.code !== code) all.joining = { code, token: random(32) }; });
+    const join = { ...kept().joining, name: name.value, named: named.checked };
+    const joined = mine() || await ask("join", join);
+    keep((all) => { all[code] ||= { ...joined, queue: [] }; });
     await go();
   } catch (refused) {
     $("alert").textContent = refused.message;

@@ -49,7 +49,7 @@ class JudgeApi:
         return found and {"title": found[0].spec.title, "question": found[0].spec.question, "total": found[1]}
 
     def _join(self, _token: str, said: Fields) -> Fields | None:
-        joined = self._judging.join(said["code"], said.get("name"), said.get("named") is True)
+        joined = self._judging.join(said["code"], said.get("name"), said.get("named") is True, said.get("token"))
         if joined is None:
             return None
         token, trial, progress = joined

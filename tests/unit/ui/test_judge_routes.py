@@ -59,7 +59,7 @@ class Court:
         await response.aread()
         self.received.append(response)
 
-    async def post(self, path: str, token: str = "", **body: Any) -> httpx.Response:
+    async def post(self, path: str, token: str = "", /, **body: Any) -> httpx.Response:
         return await self.http.post(f"/judge/api/{path}", content=json.dumps(body), headers=bearing(token))
 
     async def join(self, name: str = "Kim", code: str = "") -> str:
@@ -196,6 +196,24 @@ async def test_two_browsers_are_two_judges(court: Court) -> None:
     assert (await court.ballot(other))["done"] == 0
     orders = [[(await court.ballot(token, n))["prompt"] for n in range(12)] for token in (one, other)]
     assert orders[0] != orders[1]
+
+
+async def test_a_join_that_is_sent_again_is_the_same_judge(court: Court) -> None:
+    """By a token of the browser's own: it goes on with its votes. It opens no other trial, and whoever was removed
+    comes in anew.
+    """
+    _, other = await asyncio.to_thread(open_trial, court.ledger, 1)
+    mine = {"token": "A" * 43, "name": "Kim"}
+    for done in (0, 1):
+        joined = (await court.post("join", code=court.code, **mine)).json()
+        assert (joined["token"], joined["done"]) == (mine["token"], done)
+        await court.vote(mine["token"], await court.ballot(mine["token"], 0))
+    assert (await court.post("join", code=other, **mine)).status_code == 404
+    with court.ledger.writing() as connection:
+        assert ballots.remove(connection, court.trial.id, 1, NOW)
+    assert (await court.post("join", code=court.code, **mine)).json()["done"] == 0
+    for token in ("", "A" * 42, "A" * 44, "ä" * 43, f"{'A' * 42}=", 7, ["A"]):
+        assert (await court.post("join", code=court.code, name="Kim", token=token)).status_code == 422
 
 
 async def test_the_next_judge_sees_the_other_take(court: Court) -> None:
