@@ -30,7 +30,7 @@ test: check browser nginx postgres  ## The gate: format, lint, strict types, tes
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 soak: .venv/dev.stamp postgres  ## The long tests: every moment to be killed at, and far more drawn inputs
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'soak or hypothesis' --hypothesis-profile soak
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'soak or hypothesis' --hypothesis-profile soak -o faulthandler_timeout=3600
 
 check: .venv/dev.stamp  ## The quick part of the gate: format, lint, strict types
 	$(BIN)/ruff format --check .

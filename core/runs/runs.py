@@ -335,15 +335,22 @@ class Runs:
         Raises:
             KontextError: there is no such run of this visitor, or it was made with another key.
         """
+        run = await self._resume_kept(visitor, account, run_id)
+        if run is None:
+            raise KontextError(NO_RUN, "Look for it in the history.")
+        return run
+
+    async def _resume_kept(self, visitor: str, account: Account, run_id: str) -> Run | None:
+        """The same, or None where there is no such run of this visitor."""
         return await self._exclusive(partial(self._resume, visitor, account, run_id), run_id)
 
-    async def _resume(self, visitor: str, account: Account, run_id: str) -> Run:
+    async def _resume(self, visitor: str, account: Account, run_id: str) -> Run | None:
         live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().resumable:
             return live.snapshot()
         record = live.record if live else await asyncio.to_thread(self._ledger.find, visitor, run_id)
         if record is None:
-            raise KontextError(NO_RUN, "Look for it in the history.")
+            return None
         if record.facts.account_id != account.id:
             raise KontextError(OTHER_KEY, "Add that key again, then check this run again.")
         if all(entry.settled for entry in record.current):
@@ -404,8 +411,9 @@ class Runs:
         holder = await asyncio.to_thread(self._ledger.holder, prediction_id)
         # Ids travel in receipts: a host's key proves nothing of who asks for what this ledger does not know.
         mine = holder[0] == visitor if holder else not (self._hosted and account.kind == "host")
-        if holder is not None and mine and holder[1] is not None:
-            return await self.resume(visitor, account, holder[1])
+        # Asked for while its run is being deleted, it is found as after that.
+        if holder and mine and holder[1] and (kept := await self._resume_kept(visitor, account, holder[1])):
+            return kept
         with self._attempt():
             if not mine:
                 raise recovery.unknown()

@@ -1307,6 +1307,16 @@ async def test_a_hosted_copy_recovers_what_it_knows_alone(tmp_path: Path) -> Non
     await house.aclose()
 
 
+async def test_what_is_being_deleted_is_recovered(house: House) -> None:
+    """Asked for while its run is on its way out of the history, a prediction comes back as it would afterwards."""
+    run = await house.run(prompt="an owl on its way out")
+    _, again = await asyncio.gather(
+        house.runs.delete("ann", run.id), house.runs.recover("ann", house.account, str(run.predictions[0].id))
+    )
+    assert (await house.end_of(again)).state == "completed"
+    assert [kept.id for kept in await house.runs.list_for("ann")] == [again.id] != [run.id]
+
+
 async def test_a_deletion_that_was_cut_off_is_seen_through(house: House) -> None:
     """What it left on the disk goes at the next start, and nothing of a run that is kept."""
     gone, kept = await house.run(), await house.run()
