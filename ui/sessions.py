@@ -11,6 +11,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from gradio.queueing import Queue
@@ -75,14 +76,26 @@ class Sessions(StateHolder):
 
 
 class Session(SessionState):
-    """A session without the copy of all that was ever typed into it, which only deep links need."""
+    """A session without the copy of every component and of all that was ever typed into it, which only deep links need.
+
+    Making that copy takes longer than all else that opening a page does here.
+    """
 
     def __init__(self, blocks: Any) -> None:
-        super().__init__(blocks)
-        self.config_values = {}
+        bare: Any = SimpleNamespace(default_config=blocks.default_config, blocks=())
+        super().__init__(bare)
+        own: Any = self.blocks_config  # a copy for this session
+        own.config_for_block = _nothing
+
+    def _update_config(self, key: int) -> None:
+        """Keep nothing."""
 
     def _update_value_in_config(self, key: int, value: Any) -> None:
         """Keep nothing."""
+
+
+def _nothing(*_: object) -> dict[str, Any]:
+    return {}
 
 
 class Messages(LRUCache[str, Any]):

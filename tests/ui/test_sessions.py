@@ -68,10 +68,13 @@ def test_more_pages_than_room_are_all_kept(sessions: Sessions, pages: Streams) -
 
 
 def test_a_session_keeps_no_copy_of_what_was_typed(blocks: gr.Blocks) -> None:
-    """Only what the app itself keeps there; Gradio's copy of every value is for deep links, which are not there."""
+    """Only what the app itself keeps there; Gradio's copy of every component is for deep links, which are not there."""
     session = Session(blocks)
-    session._update_value_in_config(next(iter(blocks.blocks)), "x" * 10_000)
+    key, component = next(iter(blocks.blocks.items()))
+    session._update_value_in_config(key, "x" * 10_000)
     assert session.config_values == {}
+    session[key] = component
+    session._update_config(key)
     assert list(session.components) == []
 
 
