@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from core.access.people import Login
 from core.backend import Backend
+from ui.blocks import Blocks
 from ui.door import CALLBACK, NOT_SIGNED_IN, refusal
 
 LOGIN = "/login/huggingface"  # Gradio's
@@ -32,7 +33,7 @@ FOREIGN = "Sign in from the app's own page. Nothing has changed."
 _HANDLE, _BEFORE, _SINCE, _TOLD = "handle", "before", "since", "oauth_info"  # in the cookie; the last one is Gradio's
 
 
-class Page(gr.Blocks):
+class Page(Blocks):
     """A page with Gradio's login routes, where there is real sign-in."""
 
     def __init__(self, *, sign_in: bool, **rest: Any) -> None:
