@@ -20,6 +20,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 TIMEOUT = 20  # seconds for a child to end by itself
 
+TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100  # a second of processor, as /proc counts it
+
 
 class Child:
     """`script` with its arguments, running; `about` is what it said of itself."""
@@ -78,3 +80,26 @@ def attend(about: Mapping[str, Any], answer: Callable[[], Mapping[str, Any]], en
 
     print(json.dumps(about), flush=True)
     threading.Thread(target=listen, daemon=True).start()
+
+
+def processor(pid: int) -> tuple[float, float]:
+    """Seconds of processor, user and system, that a process has taken, and all that it has started; nan where the
+    system does not tell.
+    """
+    if not Path("/proc/self/stat").exists():
+        return float("nan"), float("nan")
+    told = dict(filter(None, map(_told, Path("/proc").glob("[0-9]*/stat"))))
+    family = {pid}
+    while more := {child for child, (parent, *_) in told.items() if parent in family} - family:
+        family |= more
+    own, gone = told[pid][1:]
+    return own / TICKS, (gone + sum(sum(told[child][1:]) for child in family - {pid})) / TICKS
+
+
+def _told(stat: Path) -> tuple[int, tuple[int, int, int]] | None:
+    """Of one process: its parent, the ticks that it has taken, and those that its ended children had."""
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        fields = stat.read_text().rpartition(")")[2].split()
+        user, system, *gone = map(int, fields[11:15])
+        return int(stat.parent.name), (int(fields[1]), user + system, sum(gone))
+    return None

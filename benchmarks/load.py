@@ -3,7 +3,14 @@
 Run `python benchmarks/load.py`. The app is the real one, in a process of its own; the service is in another, and takes
 17 s for a prediction. Two hundred pages press Generate and watch their run, while somebody else uses the page; then ten
 pages press for a comparison of 24 cells at once, and others press for single runs meanwhile. Loopback only; two minutes
-and a half. `--over 0` has all of the two hundred press in the same moment; `--only` makes one of the two.
+and a half. `--over 0` has all of them press in the same moment; `--only` makes one of the two.
+
+`--replicas 2` has four hundred pages press, spread over so many copies of the app on one PostgreSQL, which is started
+for it and flushes what it commits. `--replicas 1 --runs 200` is the same as without, but for the database.
+
+A run's processor time is that of the app's own process, user and system, from before the first page opens until every
+page has its receipt, divided by the runs: the opening of the page counts, and what somebody else does on theirs. What
+the processes beside the app take to open pictures is told apart, and so is PostgreSQL.
 """
 
 from __future__ import annotations
@@ -20,7 +27,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +37,15 @@ import httpx
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
 
-from benchmarks.children import Child, attend  # noqa: E402  (needs the line above when run as a script)
+from databases import DATABASE, serving  # noqa: E402  (needs the line above when run as a script)
+
+from benchmarks.children import Child, attend, processor  # noqa: E402
 from benchmarks.table import heading, percentile, table, verdict  # noqa: E402
 from core.catalog.variants import REGISTRY  # noqa: E402
 
-RUNS = 200
+RUNS, OVER_REPLICAS = 200, 400
 SECONDS = 17.0
 VARIANT = "dev"  # the one whose time is published; of another the app first has to see a run or two end
 OPENING = 5.0  # seconds over which their pages open
@@ -45,6 +55,11 @@ SINGLES = 16  # runs pressed meanwhile; with the cells they fill the places at t
 BEHIND = 0.5  # seconds between them
 EVERY = 0.1  # seconds between two plain events
 TIMEOUT = 90.0  # seconds for everything to end
+
+PARTS = ("runs", "comparisons")
+KEPT_APART = ("processor", "opening")  # seconds of the app's own process, and of those beside it
+
+Told = Mapping[str, float]  # what an app says of itself
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,13 @@ def serve(base_url: str, folder: Path) -> None:
     import app
     from core.settings import read
 
-    environment = {"WAVESPEED_API_KEY": "wsk_load", "WAVESPEED_BASE_URL": base_url, "KONTEXT_DATA_DIR": str(folder)}
+    environment = {
+        "WAVESPEED_API_KEY": "wsk_load",
+        "WAVESPEED_BASE_URL": base_url,
+        "KONTEXT_DATA_DIR": str(folder),
+        "KONTEXT_AT_ONCE": str(OVER_REPLICAS),
+        **{name: os.environ[name] for name in [DATABASE] if name in os.environ},
+    }
     page, url = app.serve(read(environment, ROOT), server_port=None)
     events = {fn.name: number for number, fn in page.fns.items() if fn.api_visibility == "private"}
     press = page.fns[events["generate"]]
@@ -78,7 +99,8 @@ def serve(base_url: str, folder: Path) -> None:
         "after": [getattr(component, "value", None) for component in page.fns[events["after"]].inputs],
         "card": card(folder),
     }
-    attend(about, lambda: {"peak": peak(), "processor": time.process_time()}, over.set)
+    own = os.getpid()
+    attend(about, lambda: {"peak": peak(), "processor": time.process_time(), "opening": processor(own)[1]}, over.set)
     over.wait()
     os._exit(0)  # the pages that still watch are nobody's
 
@@ -107,7 +129,7 @@ def peak() -> float:
 
 
 class Crowd:
-    """Pages over HTTP, each with a session and a visitor of its own."""
+    """Pages of one app over HTTP, each with a session and a visitor of its own."""
 
     def __init__(self, app: Child) -> None:
         self._about = app.about
@@ -171,28 +193,30 @@ def use(about: Mapping[str, Any], visitor: str, over: threading.Event, taken: li
     connection.close()
 
 
-async def measure(app: Child, folder: Path, over: float) -> Result:
-    visitors = [uuid.uuid4().hex for _ in range(RUNS)]
+async def measure(apps: Sequence[Child], folder: Path, count: int, over: float) -> Result:
+    visitors = [uuid.uuid4().hex for _ in range(count)]
     idle, events = [], []
-    crowd = Crowd(app)
-    await asyncio.gather(*(crowd.arrive(OPENING * number / RUNS, visitor) for number, visitor in enumerate(visitors)))
+    crowds = [Crowd(app) for app in apps]
+    moments = [(number / count, crowds[number % len(crowds)], visitor) for number, visitor in enumerate(visitors)]
+    await asyncio.gather(*(crowd.arrive(OPENING * share, visitor) for share, crowd, visitor in moments))
     for seconds, taken in ((3.0, idle), (None, events)):
         stop = threading.Event()
-        using = threading.Thread(target=use, args=(app.about, uuid.uuid4().hex, stop, taken))
+        using = threading.Thread(target=use, args=(apps[0].about, uuid.uuid4().hex, stop, taken))
         using.start()
         if seconds is None:
-            presses = (crowd.press(over * number / RUNS, visitor) for number, visitor in enumerate(visitors))
+            presses = (crowd.press(over * share, visitor) for share, crowd, visitor in moments)
             pages = await asyncio.wait_for(asyncio.gather(*presses), TIMEOUT)
         else:
             await asyncio.sleep(seconds)
         stop.set()
         await asyncio.to_thread(using.join)
-    await crowd.aclose()
-    return Result(ended(folder, visitors, RUNS), [page - SECONDS for page in pages], events, idle)
+    await asyncio.gather(*(crowd.aclose() for crowd in crowds))
+    return Result(ended(folder, visitors, count), [page - SECONDS for page in pages], events, idle)
 
 
-async def measure_comparisons(app: Child, folder: Path, _over: float) -> Result:
+async def measure_comparisons(apps: Sequence[Child], folder: Path, _count: int, _over: float) -> Result:
     """Single runs while ten whole comparisons are made."""
+    (app,) = apps
     boards, singles = ([uuid.uuid4().hex for _ in range(count)] for count in (COMPARISONS, SINGLES))
     crowd, stop, events = Crowd(app), threading.Event(), list[float]()
     await asyncio.gather(*(crowd.arrive(0, visitor) for visitor in (*boards, *singles)))
@@ -214,7 +238,7 @@ def ended(folder: Path, visitors: Sequence[str], count: int) -> list[float]:
     """Seconds over the model of each of so many runs, from the press to its picture on the disk."""
     from core.ledger.ledger import Ledger
 
-    ledger = Ledger(folder)
+    ledger = Ledger(folder, url=os.environ.get(DATABASE))
     records = [record for visitor in visitors for record in ledger.list_for(visitor)]
     ledger.close()
     assert len(records) == count and all(record.state == "completed" for record in records)
@@ -235,19 +259,29 @@ def busiest(asked: Sequence[tuple[float, str]]) -> int:
     return most
 
 
-def show(what: str, result: Result, memory: dict[str, float], seen: dict[str, Any]) -> None:
+def show(what: str, result: Result, before: Sequence[Told], after: Sequence[Told], seen: dict[str, Any]) -> None:
     rows = [
-        seconds("over the model, picture on disk", result.on_disk, most=1.0),
+        seconds("over the model, picture on disk", result.on_disk, most=1.0 if len(after) == 1 else 1.5),
         seconds("over the model, receipt on the page", result.on_page),
         milliseconds("a plain event meanwhile", result.events, most=100),
     ]
     rows += [milliseconds("the same with nobody else there", result.idle_events)] if result.idle_events else []
     table((what, "median", "95th percentile", "target"), rows)
-    print(f"Peak memory of the app: {memory['idle']:.0f} MB idle, {memory['peak']:.0f} MB", end="")
-    print(f" ({verdict(memory['peak'], 450, '.0f')} MB). Processor: {memory['processor'] - memory['before']:.1f} s.")
+    most = max(told["peak"] for told in after)
+    print(f"Peak memory of the app: {max(told['peak'] for told in before):.0f} MB idle, {most:.0f} MB", end="")
+    print(f" ({verdict(most, 450, '.0f')} MB).")
     asked = sum(seen["kinds"].values())
     print(f"To the service: {asked} requests, at most {busiest(seen['asked'])} in one second. By kind: ", end="")
     print(", ".join(f"{count} {kind}" for kind, count in sorted(seen["kinds"].items())) + ".")
+
+
+def show_processor(runs: int, before: Sequence[Told], after: Sequence[Told], database: float | None) -> None:
+    """Milliseconds of processor for each run. `database`: seconds that PostgreSQL took for all of them."""
+    app, opening = (sum(told[what] for told in after) - sum(told[what] for told in before) for what in KEPT_APART)
+    parts = [f"the app's own {1000 * app / runs:.0f} ms ({verdict(1000 * app / runs, 50, '.0f')} ms)"]
+    parts += [f"opening pictures beside it {1000 * opening / runs:.0f} ms"]
+    parts += [] if database is None else [f"PostgreSQL's {1000 * database / runs:.0f} ms"]
+    print(f"Processor for each run: {', '.join(parts)}.")
 
 
 def seconds(what: str, taken: Sequence[float], most: float | None = None) -> list[str]:
@@ -260,36 +294,64 @@ def milliseconds(what: str, taken: Sequence[float], most: float | None = None) -
     return [what, f"{middle:.0f} ms", f"{late:.0f} ms", f"{verdict(late, most, '.0f')} ms" if most else ""]
 
 
-PARTS = {
-    "runs": (measure, f"{RUNS} runs at once"),
-    "comparisons": (measure_comparisons, f"{SINGLES} runs beside {COMPARISONS} comparisons of {CELLS} cells"),
-}
-
-
-def main(part: str, over: float, folder: Path) -> None:
-    """One of the parts, with an app and a service of its own."""
-    how, what = PARTS[part]
-    heading(f"Load: {what}, {SECONDS:.0f} s for a prediction")
+@contextmanager
+def copies(count: int, service: Child, folder: Path) -> Iterator[list[Child]]:
+    """So many apps, each in a process of its own."""
     own = {"GRADIO_ANALYTICS_ENABLED": "False"}
-    with (
-        Child("service.py", SECONDS) as service,
-        Child("load.py", "--serve", service.url, folder, environment=own) as app,
-    ):
-        idle = app.ask()
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(Child("load.py", "--serve", service.url, folder, environment=own)) for _ in range(count)
+        ]
+
+
+@contextmanager
+def database() -> Iterator[int]:
+    """A PostgreSQL that the apps find in their environment; its process."""
+    with serving(quick=False) as (url, process):
+        os.environ[DATABASE] = url
+        yield process
+        del os.environ[DATABASE]
+
+
+def main(part: str, over: float, folder: Path, replicas: int | None, runs: int) -> None:
+    """One of the parts, with apps and a service of its own."""
+    how, what, count = {
+        "runs": (measure, f"{runs} runs at once", runs),
+        "comparisons": (
+            measure_comparisons,
+            f"{SINGLES} runs beside {COMPARISONS} comparisons of {CELLS} cells",
+            SINGLES + COMPARISONS * CELLS,
+        ),
+    }[part]
+    where = f", {replicas} copies of the app on PostgreSQL" if replicas else ""
+    heading(f"Load: {what}, {SECONDS:.0f} s for a prediction{where}")
+    with ExitStack() as stack:
+        server = stack.enter_context(database()) if replicas else None
+        service = stack.enter_context(Child("service.py", SECONDS))
+        apps = stack.enter_context(copies(replicas or 1, service, folder))
+        before, begun = [app.ask() for app in apps], sum(processor(server)) if server else 0.0
         service.ask()
-        result = asyncio.run(how(app, folder, over))
-        show(what, result, {"idle": idle["peak"], "before": idle["processor"], **app.ask()}, service.ask())
+        result = asyncio.run(how(apps, folder, count, over))
+        after, taken = [app.ask() for app in apps], sum(processor(server)) - begun if server else None
+        show(what, result, before, after, service.ask())
+        show_processor(count, before, after, taken)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Two hundred runs at once.")
+    parser = argparse.ArgumentParser(description="Hundreds of runs at once.")
     parser.add_argument("--over", type=float, default=OVER, help="seconds over which they press")
     parser.add_argument("--only", choices=PARTS, help="make this part alone")
+    parser.add_argument(
+        "--replicas", type=int, help="so many copies of the app on one PostgreSQL, and single runs alone"
+    )
+    parser.add_argument("--runs", type=int, help=f"how many press; {RUNS}, or {OVER_REPLICAS} with --replicas")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.serve:
         serve(chosen.serve[0], Path(chosen.serve[1]))
     else:
-        for part in [chosen.only] if chosen.only else PARTS:
+        alone = ["runs"] if chosen.replicas else PARTS
+        for part in [chosen.only] if chosen.only else alone:
             with tempfile.TemporaryDirectory() as temporary:
-                main(part, chosen.over, Path(temporary))
+                runs = chosen.runs or (OVER_REPLICAS if chosen.replicas else RUNS)
+                main(part, chosen.over, Path(temporary), chosen.replicas, runs)

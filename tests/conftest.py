@@ -64,7 +64,7 @@ def database(request: pytest.FixtureRequest, own_environment: None) -> str:
 
 @pytest.fixture(scope="session")
 def server_of_postgresql() -> Iterator[str]:
-    with serving() as url:
+    with serving() as (url, _):
         yield url
 
 

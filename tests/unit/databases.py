@@ -1,4 +1,4 @@
-"""Where a test's ledger lies: in a file, or in a PostgreSQL of the tests' own, which flushes nothing."""
+"""Where a test's ledger lies: in a file, or in a PostgreSQL of the tests' own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from core.ledger.schema import tables
 
 DATABASE = "KONTEXT_DATABASE_URL"
 USER = "postgres"  # whom Debian's package brings; the server does not run as root
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=200")
+_PLAIN = ("listen_addresses=", "max_connections=200")
+_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 _EMPTY = """
 DO $$ DECLARE name text; BEGIN
@@ -39,8 +40,11 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The URL of a database in a new server, which ends when this is left."""
+def serving(*, quick: bool = True) -> Iterator[tuple[str, int]]:
+    """The URL of a database in a new server, and the server's process, which ends when this is left.
+
+    `quick`: it flushes nothing to the disk.
+    """
     folder = Path(tempfile.mkdtemp(prefix="kontext-postgres-", dir="/tmp"))
     bin, who = programs(), _who()
     assert bin is not None, "install postgresql"
@@ -50,22 +54,22 @@ def serving() -> Iterator[str]:
     try:
         initdb = [bin / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **who)
-        with _serving(bin, data, folder, who):
-            yield f"postgresql+psycopg://{USER}@/{USER}?host={folder}"
+        with _serving(bin, data, folder, who, _QUICK if quick else ()) as process:
+            yield f"postgresql+psycopg://{USER}@/{USER}?host={folder}", process
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _serving(bin: Path, data: Path, folder: Path, who: dict[str, Any]) -> Iterator[None]:
-    settings = [part for setting in (*_QUICK, f"unix_socket_directories={folder}") for part in ("-c", setting)]
+def _serving(bin: Path, data: Path, folder: Path, who: dict[str, Any], more: Sequence[str]) -> Iterator[int]:
+    settings = [part for setting in (*_PLAIN, *more, f"unix_socket_directories={folder}") for part in ("-c", setting)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([bin / "postgres", "-D", data, *settings], stdout=log, stderr=log, **who)
     try:
         while not (data / "postmaster.pid").is_file() or "ready" not in (data / "postmaster.pid").read_text():
             assert process.poll() is None, (folder / "log").read_text()
             time.sleep(0.02)
-        yield
+        yield process.pid
     finally:
         process.send_signal(3)  # SIGQUIT: at once
         process.wait()
