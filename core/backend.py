@@ -111,7 +111,7 @@ class Backend:
         self.host = Account("host", "host", self._client(settings.api_key)) if settings.api_key else None
         # Whose account whoever brings nothing uses.
         self.account = self.host if self.host and settings.access == "open" else self.practice
-        self._keeping = Background("keeping the lease")
+        self._keeping = Background("keeping the lease, and listening to other copies")
         self._counting = Background("counting what the ledger lost")
         self._preparing = Background("preparing what was uploaded")
         # Where the environment names a proxy, each client finds it by itself.
@@ -331,6 +331,8 @@ class Backend:
         """Resume what an earlier process left unfinished."""
         await self._leases.begin()
         self._keeping.begin(self._leases.keep(self._lose_all, self._take_over))
+        if not self._leases.alone:
+            self._keeping.begin(self.runs.news.keep(self.runs.asked))
         await asyncio.to_thread(self.runs.clear_deleted)
         await self.trials.clear_deleted()
         for account in self._accounts:
@@ -346,7 +348,8 @@ class Backend:
         await self.runs.lose_all()
 
     async def _take_over(self) -> None:
-        """Go on with what another replica has left."""
+        """Go on with what another replica has left, and do what was asked of our runs there."""
+        await self.runs.heed()
         for account in (*self._accounts, *self.keys.accounts):
             await self.runs.take_over(account)
             if account is not self.host:

@@ -11,7 +11,7 @@ from functools import cached_property
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError
 from core.ledger.run import Axis, Label, Run
-from core.runs.runs import STILL_GOING, Runs, first_of
+from core.runs.runs import DELETE_LATER, STILL_GOING, Runs, first_of
 
 NO_COMPARISON = "There is no such comparison."
 
@@ -211,7 +211,7 @@ async def delete(runs: Runs, visitor: str, comparison_id: str) -> None:
     if board is None:
         return
     if any(not (run.finished or run.keyless) for run in board.runs):
-        raise KontextError(STILL_GOING, "Wait for it to finish, or stop waiting, before you delete it.")
+        raise KontextError(STILL_GOING, DELETE_LATER)
     for run in board.runs:
         await runs.delete(visitor, run.id)
 

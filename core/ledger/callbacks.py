@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.ledger import rows
+from core.ledger.news import ASKED, notify
 from core.ledger.record import NOT_CREATED, SUBMITTING, Entry
 from core.ledger.run import FINISHED
 from core.ledger.schema import predictions, runs
@@ -52,8 +53,8 @@ def tell(connection: sa.Connection, callback: str, prediction_id: str) -> bool:
     """Write down which prediction a call named; False where that was said before, or too much was."""
     news = (sa.func.coalesce(predictions.c.told, "") != prediction_id) & (predictions.c.calls < MOST)
     change = predictions.update().where((predictions.c.callback == callback) & news)
-    written = connection.execute(change.values(told=prediction_id, calls=predictions.c.calls + 1))
-    return written.rowcount == 1
+    change = change.values(told=prediction_id, calls=predictions.c.calls + 1)
+    return connection.execute(change.returning(notify(ASKED, predictions.c.run_id))).first() is not None
 
 
 def told(connection: sa.Connection, callback: str) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -27,6 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from core.errors import LedgerError, SettingsError
 from core.ledger import faults
 from core.ledger.faults import NewerLedger
+from core.ledger.news import News, listen
 from core.ledger.schema import MIGRATIONS, OVERWRITING, VERSION
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,16 @@ _IN_SQLITE = {"BOOLEAN": "INTEGER", "FALSE": "0", "BIGINT": "INTEGER", "JSON": "
 _IN_POSTGRES = {"TEXT": 'TEXT COLLATE "C"'}
 
 # Seconds after which a silent line counts as broken, and a transaction as left: its process may stand still, and holds
-# locks that others wait for.
-_SILENCE, _LEFT = 10, 10
+# locks that others wait for. A statement that takes longer is given up; a line that has served for so long is replaced.
+_SILENCE, _LEFT, _STATEMENT, _OLD = 10, 10, 60, 600
+# Of a server that went away without a word, each line is to know after `_SILENCE`, be it asking or waiting.
+_LINE = {
+    "connect_timeout": _SILENCE // 2,
+    "keepalives_idle": _SILENCE // 2,
+    "keepalives_interval": _SILENCE // 4,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 1000 * _SILENCE,
+}
 _VERSIONS = "ledger_version"
 
 
@@ -77,6 +86,9 @@ class Database(Protocol):
 
     def wipe(self) -> bool:
         """Bring what was deleted out of whatever was written ahead; False where somebody reads it just now."""
+
+    def listen(self) -> AsyncGenerator[News | None, None]:
+        """`core.ledger.news.listen`."""
 
     def close(self) -> None: ...
 
@@ -161,6 +173,9 @@ class SQLite:
             log.warning("ledger.db-wal could not be emptied: it is being read. The next deletion or the end does it.")
         return not busy
 
+    async def listen(self) -> AsyncGenerator[News | None, None]:
+        yield None
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -200,6 +215,7 @@ class PostgreSQL:
 
     def migrate(self) -> None:
         with self.writing("migrations") as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes its time
             connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {_VERSIONS} (version INTEGER NOT NULL)")
             found = connection.execute(sa.select(sa.func.max(_version.c.version))).scalar() or 0
             _take_steps(connection, found, _IN_POSTGRES)
@@ -230,6 +246,11 @@ class PostgreSQL:
         """Its own vacuum overwrites what was deleted, in its time."""
         return True
 
+    def listen(self) -> AsyncGenerator[News | None, None]:
+        dialect = self.engine.dialect
+        _, address = dialect.create_connect_args(self.engine.url)
+        return listen(dialect.loaded_dbapi, {**address, **_LINE})
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -241,13 +262,12 @@ def _connected(url: str, patience: float) -> sa.Engine:
     asked = {
         "lock_timeout": f"{patience:.3f}s",
         "idle_in_transaction_session_timeout": f"{_LEFT}s",
+        "statement_timeout": f"{_STATEMENT}s",
     }
-    line = {"connect_timeout": _SILENCE, "keepalives_idle": _SILENCE // 2, "tcp_user_timeout": 1000 * _SILENCE}
     options = " ".join(f"-c {name}={value}" for name, value in asked.items())
     try:
-        return sa.create_engine(
-            url, connect_args={**line, "options": options}, pool_pre_ping=True, hide_parameters=True
-        )
+        line = {**_LINE, "options": options}
+        return sa.create_engine(url, connect_args=line, pool_pre_ping=True, pool_recycle=_OLD, hide_parameters=True)
     except (ArgumentError, ValueError):
         raise SettingsError("KONTEXT_DATABASE_URL", "is not the URL of a database.") from None
     except ImportError:

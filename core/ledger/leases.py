@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from core.ledger.engines import upsert
 from core.ledger.faults import GONE, Fenced, error
+from core.ledger.news import CHANGED, notify
 from core.ledger.schema import replicas, runs, trials
 
 LOCK = "leases"
@@ -77,12 +78,13 @@ def insist(connection: sa.Connection, replica: str) -> None:
 
 
 def hold(connection: sa.Connection, run_id: str, fence: int) -> None:
-    """Nobody takes a run over before this transaction has ended.
+    """Nobody takes a run over before this transaction has ended, of which whoever shows the run is told.
 
     Raises:
         Fenced: somebody has done so already.
     """
-    found = connection.execute(sa.select(runs.c.fence).where(runs.c.id == run_id).with_for_update()).scalar()
+    mine = sa.select(runs.c.fence, notify(CHANGED, runs.c.id)).where(runs.c.id == run_id)
+    found = connection.execute(mine.with_for_update()).scalar()
     if found is not None and found != fence:
         raise error(GONE, Fenced)
 

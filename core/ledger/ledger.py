@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +22,7 @@ from core.errors import KontextError
 from core.ledger import faults, file_systems, leases, people, rows
 from core.ledger.engines import EVERYBODY, database, lowered, upsert
 from core.ledger.faults import Conflict
+from core.ledger.news import ASKED, News, notify
 from core.ledger.pseudonyms import is_one_of, pseudonym
 from core.ledger.record import RESERVED, STRANGER, SUBMITTING, Entry, Record
 from core.ledger.run import FINISHED, Facts, Label
@@ -67,6 +68,14 @@ class Search:
     favourites: bool = False
     presets: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)
+
+
+class Wanted(NamedTuple):
+    """A run that goes on: whose it is by now, and whether it was asked to stop waiting."""
+
+    run_id: str
+    visitor: str
+    stopping: bool
 
 
 class Ended(NamedTuple):
@@ -178,10 +187,13 @@ class Ledger:
                 connection.execute(predictions.update().where(which).values(charge=amount, source="billing"))
 
     def claim(self, run_id: str, entry: Entry, fence: int | None = None) -> bool:
-        """Write an entry that takes over the prediction of its id, unless any entry has that id already."""
+        """Write an entry that takes over the prediction of its id, unless any other entry has that id already."""
+        # It may stand here already, where the line broke before this was heard of.
+        this = (runs.c.id == run_id) & (predictions.c.number == entry.number)
+        others = _OURS & ~(this & (predictions.c.attempt == entry.attempt))
         try:
             with self._of_run(run_id, fence, EVERYBODY) as connection:
-                if _known(connection, [entry.id or ""], _OURS):
+                if _known(connection, [entry.id or ""], others):
                     return False
                 self._put(connection, run_id, entry, None)
                 return True
@@ -194,6 +206,13 @@ class Ledger:
             for entry in record.entries:
                 self._put(connection, record.facts.id, entry, None)
             change = runs.update().where(runs.c.id == record.facts.id).values(rows.ending_row(record))
+            connection.execute(change)
+
+    def ask_to_stop(self, visitor: str, run_id: str) -> None:
+        """Ask whichever replica works on the visitor's run to stop waiting."""
+        which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor) & runs.c.finished_at.is_(None)
+        change = runs.update().where(which).values(stopping=True).returning(notify(ASKED, runs.c.id))
+        with self.writing(None) as connection:
             connection.execute(change)
 
     def label(self, visitor: str, labels: Mapping[str, Label]) -> None:
@@ -277,10 +296,20 @@ class Ledger:
         found = self.page(visitor, 1)
         return found[0] if found else None
 
-    def unfinished(self, account_id: str) -> list[Record]:
-        """Those of an account that no replica works on."""
-        free = runs.c.owner.is_(None) & runs.c.finished_at.is_(None)
-        return self._records(_KEPT & (runs.c.account_id == account_id) & free & runs.c.state.not_in(FINISHED))
+    def unfinished(self, account_id: str, owner: str | None = None) -> list[tuple[str, str]]:
+        """Visitor and id of those of an account that no other replica than this one works on, oldest first."""
+        open = runs.c.finished_at.is_(None) & runs.c.state.not_in(FINISHED)
+        ours = (runs.c.account_id == account_id) & (runs.c.owner.is_(None) | (runs.c.owner == owner))
+        query = sa.select(runs.c.visitor, runs.c.id).where(_KEPT & open & ours).order_by(runs.c.created_at)
+        with self.reading() as connection:
+            return [(row.visitor, row.id) for row in connection.execute(query)]
+
+    def asked_of(self, owner: str, run_id: str | None) -> list[Wanted]:
+        """The replica's runs that were asked to stop waiting, and that of this id, whatever is asked of it."""
+        query = sa.select(runs.c.id, runs.c.visitor, runs.c.stopping)
+        which = (runs.c.owner == owner) & (runs.c.stopping | (runs.c.id == run_id))
+        with self.reading() as connection:
+            return [Wanted(*row) for row in connection.execute(query.where(which))]
 
     def ended_practice(self) -> list[Ended]:
         """Each practice run that has ended, oldest first, favourites after all others."""
@@ -446,6 +475,14 @@ class Ledger:
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """What stands there at one moment."""
         return self._database.reading()
+
+    def listen(self) -> AsyncGenerator[News | None, None]:
+        """What other replicas tell, from now on; the only thing here that blocks nobody.
+
+        Raises:
+            LedgerError: nothing can be heard just now.
+        """
+        return self._database.listen()
 
 
 def _of_account(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from core.errors import KontextError
+from core.ledger.news import ASKED, notify
 from core.ledger.pseudonyms import pseudonym
 from core.ledger.schema import leaving, people, runs, sign_ins, trials
 
@@ -99,3 +100,5 @@ def join(connection: sa.Connection, before: str, visitor: str) -> None:
     if connection.execute(sa.select(leaving.c.visitor).where(leaving.c.visitor == before)).first() is None:
         for table in (runs, trials):
             connection.execute(table.update().where(table.c.visitor == before).values(visitor=visitor))
+    going = (runs.c.visitor == visitor) & runs.c.owner.is_not(None)
+    connection.execute(sa.select(notify(ASKED, runs.c.id)).where(going))

@@ -78,7 +78,8 @@ class Entry:
 class Record:
     """A run: its facts, one entry for each submit, and how it ended. `troubles` are those of the run as a whole.
 
-    `owner` is the replica that works on it, and `fence` how often that has changed.
+    `owner` is the replica that works on it, and `fence` how often that has changed. `stopping`: it was asked to stop
+    waiting.
     """
 
     facts: Facts
@@ -89,6 +90,7 @@ class Record:
     label: Label = field(default=Label())
     owner: str | None = None
     fence: int = 0
+    stopping: bool = False
 
     @property
     def finished(self) -> bool:

@@ -48,6 +48,7 @@ def ending_row(record: Record) -> dict[str, Any]:
         "owner": None if record.finished else record.owner,
         "finished_at": record.finished_at,
         "troubles": [asdict(trouble) for trouble in record.troubles],
+        "stopping": False,
     }
 
 
@@ -72,6 +73,7 @@ def record(run: Mapping[Any, Any], entries: Sequence[Mapping[Any, Any]], home: P
         label=Label(run["name"], run["favourite"], run["letter"], run["chosen"]),
         owner=run["owner"],
         fence=run["fence"],
+        stopping=run["stopping"],
     )
 
 

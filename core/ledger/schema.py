@@ -75,6 +75,7 @@ runs = sa.Table(
     sa.Column("invitation", sa.Text),
     sa.Column("owner", sa.Text),  # the replica that works on it
     sa.Column("fence", sa.Integer),
+    sa.Column("stopping", sa.Boolean),  # somebody asked the replica that works on it, by another one, to stop waiting
 )
 
 predictions = sa.Table(
@@ -365,6 +366,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX runs_of_replica ON runs (owner) WHERE owner IS NOT NULL",
         "CREATE INDEX runs_open ON runs (account_id) WHERE finished_at IS NULL",
     ),
+    ("ALTER TABLE runs ADD COLUMN stopping BOOLEAN NOT NULL DEFAULT FALSE",),
 )
 
 VERSION = len(MIGRATIONS)

@@ -78,10 +78,10 @@ class Leases:
             raise error(GONE, Fenced)
 
     def is_elsewhere(self, record: Record) -> bool:
-        """Whether another replica works on it, or one will in a moment."""
-        if self.alone or record.finished or record.owner == self._replica:
+        """Whether another replica works on what nobody does here, or one will in a moment, be it this one."""
+        if self.alone or record.finished:
             return False
-        return record.owner is not None or record.facts.account_kind != "own"
+        return record.owner not in (None, self._replica) or record.facts.account_kind != "own"
 
     async def begin(self) -> None:
         """Be known from now on, under a name that nothing was ever under."""

@@ -136,6 +136,11 @@ class LiveRun:
         """The service has something to say of that prediction: whoever waits for it need not wait any longer."""
         self._calls[number].set()
 
+    def call_all(self) -> None:
+        """It may have something to say of any."""
+        for call in self._calls.values():
+            call.set()
+
     async def rest(self, number: int, sleeping: Awaitable[None]) -> bool:
         """Wait for that, or no longer than until the service calls about this prediction; says whether it has.
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from core.catalog.inputs import Inputs
 from core.catalog.variants import REGISTRY
-from core.errors import KontextError
+from core.errors import KontextError, LedgerError
 from core.ledger.callbacks import Call
 from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger, Search
@@ -31,10 +31,11 @@ from core.runs.background import Background
 from core.runs.billing import Bills
 from core.runs.callbacks import Callbacks
 from core.runs.flow import Flow
-from core.runs.journal import RUN, log_foreign
+from core.runs.journal import RETRY_INTERVAL, RUN, log_foreign
 from core.runs.leases import Leases
 from core.runs.live import LiveRun
 from core.runs.matching import proven
+from core.runs.news import News
 from core.runs.presses import Press, Presses
 from core.runs.readers import Readers
 from core.runs.runtime import Runtime
@@ -43,6 +44,7 @@ from core.service.rate_limit import GROUP
 from core.settings import AT_ONCE
 
 NO_RUN = "There is no such run."
+DELETE_LATER = "Wait for it to finish, or stop waiting, before you delete it."
 OTHER_KEY = "This run was made with another key."
 STILL_GOING = "This run isn't finished."
 OF_TRIAL = "This picture belongs to a trial."
@@ -50,7 +52,6 @@ CLOSING = "The app is closing."
 
 _RECOVERING = "prediction "  # and its id: what is done with it, beside what is done with runs
 
-LOOK_INTERVAL = 1.0  # seconds between two looks at a run that another replica works on
 PAGE = 24  # runs that are shown, or read, at a time
 
 T = TypeVar("T")
@@ -144,6 +145,8 @@ class Runs:
         self._account_of = account_of
         self._callbacks = Callbacks(ledger, self._runtime, public_url)
         self._late = Background("a late call of the service")
+        self.news = News(ledger, self._runtime.sleep)
+        self._asking = Background("what was asked of a run elsewhere")
         how: dict[str, Any] = {"at_once": at_once, "hosted": hosted, "may_send": budget.check_open}
         self._flow = Flow(ledger, folder, self._callbacks, self.leases, self._runtime, **how)
         self._bills = Bills(ledger, self._runtime, self._billed)
@@ -238,37 +241,35 @@ class Runs:
 
         One that waits for its key, or that the app closes upon, ends unfinished. Nothing for another visitor's.
         """
-        live = await self._standing(visitor, run_id)
-        record = None if live else await self.readers(self._ledger.find, visitor, run_id)
-        live = live or self._mine(visitor, run_id)  # resumed meanwhile
-        if live is not None:
-            async for run in live.watch():
-                yield run
-            record = await self.readers(self._ledger.find, visitor, run_id) if live.lost else None
-        if record is not None:
-            async for run in self._watch_elsewhere(record):
-                yield run
-
-    async def _watch_elsewhere(self, record: Record) -> AsyncGenerator[Run, None]:
-        """The run as the ledger tells, for as long as another replica works on it; should it come here, from here."""
-        visitor, run_id, shown = record.facts.visitor, record.facts.id, None
-        while True:
-            run = self._read(record)
-            if shown is None or replace(run, seconds=shown.seconds) != shown:
-                shown = run
-                yield run
-            if self._closed or not self.leases.is_elsewhere(record):
-                return
-            await self._runtime.sleep(LOOK_INTERVAL)
-            if (live := self._mine(visitor, run_id)) is not None:
-                async for run in live.watch():
-                    yield run
-                if not live.lost:
+        shown: Run | None = None
+        with self.news.of(run_id) as changed:
+            while True:
+                changed.clear()
+                live = await self._standing(visitor, run_id)
+                record = None if live else await self._find(visitor, run_id)
+                if live := live or self._mine(visitor, run_id):  # resumed meanwhile
+                    async for run in live.watch():
+                        yield (shown := run)
+                    if live.lost:
+                        continue
+                if record is None or live is not None:
                     return
-            found = await self.readers(self._ledger.find, visitor, run_id)
-            if found is None:
-                return
-            record = found
+                run = self._read(record)
+                if shown is None or replace(run, seconds=shown.seconds) != shown:
+                    yield (shown := run)
+                if self._closed or not self.leases.is_elsewhere(record):
+                    return
+                await self.news.wait(changed)
+
+    async def _find(self, visitor: str, run_id: str) -> Record | None:
+        """The run as the ledger tells, once it can: whoever watches it has nothing better to do."""
+        while True:
+            try:
+                return await self.readers(self._ledger.find, visitor, run_id)
+            except LedgerError as fault:
+                if not fault.passing or self.leases.alone or self._closed:
+                    raise
+            await self._runtime.sleep(RETRY_INTERVAL)
 
     async def get(self, visitor: str, run_id: str) -> Run | None:
         """The run as it stands; None for another visitor's."""
@@ -313,7 +314,11 @@ class Runs:
         """In the ledger what the one made is the other's: so is what goes on."""
         for live in self._live.values():
             if live.facts.visitor == before:
-                live.rewrite(replace(live.record, facts=replace(live.facts, visitor=visitor)))
+                self._move(live, visitor)
+
+    def _move(self, live: LiveRun, visitor: str) -> None:
+        if live.facts.visitor != visitor:
+            live.rewrite(replace(live.record, facts=replace(live.facts, visitor=visitor)))
 
     async def spent(self, visitor: str, since: datetime, account_id: str | None = None) -> Decimal:
         """USD that the visitor's runs since then cost; of one account, or of all but the sandbox."""
@@ -324,10 +329,36 @@ class Runs:
         return self._flow.usual_seconds(variant_id)
 
     async def stop_waiting(self, visitor: str, run_id: str) -> None:
-        """Stop waiting: what was sent goes on and may be charged, and can be resumed; nothing more is sent."""
+        """Stop waiting: what was sent goes on and may be charged, and can be resumed; nothing more is sent.
+
+        Raises:
+            LedgerError: another replica works on it, and can't be asked.
+        """
         live = await self._standing(visitor, run_id)
         if live is not None:
             live.stop()
+        elif not self.leases.alone:
+            await asyncio.to_thread(self._ledger.ask_to_stop, visitor, run_id)
+
+    def asked(self, run_id: str | None = None) -> None:
+        """Other replicas have asked something of that run, or of any. Returns at once."""
+        if not self._closed and (run_id is None or run_id in self._live):
+            self._asking.begin(self.heed(run_id))
+
+    async def heed(self, run_id: str | None = None) -> None:
+        """Do what was asked of runs that go on here; of that one it may be anything.
+
+        Raises:
+            LedgerError: that can't be told just now.
+        """
+        if (owner := self.leases.owner) is None:
+            return
+        for wanted in await asyncio.to_thread(self._ledger.asked_of, owner, run_id):
+            if (live := self._live.get(wanted.run_id)) is not None:
+                self._move(live, wanted.visitor)
+                live.call_all()
+                if wanted.stopping:
+                    live.stop()
 
     async def resume(self, visitor: str, account: Account, run_id: str) -> Run:
         """Go on with a run whose waiting ended, or whose pictures are not all here.
@@ -450,12 +481,12 @@ class Runs:
     async def _delete(self, visitor: str, run_id: str, of_trial: bool) -> None:
         live = self._mine(visitor, run_id)
         if live is not None and not live.snapshot().finished:
-            raise KontextError(STILL_GOING, "Wait for it to finish, or stop waiting, before you delete it.")
+            raise KontextError(STILL_GOING, DELETE_LATER)
         record = await asyncio.to_thread(self._ledger.find, visitor, run_id)
         if record is None:
             return
         if self.leases.is_elsewhere(record):
-            raise KontextError(STILL_GOING, "Wait for it to finish before you delete it.")
+            raise KontextError(STILL_GOING, DELETE_LATER)
         if record.facts.cell and record.facts.cell.axis == "trial" and not of_trial:
             raise KontextError(OF_TRIAL, "Delete the trial instead.")
         kept = await asyncio.to_thread(self._ledger.delete, run_id, self._runtime.clock())
@@ -496,10 +527,10 @@ class Runs:
     async def take_over(self, account: Account) -> int:
         """Resume every unfinished run of that account that nobody works on; says how many."""
         resumed = 0
-        for record in await asyncio.to_thread(self._ledger.unfinished, account.id):
-            run_id = record.facts.id
+        # One of our own is there where the line to the database broke before we heard that it is ours.
+        for visitor, run_id in await asyncio.to_thread(self._ledger.unfinished, account.id, self.leases.owner):
             if run_id not in self._live and run_id not in self._changing:
-                resumed += await self._exclusive(partial(self._resume_found, record, account), run_id)
+                resumed += await self._exclusive(partial(self._resume_found, visitor, run_id, account), run_id)
         return resumed
 
     async def lose_all(self) -> None:
@@ -509,9 +540,9 @@ class Runs:
             live.lose()
         await asyncio.gather(*(live.task for live in going if live.task), return_exceptions=True)
 
-    async def _resume_found(self, record: Record, account: Account) -> bool:
+    async def _resume_found(self, visitor: str, run_id: str, account: Account) -> bool:
         # It may have ended since it was found, or been taken out of the history.
-        now = await asyncio.to_thread(self._ledger.find, record.facts.visitor, record.facts.id)
+        now = await asyncio.to_thread(self._ledger.find, visitor, run_id)
         ours = None if now is None or now.finished else await self.leases.take_run(now)
         if ours is None:
             return False
@@ -539,6 +570,7 @@ class Runs:
         """Start nothing more, wait for the answers to what was sent, let go whoever watches; nothing is lost."""
         self._closed = True
         await self._late.aclose()
+        await self._asking.aclose()
         await self._callbacks.aclose()
         await asyncio.gather(*self._changing.values(), return_exceptions=True)
         tasks = [live.task for live in self._live.values() if live.task is not None]
@@ -638,13 +670,16 @@ class Runs:
             return self._read(record)
         record = ours
         entries = tuple(entry if entry.settled else replace(entry, troubles=()) for entry in record.entries)
-        record = replace(record, entries=entries, state="waiting", finished_at=None)
+        record = replace(record, entries=entries, state="waiting", finished_at=None, stopping=False)
         await asyncio.to_thread(self._ledger.end, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
 
     def _spawn(self, record: Record, account: Account, way: Callable[[LiveRun], Awaitable[None]]) -> LiveRun:
         live = LiveRun(record, account, self._runtime)
         self._live[record.facts.id] = live
+        if record.stopping:
+            live.stop()
+        self.news.touch(record.facts.id)
         live.task = asyncio.create_task(self._supervise(live, way))
         return live
 
@@ -691,11 +726,11 @@ class Runs:
 
     def _mine(self, visitor: str, run_id: str) -> LiveRun | None:
         live = self._live.get(run_id)
-        return live if live is not None and live.facts.visitor == visitor else None
+        return live if live is not None and live.facts.visitor == visitor and not live.lost else None
 
     def _read(self, record: Record) -> Run:
         live = self._live.get(record.facts.id)
-        if live is not None:
+        if live is not None and not live.lost:
             return live.snapshot()
         now = self._runtime.clock()
         if record.finished or record.facts.id in self._changing:

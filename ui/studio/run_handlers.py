@@ -280,11 +280,15 @@ class RunHandlers:
 
     async def stop(self, visitor: str, event: gr.EventData) -> None:
         """Stop waiting, for all of a comparison. There is no way to stop the task itself, and the run says so."""
-        run = await self._run(visitor, event)
-        if run and run.cell:
-            await board.stop_waiting(self._runs, visitor, run.cell.comparison_id)
-        elif run:
-            await self._runs.stop_waiting(visitor, run.id)
+        try:
+            run = await self._run(visitor, event)
+            if run and run.cell:
+                await board.stop_waiting(self._runs, visitor, run.cell.comparison_id)
+            elif run:
+                await self._runs.stop_waiting(visitor, run.id)
+        except KontextError as error:
+            told = f"{error.happened} {error.advice}"
+            raise gr.Error(told, title="Not stopped", print_exception=False) from None
 
     async def check(self, visitor: str, event: gr.EventData) -> Update:
         """How runs of this session stand that go on while another one is shown."""

@@ -91,7 +91,9 @@ def test_version_1_is_brought_up(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as file:
         file.executescript(VERSION_1)
     ledger = Ledger(tmp_path)
-    (unfinished,) = ledger.unfinished("host")
+    (found,) = ledger.unfinished("host")
+    unfinished = ledger.find(*found)
+    assert unfinished is not None
     done = ledger.find("ann", "done")
     assert done is not None
     assert [(e.number, e.attempt, e.id, e.charge) for e in done.entries] == [
