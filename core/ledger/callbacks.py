@@ -22,6 +22,7 @@ from core.ledger.spending import WITH_RUN
 MOST = 5  # times that what is said under one word may change; the service repeats itself up to three times (D)
 RECENT = 5  # submits that tell whether calls arrive
 
+_OTHERS = predictions.alias()
 _KEPT = runs.c.deleted_at.is_(None)
 _LOST = predictions.c.prediction_id.is_(None) & predictions.c.status.in_((SUBMITTING, NOT_CREATED))
 
@@ -57,14 +58,21 @@ def tell(connection: sa.Connection, callback: str, prediction_id: str) -> bool:
     return connection.execute(change.returning(notify(ASKED, predictions.c.run_id))).first() is not None
 
 
-def told(connection: sa.Connection, callback: str) -> str | None:
-    """The id that the last call named."""
-    return connection.execute(sa.select(predictions.c.told).where(predictions.c.callback == callback)).scalar()
+def told(connection: sa.Connection, run_id: str, entry: Entry) -> str | None:
+    """The id that was named last."""
+    return connection.execute(sa.select(predictions.c.told).where(_is(run_id, entry))).scalar()
 
 
-def refute(connection: sa.Connection, callback: str, prediction_id: str) -> None:
+def tell_late(connection: sa.Connection, run_id: str, entry: Entry, prediction_id: str) -> None:
+    """The same of a submit that was answered once its run was another replica's, unless that is known already."""
+    known = sa.exists().where(_OTHERS.c.prediction_id == prediction_id)
+    change = predictions.update().where(_is(run_id, entry) & _LOST & ~known)
+    connection.execute(change.values(told=prediction_id))
+
+
+def refute(connection: sa.Connection, run_id: str, entry: Entry, prediction_id: str) -> None:
     """That id turned out to be none of ours."""
-    which = (predictions.c.callback == callback) & (predictions.c.told == prediction_id)
+    which = _is(run_id, entry) & (predictions.c.told == prediction_id)
     connection.execute(predictions.update().where(which).values(told=None))
 
 
@@ -76,6 +84,11 @@ def arrive(connection: sa.Connection) -> bool:
     right = sa.func.coalesce(predictions.c.told == predictions.c.prediction_id, sa.false()).label("right")
     last = sa.select(right).where(ended).order_by(predictions.c.settled_at.desc()).limit(RECENT)
     return any(connection.execute(last).scalars())
+
+
+def _is(run_id: str, entry: Entry) -> sa.ColumnElement[bool]:
+    key = (predictions.c.run_id, predictions.c.number, predictions.c.attempt)
+    return sa.tuple_(*key) == (run_id, entry.number, entry.attempt)
 
 
 def _calls(connection: sa.Connection, which: sa.ColumnElement[bool], home: Path) -> list[Call]:

@@ -91,14 +91,14 @@ class Callbacks:
         """
         return await asyncio.to_thread(self._take, word, headers, body)
 
-    async def told(self, entry: Entry) -> str | None:
-        """The id that the service, or whoever knows the word, has named for this one."""
-        return None if entry.callback is None else await self._read(rows.told, entry.callback)
+    async def told(self, run_id: str, entry: Entry) -> str | None:
+        """The id that the service, whoever knows the word, or a replica that was fenced has named for this one."""
+        return await self._read(rows.told, run_id, entry)
 
-    async def refute(self, entry: Entry, prediction_id: str) -> None:
+    async def refute(self, run_id: str, entry: Entry, prediction_id: str) -> None:
         """That id is not this one's."""
         with suppress(LedgerError):  # it is asked about once more
-            await asyncio.to_thread(self._refute, str(entry.callback), prediction_id)
+            await asyncio.to_thread(self._refute, run_id, entry, prediction_id)
 
     async def unresolved(self, account: Account) -> list[Call]:
         """Calls about runs of the account that ended without an answer to a submit of theirs."""
@@ -146,9 +146,9 @@ class Callbacks:
             return said if said and said.id == call.entry.id else None
         return said if said.inputs is not None and call.entry.lost and may_be(call.entry, said) else None
 
-    def _refute(self, callback: str, prediction_id: str) -> None:
+    def _refute(self, run_id: str, entry: Entry, prediction_id: str) -> None:
         with self._ledger.writing() as connection:
-            rows.refute(connection, callback, prediction_id)
+            rows.refute(connection, run_id, entry, prediction_id)
 
 
 def _hash(word: str) -> str:

@@ -50,7 +50,8 @@ Step = Callable[[LivePrediction], Awaitable[None]]
 class Flow:
     """The steps, and what all runs share on their way: uploads, places in line, claims on predictions.
 
-    `may_send`: asked once more before each submit on the host's key.
+    `may_send`: asked once more before each submit on the host's key. `handed_over`: hears of the account of a submit
+    that was answered once its run was another replica's.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Flow:
         at_once: int,
         hosted: bool,
         may_send: MaySend,
+        handed_over: Callable[[Account], None],
     ) -> None:
         self._runtime = runtime
         self._at_once = at_once
@@ -71,7 +73,7 @@ class Flow:
         journal, claims = Journal(ledger, may_send, leases, runtime), Claims()
         self._journal, self._claims = journal, claims
         self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime, hosted=hosted)
-        self._submitter = Submitter(journal, claims, callbacks, leases, runtime)
+        self._submitter = Submitter(journal, claims, callbacks, leases, runtime, handed_over)
         self._reconciler = Reconciler(ledger, journal, claims, callbacks, leases, runtime)
         self._times = Times(ledger)
         self._waiter = Waiter(self._times, journal, callbacks, runtime)

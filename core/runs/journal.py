@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from core.errors import LedgerError
+from core.ledger import callbacks
 from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger
 from core.ledger.record import Entry, Record
@@ -77,6 +78,18 @@ class Journal:
             LedgerError: it could not be written.
         """
         return await self._written(run, partial(self._ledger.claim, run.facts.id, entry, run.record.fence))
+
+    async def tell_late(self, run: LiveRun, entry: Entry, prediction_id: str) -> None:
+        """Write down which prediction a submit has made whose run has become another replica's meanwhile.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        await self._written(run, partial(self._tell_late, run.facts.id, entry, prediction_id))
+
+    def _tell_late(self, run_id: str, entry: Entry, prediction_id: str) -> None:
+        with self._ledger.writing() as connection:
+            callbacks.tell_late(connection, run_id, entry, prediction_id)
 
     async def end(self, run: LiveRun, record: Record) -> None:
         """Write how the run ended.

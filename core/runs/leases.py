@@ -67,15 +67,13 @@ class Leases:
             raise error(GONE, Fenced)
         return self._replica
 
+    def surely_has(self, record: Record) -> bool:
+        """Whether a run of ours is ours still, as far as our clock can tell: under another name all is lost."""
+        return record.owner == self._replica and self.sure
+
     @property
     def sure(self) -> bool:
-        """Whether nobody can have taken over what is ours."""
         return self.alone or self._runtime.clock() < self._until
-
-    def insist(self) -> None:
-        """Raise Fenced where somebody may have taken over what is ours."""
-        if not self.sure:
-            raise error(GONE, Fenced)
 
     def is_elsewhere(self, record: Record) -> bool:
         """Whether another replica works on what nobody does here, or one will in a moment, be it this one."""
@@ -95,10 +93,11 @@ class Leases:
         """Have a lease that is good for a while yet.
 
         Raises:
-            LedgerError: it can't be had now, or is lost.
+            LedgerError: it can't be had now.
+            Fenced: it is lost.
         """
         if not self.sure and not await self._renew():
-            self.insist()
+            raise error(GONE, Fenced)
 
     async def keep(self, lost: Callable[[], Awaitable[None]], take_over: Callable[[], Awaitable[None]]) -> None:
         """Renew for as long as the app serves. `lost` hears that all that was ours may be another's; `take_over` takes
@@ -125,9 +124,10 @@ class Leases:
 
     async def take_run(self, record: Record) -> Record | None:
         """Make a run ours; None where it is another's, or was since it was read."""
-        take = partial(rows.take_run, run_id=record.facts.id, fence=record.fence, replica=self._replica)
+        name = self._replica  # it may be another one by the time it is ours
+        take = partial(rows.take_run, run_id=record.facts.id, fence=record.fence, replica=name)
         fence = await self._do(lambda connection, _: take(connection))
-        return None if fence is None else replace(record, owner=self._replica, fence=fence)
+        return None if fence is None else replace(record, owner=name, fence=fence)
 
     async def take_trial(self, trial_id: str) -> bool:
         """Make a trial ours to make; False where it is another's."""

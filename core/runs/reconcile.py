@@ -107,7 +107,7 @@ class Reconciler:
         """
         live.at("submitting")
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
-            told = await self._callbacks.told(live.entry)
+            told = await self._callbacks.told(live.run.facts.id, live.entry)
             waiting = told is None and self._may_be_called(live)
             live.tell(AWAITED if waiting else SEARCHED)
             findings = None if waiting else await live.unless_stopped(self._search(live, told))
@@ -115,7 +115,7 @@ class Reconciler:
                 live.tell("")
                 return found
             if told is not None and findings is not None:
-                await self._callbacks.refute(live.entry, told)
+                await self._callbacks.refute(live.run.facts.id, live.entry, told)
             elif (end := await self._end(live, findings)) is not None:
                 await self._journal.after(live.run, end)
                 return None
@@ -165,22 +165,24 @@ class Reconciler:
         for candidate in findings.ours:
             entry = live.entry
             ours = replace(entry, id=candidate.id, status=candidate.status, submitted_at=entry.submitting_at)
-            if not self._claims.claim(candidate.id):
-                continue
-            if await self._record(live, ours):
+            if self._claims.claim(candidate.id) and await self._record(live, ours):
                 live.run.put(ours)
                 return candidate
-            self._claims.release(candidate.id)
         return None
 
     async def _record(self, live: LivePrediction, entry: Entry) -> bool:
+        recorded = False
         try:
-            return await self._journal.claim(live.run, entry)
+            recorded = await self._journal.claim(live.run, entry)
         except Fenced:
             raise
         except LedgerError as fault:
             log.warning("run %s, prediction %s: not recorded. %s", live.run.facts.id, entry.id, fault.happened)
-            return True
+            recorded = True
+        finally:
+            if not recorded:
+                self._claims.release(entry.id)
+        return recorded
 
     async def _end(self, live: LivePrediction, findings: Findings | None) -> Entry | None:
         """How the search ends, if it ends now."""

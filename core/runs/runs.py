@@ -148,6 +148,7 @@ class Runs:
         self.news = News(ledger, self._runtime.sleep)
         self._asking = Background("what was asked of a run elsewhere")
         how: dict[str, Any] = {"at_once": at_once, "hosted": hosted, "may_send": budget.check_open}
+        how["handed_over"] = self._handed_over
         self._flow = Flow(ledger, folder, self._callbacks, self.leases, self._runtime, **how)
         self._bills = Bills(ledger, self._runtime, self._billed)
 
@@ -404,8 +405,14 @@ class Runs:
                 self._late.begin(self._take_up(call, account))
         return taken is not None
 
+    def _handed_over(self, account: Account) -> None:
+        if not self._closed:
+            self._late.begin(self._resume_lost(account))
+
     async def _resume_lost(self, account: Account) -> None:
-        """Take up what calls have told of ended runs of the account, while nobody could act on it."""
+        """Take up what calls, or answers that came late, have told of ended runs of the account, while nobody could act
+        on it.
+        """
         for call in await self._callbacks.unresolved(account):
             self._late.begin(self._take_up(call, account))
 
@@ -413,7 +420,7 @@ class Runs:
         """Reopen an ended run whose lost submit the service has called about, where the service confirms that."""
         prediction_id = str(call.told)
         if await proven(account.client, call.entry, prediction_id) is None:
-            await self._callbacks.refute(call.entry, prediction_id)
+            await self._callbacks.refute(call.run_id, call.entry, prediction_id)
             return
         run_id = call.run_id
         await self._exclusive(partial(self._reopen_lost, call, account), run_id)
@@ -705,7 +712,7 @@ class Runs:
         # What could not be written stays in memory, so that it is still shown.
         if not live.unwritten:
             self._live.pop(live.facts.id, None)
-        if not self._closed and any(entry.lost and entry.callback for entry in live.record.entries):
+        if not self._closed and any(entry.lost for entry in live.record.entries):
             await self._resume_lost(live.account)
 
     async def _billed(self, amounts: Mapping[str, Decimal]) -> None:

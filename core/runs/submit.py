@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,17 @@ from core.runs.journal import Journal, log_foreign
 from core.runs.leases import Leases
 from core.runs.live import LivePrediction, Stopped
 from core.runs.runtime import Runtime
+from core.service.account import Account
 from core.service.prediction import Prediction
+
+log = logging.getLogger(__name__)
+
+
+class _StoodStill(KontextError):
+    """By our clock somebody may have taken the run over since the submit was announced, so it was not sent."""
+
+    def __init__(self) -> None:
+        super().__init__("The app stood still for too long, so this was not sent.", outcomes.AGAIN)
 
 
 class Claims:
@@ -68,11 +79,23 @@ class Claims:
 
 
 class Submitter:
-    """Sends submits, and hears their answers even where nobody waits for them any more."""
+    """Sends submits, and hears their answers even where nobody waits for them any more.
+
+    Between the last look at the lease and the first byte on the wire a process can stand still all the same, and send
+    what another replica has looked for in vain by then. The answer tells which prediction that is, and `handed_over`
+    hears of the account: the run is opened again, as it is where the service calls late.
+    """
 
     def __init__(
-        self, journal: Journal, claims: Claims, callbacks: Callbacks, leases: Leases, runtime: Runtime
+        self,
+        journal: Journal,
+        claims: Claims,
+        callbacks: Callbacks,
+        leases: Leases,
+        runtime: Runtime,
+        handed_over: Callable[[Account], None],
     ) -> None:
+        self._handed_over = handed_over
         self._journal = journal
         self._leases = leases
         self._claims = claims
@@ -90,6 +113,19 @@ class Submitter:
             Fenced: the run is another replica's.
             Stopped: the person no longer wants it, so it was not sent.
         """
+        while True:
+            try:
+                return await self._send(live)
+            except _StoodStill:
+                if self._clock() >= live.run.deadline:
+                    raise
+                log.warning("run %s, prediction %s: not sent in time.", live.run.facts.id, live.number)
+
+    async def drain(self, seconds: float) -> None:
+        """Let the submits that are under way hear their answer, so that nobody has to search for it."""
+        await self._posting.drain(seconds)
+
+    async def _send(self, live: LivePrediction) -> Prediction | None:
         live.at("submitting")
         address = self._callbacks.address(live.account)
         entry = replace(live.entry, status=SUBMITTING, submitting_at=self._clock(), callback=address and address.hash)
@@ -100,24 +136,20 @@ class Submitter:
         try:
             # Shielded: whoever gives up waiting must not tear the request from the wire and lose its answer.
             return await asyncio.shield(self._posting.begin(self._post(live, entry, address)))
-        except (SubmitUnknown, RateLimited, Fenced):
+        except (SubmitUnknown, RateLimited, Fenced, _StoodStill):
             raise
         except KontextError as error:
             self._callbacks.not_taken(error)
             await self._journal.after(live.run, outcomes.refused(entry, error, self._clock()))
             return None
 
-    async def drain(self, seconds: float) -> None:
-        """Let the submits that are under way hear their answer, so that nobody has to search for it."""
-        await self._posting.drain(seconds)
-
     def _permit(self, live: LivePrediction) -> None:
-        """Whoever stood still since it was announced must not send it: another replica may be looking for it by now."""
-        try:
-            self._leases.insist()
-        except Fenced:
-            live.run.lose()
-            raise
+        """Whoever stood still since it was announced must not send it: another replica may be looking for it by now.
+
+        Where nobody is, it is announced once more.
+        """
+        if not self._leases.surely_has(live.run.record):
+            raise _StoodStill
 
     async def _not_sent(self, live: LivePrediction, entry: Entry) -> None:
         await self._journal.after(live.run, replace(entry, status=RESERVED, submitting_at=None, callback=None))
@@ -129,7 +161,7 @@ class Submitter:
             try:
                 permit = partial(self._permit, live)
                 prediction = await live.account.client.submit(entry.model_id, entry.payload, webhook, permit)
-            except RateLimited:
+            except (RateLimited, _StoodStill):
                 await self._not_sent(live, entry)
                 raise
             except KontextError:
@@ -141,8 +173,18 @@ class Submitter:
         kept = replace(
             entry, id=prediction.id, status=prediction.status, submitting_at=sent_at, submitted_at=self._clock()
         )
-        await self._journal.after(live.run, kept, prediction.answer)
+        try:
+            await self._journal.after(live.run, kept, prediction.answer)
+        except Fenced:
+            await self._hand_over(live, entry, prediction.id)
+            raise
         return prediction
+
+    async def _hand_over(self, live: LivePrediction, entry: Entry, prediction_id: str) -> None:
+        """Whoever has the run now may have looked for the task before there was one."""
+        self._claims.release(prediction_id)
+        await self._journal.tell_late(live.run, entry, prediction_id)
+        self._handed_over(live.account)
 
 
 def _key(account_id: str, payload: Mapping[str, Any]) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from running import Forward, Held, House, rewritten
+from running import Forward, Held, House, calm, rewritten
 
 from core.errors import KontextError
 from core.ledger.faults import Fenced
-from core.ledger.record import NOT_CREATED, SUBMITTING
+from core.ledger.record import NOT_CREATED, SUBMITTING, snapshot
 from core.ledger.run import Run
 from core.ledger.schema import replicas, runs
 from core.runs.leases import LEASE
@@ -120,22 +120,112 @@ async def test_whoever_wakes_up_writes_nothing(one: House, other: House) -> None
 
 async def test_whoever_wakes_up_sends_nothing(one: House, other: House) -> None:
     """It stood still right after it had written down that it sends: the other looks for what was never sent."""
+    line = Line(one)
+    one.account.client._rate_limiter = line  # type: ignore[assignment]
+    run = await one.press()
+    await line.reached.wait()
+    await lapse(one)
+    assert await take_over(other) == 1
+    one.time.now += LEASE
+    line.go.set()
+    ended = await other.end_of(run)
+    await calm()
+    assert (ended.state, ended.predictions[0].status, ended.charge) == ("failed", NOT_CREATED, Decimal(0))
+    assert (one.wire.seen["submit"], await one.created()) == (0, [])
 
-    @sa.event.listens_for(one.ledger._database.engine, "before_cursor_execute")  # type: ignore[attr-defined]
-    def stand_still(*statement: Any) -> None:
-        if SUBMITTING in str(statement[3]):
-            one.time.now += LEASE
 
-    held = one.wire.always["upload"] = Held()
+class Line(Held):
+    """In front of the service, where a submit waits that is written down already."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__()
+        self._house = house
+
+    async def acquire(self, *, low_priority: bool) -> None:
+        going = self._house.runs._live.values()
+        if any(entry.status == SUBMITTING for live in going for entry in live.record.entries):
+            self.reached.set()
+            await self.go.wait()
+
+
+async def on_the_wire(request: httpx.Request) -> None:
+    """As httpcore does right before it writes the body."""
+    await request.extensions["trace"]("http11.send_request_body.started", {})
+
+
+async def test_whoever_woke_up_under_another_name_sends_nothing(one: House, other: House) -> None:
+    """What waited for a connection meanwhile is no more its own than before, however good its new lease is."""
+    held = Held()
+
+    async def late(request: httpx.Request, forward: Forward) -> httpx.Response:
+        held.reached.set()
+        await held.go.wait()
+        await on_the_wire(request)
+        return await forward(request)
+
+    one.wire.always["submit"] = late
     run = await one.press()
     await held.reached.wait()
-    held.go.set()
-    await ended_here(one, run)
     await lapse(one)
     assert await take_over(other) == 1
     ended = await other.end_of(run)
-    assert (ended.state, ended.predictions[0].status, ended.charge) == ("failed", NOT_CREATED, Decimal(0))
-    assert (one.wire.seen["submit"], await one.created()) == (0, [])
+    assert not await one.leases._renew()
+    await one.runs.lose_all()
+    await one.leases.begin()
+    held.go.set()
+    await calm()
+    assert (await one.created(), other.ledger.find("ann", run.id).state) == ([], ended.state)
+
+
+async def test_what_could_not_be_sent_in_time_is_announced_again(one: House) -> None:
+    """Its lease ran out on the way to the wire, and nobody noticed: it is sent with the next, and once."""
+
+    async def slow(request: httpx.Request, forward: Forward) -> httpx.Response:
+        one.time.now += LEASE
+        await on_the_wire(request)
+        return await forward(request)
+
+    one.wire.faults["submit"].append(slow)
+    run = await one.run()
+    assert (run.state, len(await one.created()), one.spent()) == ("completed", 1, Decimal("0.04"))
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_what_was_sent_too_late_is_found_all_the_same(one: House, other: House, ended: bool) -> None:
+    """It stood still between its last look at the lease and the wire, and wakes up once another has looked in vain and
+    `ended` the run, or is about to: the task is that run's in the end, and nobody has sent it again.
+    """
+    held, looked = Held(), Held()
+
+    async def late(request: httpx.Request, forward: Forward) -> httpx.Response:
+        await on_the_wire(request)
+        return await held(request, forward)
+
+    async def in_vain(request: httpx.Request, forward: Forward) -> httpx.Response:
+        answer = await forward(request)
+        one.time.now += 2 * other.runtime.timeouts.search
+        looked.reached.set()
+        await looked.go.wait()
+        return answer
+
+    one.wire.always["submit"] = late
+    run = await one.press()
+    await held.reached.wait()
+    await lapse(one)
+    other.wire.faults["history"].append(in_vain)
+    assert await take_over(other) == 1
+    await looked.reached.wait()
+    if ended:
+        looked.go.set()
+        assert (await other.end_of(run)).predictions[0].status == NOT_CREATED
+    held.go.set()
+    await one.runs._flow._submitter.drain(30)
+    await one.runs._late.drain(30)
+    looked.go.set()
+    await calm()
+    found = snapshot(other.ledger.find("ann", run.id), one.time.now)
+    assert (found.state, len(found.outputs), found.charge) == ("completed", 1, Decimal("0.04"))
+    assert (other.wire.seen["submit"], one.spent()) == (0, await one.billed())
 
 
 async def test_whoever_is_thought_dead_reserves_nothing(one: House, other: House) -> None:
