@@ -13,7 +13,13 @@ from core.trials.usable import usable
 from core.trials.verdict import Decision, well_judged
 from core.trials.votes import MOST_BALLOTS, Facts, Tally
 
-_FRACTIONS = (("a quarter", 1 / 4), ("a third", 1 / 3), ("half", 1 / 2), ("two thirds", 2 / 3))
+_FRACTIONS = (
+    ("a quarter", 1 / 4),
+    ("a third", 1 / 3),
+    ("half", 1 / 2),
+    ("two thirds", 2 / 3),
+    ("three quarters", 3 / 4),
+)
 _AGREEMENT = ((0.6, "closely"), (0.3, "fairly well"), (0.1, "a little"), (-2.0, "hardly more than by chance"))
 
 
@@ -67,9 +73,9 @@ def _good_enough(facts: Facts, evidence: Evidence, take: int, rival: int) -> str
     part = next(near, f"{share * 100:.0f} %")
     least = evidence.picked(take, rival, FLOOR) * 100
     return (
-        f"{taken.name} is good enough and costs {part} of {dearer.name}: {dollars(taken.price)} a picture instead of "
-        f"{dollars(dearer.price)}. It is picked over {dearer.name} at least {least:.0f} times in 100; you asked for "
-        f"more than {50 - facts.margin}."
+        f"{taken.name} is good enough and costs {part} as much as {dearer.name}: "
+        f"{dollars(taken.price)} a picture instead of {dollars(dearer.price)}. It is picked over {dearer.name} at "
+        f"least {least:.0f} times in 100; you asked for more than {50 - facts.margin}."
     )
 
 

@@ -70,7 +70,7 @@ def test_good_enough() -> None:
     trial = facts(2, cases=20, margin=30)
     found = report(trial, preferences(trial, 10, [0.0, 0.0]))
     assert (found["verdict"]["kind"], found["verdict"]["variant"]) == ("good_enough", "pro")
-    assert "Pro is good enough and costs half of Max: $0.04 a picture instead of $0.08." in found["verdict"]["words"]
+    assert "Pro is good enough and costs half as much as Max: $0.04 a picture instead" in found["verdict"]["words"]
     assert "you asked for more than 20" in found["verdict"]["words"]
 
 

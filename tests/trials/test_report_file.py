@@ -5,77 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from making import SEAL, facts
-from PIL import Image
+from making import NASTY, SEAL, document, drawn
 
 from core.ledger.trials import Picture
-from core.trials.report import report
-from core.trials.votes import Vote, Withdrawn
 from ui.trials.sheet import html, votes_csv
-
-NASTY = "<script>alert(1)</script> & “owl”"
-
-
-def document(
-    cases: int = 8, judges: int = 4, variants: int = 3, gone: Sequence[int] = (), **others: Any
-) -> dict[str, Any]:
-    """What the life of a trial tells of a closed one: every judge prefers Pro, but for set 8."""
-    withdrawn = tuple(Withdrawn(str(case), f"Max: {NASTY}", ("max",)) for case in gone)
-    known = facts(variants, cases, withdrawn=(), **others)
-    numbered = tuple(str(n) for n in range(1, cases + 1))
-    known = type(known)(SEAL, known.variants, numbered, withdrawn, practice=others.get("practice", False))
-    votes = [
-        {
-            **{"judge": judge, "case": case, "take": 1, "repeat": False, "places": list(known.ids), "usable": ["pro"]},
-            **{"best": "max" if case == 8 else "pro", "worst": "dev" if variants > 2 else None},
-            "remark": f"=1+1 {NASTY}" if (judge, case) == (1, 1) else "",
-        }
-        for judge in range(1, judges + 1)
-        for case in range(1, cases + 1)
-        if case not in gone
-    ]
-    told = [
-        Vote(f"{v['judge']:02}", str(v["case"]), v["best"], v["worst"], frozenset(v["usable"]), tuple(v["places"]))
-        for v in votes
-    ]
-    sealed_cases = [
-        {"case": n, "prompt": f"Set {n}: {NASTY}", "pictures": [{"variant": id} for id in known.ids]}
-        for n in range(1, cases + 1)
-    ]
-    sealed = {
-        **{"title": NASTY, "question": "Which?", "practice": known.practice, "margin": 10, "min_cases": 8},
-        **{"min_judges": 3, "sealed_at": "2026-11-24T12:00:00+00:00", "cases": sealed_cases},
-        "variants": [{"id": v.id, "name": v.name, "price_usd": str(v.price)} for v in known.variants],
-    }
-    return {
-        "sealed": sealed,
-        "seal": SEAL,
-        "withdrawn": [{"case": w_case, "reason": f"Max: {NASTY}", "failed": ["max"]} for w_case in gone],
-        "making": [{"variant": id, "asked": cases, "failed": len(gone), "blocked": 0} for id in known.ids],
-        "judges": [{"judge": n, "name": NASTY if n == 1 else ""} for n in range(1, judges + 1)],
-        "votes": votes,
-        "report": report(known, told),
-        "pictures_seal": "91c7" * 16,
-        "votes_seal": "707e" * 16,
-    }
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Picture]:
-    """For three variants and a reference, of twelve sets."""
-    found = []
-    for case in range(1, 13):
-        for number, variant in enumerate((None, "max", "pro", "dev")):
-            path = tmp_path / f"{case}-{variant}.png"
-            Image.new("RGB", (900, 600), (20 * case, 60 * number, 90)).save(path)
-            found.append(Picture(f"{case}{variant}", case, variant, 1, path, "0" * 64))
-    return found
+    """Of twelve cases."""
+    return drawn(tmp_path, 12)
 
 
 class Page(HTMLParser):
@@ -123,7 +67,7 @@ def test_page_one_says_what_the_boss_asks(pictures: list[Picture]) -> None:
     assert told["report"]["verdict"]["words"] in one and "Pro beside Dev" in one
     for words in ("Best case", "Typical case", "Worst case number 8", "$40.00", "$80.00", "$30.00", f"Seal {SEAL}"):
         assert words in one
-    assert "Pro: best 4, worst 0, would use 4 of 4" in one and "Pro: best 0, worst 0, would use 4 of 4" in one
+    assert "Pro: 4 votes: 4 best, 0 worst, 4 usable" in one and "Pro: 4 votes: 0 best, 0 worst" in one
     assert all(line in page for line in told["report"]["agreement"]["words"])
     assert all(told[name] in page for name in ("seal", "pictures_seal", "votes_seal"))
 
@@ -136,7 +80,7 @@ def test_page_one_says_what_the_boss_asks(pictures: list[Picture]) -> None:
         ({"cases": 1, "judges": 1}, "Too early"),
         ({"judges": 0}, "nobody voted"),
         ({"cases": 2, "gone": (1, 2), "judges": 0}, "Withdrawn for all variants"),
-        ({"variants": 2}, "best 4, would use"),
+        ({"variants": 2}, "4 best, 4 usable"),
     ],
 )
 def test_every_trial_has_a_report(pictures: list[Picture], others: dict[str, Any], said: str) -> None:

@@ -194,6 +194,7 @@ def _template() -> Any:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {
+        "count": count,
         "dollars": lambda usd: dollars(Decimal(str(round(usd, 3)))),
         "hundred": lambda share: int(100 * share + 0.5),  # as the page rounds it
     }

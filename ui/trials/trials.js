@@ -154,7 +154,8 @@ function drawPlan() {
     ? button(plan.seal, seal, { class: "main" }) : twice("seal", plan.seal, `Spend ${plan.price}`, seal, drawPlan);
   press.classList.add("main");
   window.kontext.redraw(box, () => box.replaceChildren(
-    h("p", { role: "status" }, h("b", {}, plan.line)), h("p", {}, plan.buys), press, h("p", { class: "problem", role: "alert" }, said || (checked && plan.problems.length ? "Some things are missing: see above." : ""))));
+    h("div", {}, h("p", { role: "status" }, h("b", {}, plan.line)), h("p", {}, plan.buys)),
+    h("div", { class: "press" }, press, h("p", { class: "problem", role: "alert" }, said || (checked && plan.problems.length ? "Some things are missing: see above." : "")))));
 }
 
 async function seal() {
@@ -197,20 +198,24 @@ function drawOpen() {
 const usd = (dollars) => `$${dollars.toFixed(3).replace(/0$/, "")}`;
 const hundred = (share) => Math.round(100 * share);
 function drawReport(report) {
-  const range = (row, name) => `${hundred(row[`${name}_share`])} in 100 (${hundred(row[`${name}_low`])} to ${hundred(row[`${name}_high`])})`;
+  const cell = (told, low, high) => h("td", {}, told, h("small", {}, `${low} to ${high}`));
+  const range = (row, name) => cell(`${hundred(row[`${name}_share`])} in 100`, hundred(row[`${name}_low`]), hundred(row[`${name}_high`]));
   const [, verdict, rest] = /^(.*?\.)(?: (.*))?$/s.exec(report.verdict.words);
   return h("section", { class: "card report", "aria-label": "Verdict" }, h("h3", {}, "Verdict"),
     h("p", { class: "verdict" }, verdict), h("p", {}, rest || ""),
-    h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, ["Variant", "Preferred", "Usable", "A usable picture"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, report.variants.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, range(row, "preferred")), h("td", {}, range(row, "usable")),
-        h("td", {}, row.usd_per_usable === null ? "none usable" : `${usd(row.usd_per_usable)} (${usd(row.usd_per_usable_low)} to ${usd(row.usd_per_usable_high)})`)))))),
+    h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, ["Variant", "Preferred", "Usable", "Per usable picture"].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, report.variants.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), range(row, "preferred"), range(row, "usable"),
+        row.usd_per_usable === null ? h("td", {}, "none usable") : cell(usd(row.usd_per_usable), usd(row.usd_per_usable_low), usd(row.usd_per_usable_high))))))),
     h("ul", {}, report.agreement.words.map((line) => h("li", {}, line))));
 }
 
 function drawClosed() {
   const file = async (kind, use) => { const answer = await ask("file", () => ({ kind })); if (answer.file) use(answer.file); else take(answer); };
   const save = (kind, label) => button(label, () => file(kind, (made) => window.kontext.take(made)));
-  const frame = h("iframe", { sandbox: "", title: "The report", hidden: true });
+  // As high as what is in it, which is why this page may look inside; no script runs there.
+  const frame = h("iframe", { sandbox: "allow-same-origin", title: "The report", hidden: true });
+  const fit = () => { if (frame.contentDocument?.body) frame.style.height = `${frame.contentDocument.body.offsetHeight}px`; };
+  frame.onload = () => new ResizeObserver(fit).observe(frame);
   const whole = (event) => file("report", async (made) => { frame.srcdoc = await (await fetch(made.url)).text(); frame.hidden = false; event.target.hidden = true; });
   return [
     drawReport(shown.report),
