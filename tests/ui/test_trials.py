@@ -82,6 +82,8 @@ def test_the_whole_way(browser: Browser, studio: Studio, visit: Visit) -> None:
     look(page, found, "closed")
     page.get_by_role("button", name="Show the whole report").click()
     expect(page.frame_locator("iframe").get_by_role("heading", name="Cups")).to_be_visible()
+    within = "document.querySelector('iframe').contentDocument.body.offsetHeight"
+    page.wait_for_function(f"document.querySelector('iframe').clientHeight === {within}")  # nothing in it is scrolled
     page.goto(f"{studio.url}/trials")
     expect(page.get_by_role("link", name="Cups")).to_contain_text("Closed · Too early")
     assert found == {}
