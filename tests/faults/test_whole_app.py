@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from checks import check_books, check_ends
+from databases import open_ledger
 from lean import SMALL, history, picture, spent
 from server import Exchange, Server
 from whole import Whole, generate, until, upload, whole_app
 
+from core.access.invitations import Invitations
+
 pytestmark = pytest.mark.anyio
 
 RUNS = 20
+FOR_SEVEN = 7 * Decimal("0.025")
 VISITOR = "api"  # programs are one visitor
 KINDS = ("upload", "submit", "result", "download")  # of the request that the app dies at
 FIRST = 1  # of them is met in the gate, and each of them there by the lean process
@@ -29,12 +35,12 @@ def slow(service: Server) -> Server:
     return service
 
 
-async def call(app: Whole, times: int, variant: str, values: dict[str, Any]) -> list[Any]:
+async def call(app: Whole, times: int, variant: str, values: dict[str, Any], invitation: str = "") -> list[Any]:
     """That many calls of /generate at once."""
     limits = httpx.Limits(max_connections=2 * times)
     async with httpx.AsyncClient(base_url=app.url, timeout=180, limits=limits) as http:
         image = await upload(http, picture())
-        return await asyncio.gather(*(generate(http, image, variant, values) for _ in range(times)))
+        return await asyncio.gather(*(generate(http, image, variant, values, invitation) for _ in range(times)))
 
 
 class Trap:
@@ -94,18 +100,43 @@ async def test_killed_and_started_again(slow: Server, tmp_path: Path, seed: int)
 async def test_a_hundred_calls_against_a_budget_for_seven(slow: Server, tmp_path: Path) -> None:
     """A hundred at once, money for seven: seven tasks on the server, and 93 refusals that say which cap and when."""
     folder = tmp_path / "data"
-    with whole_app(folder, slow.url, KONTEXT_DAILY_BUDGET_USD="0.175") as app:
+    with whole_app(folder, slow.url, KONTEXT_DAILY_BUDGET_USD=str(FOR_SEVEN)) as app:
         answers = await call(app, 100, "ultra-fast", SMALL)
+    check_seven(answers, "midnight UTC", slow, folder, VISITOR)
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("postgresql")
+@pytest.mark.parametrize("invited", [False, True], ids=["the copy's budget", "an invitation"])
+async def test_a_hundred_calls_over_two_copies(slow: Server, tmp_path: Path, invited: bool) -> None:
+    """Fifty at once to each of two copies on one database, money for seven in all: the same as of one."""
+    folder, code, visitor = tmp_path / "data", "", VISITOR
+    given = {"KONTEXT_ACCESS": "invited"} if invited else {"KONTEXT_DAILY_BUDGET_USD": str(FOR_SEVEN)}
+    if invited:
+        code, visitor = invite(folder)
+    with whole_app(folder, slow.url, **given) as one, whole_app(folder, slow.url, **given) as other:
+        calls = [call(app, 50, "ultra-fast", SMALL, code) for app in (one, other)]
+        answers = [answer for answered in await asyncio.gather(*calls) for answer in answered]
+    check_seven(answers, "ask the host for more" if invited else "midnight UTC", slow, folder, visitor)
+
+
+def invite(folder: Path) -> tuple[str, str]:
+    """An invitation's code, and the visitor that programs with it are."""
+    with closing(open_ledger(folder)) as ledger:
+        invitations = Invitations(ledger)
+        code = invitations.invite("Anna", FOR_SEVEN, "never")
+        return code, f"{VISITOR}-{invitations.find(code).invitation.id}"
+
+
+def check_seven(answers: list[Any], renews: str, server: Server, folder: Path, visitor: str) -> None:
+    """Seven tasks at the service, each with its picture; every other call was refused before anything was spent."""
     passed = [answer for answer in answers if isinstance(answer, dict)]
     refused = [answer for answer in answers if isinstance(answer, str)]
-    assert (len(passed), len(refused), len(slow.created)) == (7, 93, 7)
+    assert (len(passed), len(refused), len(server.created), server.seen["submit"]) == (7, 93, 7, 7)
     assert {answer["status"] for answer in passed} == {"completed"}
     for words in refused:
-        assert "$0.025" in words
-        assert "$0.175" in words
-        assert "Nothing was charged." in words
-        assert "midnight UTC" in words
-    runs = history(folder, VISITOR)
+        assert all(part in words for part in ("$0.025", "$0.175", "Nothing was charged.", renews)), words
+    runs = history(folder, visitor)
     assert len(runs) == 7
     check_ends(runs)
-    check_books(runs, spent(folder, VISITOR), slow.books())
+    check_books(runs, spent(folder, visitor), server.books())

@@ -90,10 +90,12 @@ async def upload(http: httpx.AsyncClient, content: bytes) -> dict[str, Any]:
     return {"path": answer.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
 
 
-async def generate(http: httpx.AsyncClient, image: dict[str, Any], variant: str, values: dict[str, Any]) -> Any:
+async def generate(
+    http: httpx.AsyncClient, image: dict[str, Any], variant: str, values: dict[str, Any], invitation: str = ""
+) -> Any:
     """What one call of /generate ends with: its answer, the refusal as a string, or None where the app died."""
     try:
-        data = ["make it red", [image], variant, values, ""]
+        data = ["make it red", [image], variant, values, invitation]
         begun = await http.post("/gradio_api/call/generate", json={"data": data})
         event = begun.raise_for_status().json()["event_id"]
         async with http.stream("GET", f"/gradio_api/call/generate/{event}") as lines:

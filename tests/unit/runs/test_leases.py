@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -15,7 +16,9 @@ import pytest
 import sqlalchemy as sa
 from running import Forward, Held, House, calm, rewritten
 
-from core.errors import KontextError
+from core.access.budget import Budget
+from core.access.invitations import Invitations
+from core.errors import BudgetError, KontextError
 from core.ledger.faults import Fenced
 from core.ledger.record import NOT_CREATED, SUBMITTING, snapshot
 from core.ledger.run import Run
@@ -314,6 +317,34 @@ async def test_a_database_that_is_away_is_waited_for(one: House, postgresql: str
     assert (await ending).state == "completed"
     assert one.spent() == await one.billed() == Decimal("0.08")
     assert {row.owner for row in await asyncio.to_thread(owners, one)} == {None}
+
+
+@pytest.mark.parametrize("invited", [False, True], ids=["the copy's budget", "an invitation"])
+async def test_what_one_budget_has_is_spent_once_by_all(tmp_path: Path, postgresql: str, invited: bool) -> None:
+    """Twenty presses at once over both against money for three: three are sent, the others cost nothing."""
+    budget = Budget() if invited else Budget(daily=Decimal("0.12"))
+    one = House(tmp_path / "data", shared=True, budget=budget)
+    other = House(one.folder, beside=one, budget=budget)
+    for house in (one, other):
+        await house.leases.begin()
+        if invited:
+            house.account = replace(house.account, invitation=await asyncio.to_thread(invitation, house))
+    pressed = await asyncio.gather(*(house.press() for house in (one, other) * 10), return_exceptions=True)
+    refused = [answer for answer in pressed if isinstance(answer, BudgetError)]
+    assert (len(refused), {answer.charged for answer in refused}) == (17, {"no"})
+    for run in await one.runs.list_for("ann"):
+        assert (await one.end_of(run)).state == "completed"
+    assert (len(await one.created()), one.spent()) == (3, await one.billed())
+    for house in (other, one):
+        await house.aclose()
+
+
+def invitation(house: House) -> str:
+    """The one that there is, or a new one."""
+    invitations = Invitations(house.ledger, clock=house.time.clock)
+    if not invitations.every():
+        invitations.invite("Anna", Decimal("0.12"), "never")
+    return invitations.every()[0].invitation.id
 
 
 def owners(house: House) -> list[Any]:
