@@ -67,7 +67,7 @@ def test_page_one_says_what_the_boss_asks(pictures: list[Picture]) -> None:
     assert told["report"]["verdict"]["words"] in one and "Pro beside Dev" in one
     for words in ("Best case", "Typical case", "Worst case number 8", "$40.00", "$80.00", "$30.00", f"Seal {SEAL}"):
         assert words in one
-    assert "Pro: 4 votes: 4 best, 0 worst, 4 usable" in one and "Pro: 4 votes: 0 best, 0 worst" in one
+    assert "Pro: 4 best, 0 worst, 4 usable of 4" in one and "Pro: 0 best, 0 worst, 4 usable of 4" in one
     assert all(line in page for line in told["report"]["agreement"]["words"])
     assert all(told[name] in page for name in ("seal", "pictures_seal", "votes_seal"))
 
