@@ -44,7 +44,7 @@ _USED = {
         "/config/?",
         "/(assets|static)/.+",
         "/(theme.css|favicon.ico|robots.txt|manifest.json)",
-        f"{API_PREFIX}/(info|startup-events|theme.css|upload_progress|queue/data)",
+        f"{API_PREFIX}/(info|app_id|startup-events|theme.css|upload_progress|queue/data)",
         f"{API_PREFIX}/heartbeat/[^/]+",
         f"{API_PREFIX}/call/(v2/)?[^/]+/[^/]+",
         f"{API_PREFIX}/file=(?!https?:).+",  # it would fetch an address for anybody

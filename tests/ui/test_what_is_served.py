@@ -29,7 +29,7 @@ def speaking(studio: Studio) -> Iterator[httpx.Client]:
         *(("POST", f"{API}/{path}") for path in ("process_recording", "stream/a", "stream/a/close", "reset", "api/x")),
         *(("POST", f"{API}/{path}") for path in ("vibe-edit", "undo-vibe-edit", "vibe-code", "vibe-starter-queries")),
         *(("POST", f"{API}/run-history/connect"), ("POST", "/login"), ("POST", "/login/")),
-        *(("GET", f"{API}/{path}") for path in ("deep_link?session_hash=a", "dev/reload", "token", "user", "app_id")),
+        *(("GET", f"{API}/{path}") for path in ("deep_link?session_hash=a", "dev/reload", "token", "user")),
         *(("GET", f"{API}/{path}") for path in ("login_check", "queue/status", "openapi.json", "runs", "vibe-code")),
         *(("GET", f"{API}/{path}") for path in ("proxy=https://a.hf.space/", "file=https://example.com/", "file/x")),
         *(("GET", f"{API}/{path}") for path in ("stream/a/b/1/playlist.m3u8", "custom_component/a/client/b/c")),

@@ -70,15 +70,17 @@ def serving() -> Iterator[Served]:
 
 
 @contextmanager
-def listening(app: ASGIApp) -> Iterator[str]:
-    """The app on a free port of this computer: its address."""
+def listening(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """The app on that port of this computer, or on a free one: its address."""
     with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
+        opened.bind(("127.0.0.1", port))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, args=([opened],))
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{opened.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{opened.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

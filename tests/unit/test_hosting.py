@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePath
 
 import container
 import httpx
+import nginx
 import pytest
-import uvicorn
+from gradio.utils import get_heartbeat_rate
+from serving import listening
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -29,8 +29,8 @@ from ui.door import UPLOAD
 from ui.uploads import Uploads
 
 HOME = Path(__file__).resolve().parents[2]
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 FULL = "There is no room."
+LARGE, PIECE = 64 * 2**20, 2**16  # bytes: far more than all sockets between two programs hold
 
 
 def test_the_image_runs_the_app_as_nobody_in_particular() -> None:
@@ -65,11 +65,12 @@ def test_what_is_copied_on_its_own_is_there() -> None:
 
 
 class Upstream:
-    """In the app's place: a stream whose second part waits for a word, headers told back, no room for uploads."""
+    """In the app's place: a stream whose second part waits for a word, a large one, headers told back, no room."""
 
     def __init__(self) -> None:
         self.heard = threading.Event()
-        routes = [Route("/stream", self.stream), Route("/headers", self.headers)]
+        self.sent = 0  # bytes of the large stream
+        routes = [Route("/stream", self.stream), Route("/large", self.large), Route("/headers", self.headers)]
         self.app = Uploads(Starlette(routes=routes), room_for=self.room_for)
 
     async def stream(self, _request: Request) -> StreamingResponse:
@@ -80,77 +81,34 @@ class Upstream:
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
+    async def large(self, _request: Request) -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            while self.sent < LARGE:
+                yield bytes(PIECE)
+                self.sent += PIECE
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
     async def headers(self, request: Request) -> JSONResponse:
-        return JSONResponse(dict(request.headers))
+        assert request.client is not None
+        return JSONResponse({**request.headers, "port": request.client.port})
 
     def room_for(self, _size: int) -> AbstractAsyncContextManager[Arrived]:
         raise KontextError(FULL)
 
 
-def listening() -> socket.socket:
-    opened = socket.socket()
-    opened.bind(("127.0.0.1", 0))
-    return opened
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def upstream() -> Upstream:
     return Upstream()
 
 
-@pytest.fixture(scope="module")
-def url(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where nginx listens, with the file of docs/ but for the two ports."""
-    with listening() as behind, serving(upstream, behind):
-        with listening() as free:
-            port = free.getsockname()[1]
-        folder = tmp_path_factory.mktemp("nginx")
-        written = (HOME / "docs" / "nginx.conf").read_text("utf-8")
-        assert written.count("listen 80;") == written.count("127.0.0.1:7860") == 1
-        written = written.replace("listen 80;", f"listen 127.0.0.1:{port};")
-        written = written.replace("127.0.0.1:7860", f"127.0.0.1:{behind.getsockname()[1]}")
-        with nginx(folder, written, port):
-            yield f"http://127.0.0.1:{port}"
-
-
-@contextmanager
-def serving(upstream: Upstream, opened: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(upstream.app, log_level="error", lifespan="off", ws="none"))
-    thread = threading.Thread(target=server.run, args=([opened],))
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield
-    server.should_exit = True
-    thread.join()
-
-
-@contextmanager
-def nginx(folder: Path, written: str, port: int) -> Iterator[None]:
-    """nginx with everything that it writes in a folder of its own; it ends with the block."""
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder / kind}; " for kind in kinds)
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder / 'pid'}; error_log {folder / 'log'};\n"
-        f"events {{}}\nhttp {{ access_log off; {temporary}\n{written}}}\n"
-    )
-    command = [NGINX, "-p", str(folder), "-e", str(folder / "log"), "-c", str(folder / "nginx.conf")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        await_port(process, port)
-        yield
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
-def await_port(process: subprocess.Popen[str], port: int) -> None:
-    while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.01)
-    raise AssertionError(process.communicate()[1])
+@pytest.fixture(params=[nginx.ALONE, nginx.REPLICAS])
+def url(request: pytest.FixtureRequest, upstream: Upstream, tmp_path: Path) -> Iterator[str]:
+    """Where nginx listens, with each of the two files of docs/."""
+    with listening(upstream.app) as behind:
+        places = [behind.removeprefix("http://")] * len(nginx.addresses(request.param))
+        with nginx.in_front(tmp_path, request.param, *places) as url:
+            yield url
 
 
 def test_events_come_through_as_they_happen(upstream: Upstream, url: str) -> None:
@@ -162,12 +120,38 @@ def test_events_come_through_as_they_happen(upstream: Upstream, url: str) -> Non
         assert next(parts) == "data: second\n\n"
 
 
+def test_nginx_takes_no_more_of_a_stream_than_somebody_reads(upstream: Upstream, url: str) -> None:
+    """Nothing of it is put aside on its disk: the app sees that nobody reads, and waits."""
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as opened:
+        opened.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        before = -1
+        while before < upstream.sent or not before:
+            before = upstream.sent
+            time.sleep(0.05)
+        assert 0 < upstream.sent < LARGE
+
+
 def test_the_app_hears_what_is_true_of_a_visitor(url: str) -> None:
-    """The name and the scheme that were asked for, and the address that nginx saw; what a visitor claims is gone."""
-    claimed = {"Host": "studio.example.com", "X-Forwarded-For": "8.8.8.8", "X-Forwarded-Host": "evil.example"}
+    """The name with its port and the scheme that were asked for, and the address that nginx saw; claims are gone."""
+    claimed = {"Host": "studio.example.com:8080", "X-Forwarded-For": "8.8.8.8", "X-Forwarded-Host": "evil.example"}
     heard = httpx.get(f"{url}/headers", headers=claimed | {"X-Forwarded-Proto": "https"}).json()
-    assert [heard["host"], heard["x-forwarded-host"]] == ["studio.example.com"] * 2
+    assert [heard["host"], heard["x-forwarded-host"]] == ["studio.example.com:8080"] * 2
     assert [heard["x-forwarded-for"], heard["x-forwarded-proto"]] == ["127.0.0.1", "http"]
+
+
+def test_a_connection_to_the_app_is_used_again(url: str) -> None:
+    """One request after another comes by the same one, to whichever replica."""
+    with httpx.Client(base_url=url) as visitor:
+        for replica in ("one", "two"):
+            visitor.headers["Cookie"] = f"kontext_replica={replica}"
+            assert len({visitor.get("/headers").json()["port"] for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("name", [nginx.ALONE, nginx.REPLICAS])
+def test_nginx_waits_for_the_next_sign_of_life(name: str) -> None:
+    """A stream on which nothing happens says so now and then, and is not cut in between."""
+    (minutes,) = re.findall(r"^\s+proxy_read_timeout (\d+)m;$", (HOME / "docs" / name).read_text("utf-8"), re.MULTILINE)
+    assert 60 * int(minutes) >= 3 * get_heartbeat_rate()
 
 
 @pytest.mark.parametrize(("size", "status", "said"), [(0, 507, FULL), (1, 413, f"larger than {UPLOAD_MB} MB")])

@@ -12,6 +12,8 @@ import pytest
 from huggingface_hub import SpaceCard
 
 from core.catalog.variants import REGISTRY
+from core.runs.leases import LEASE, RENEWAL
+from core.runs.runtime import Timeouts
 from core.settings import HOSTED_DAILY_BUDGET, HOSTED_SIGNED_IN_BUDGET, HOSTED_VISITOR_BUDGET, VARIABLES
 from core.storage import UPLOAD_MB
 from scripts.readme import written
@@ -20,7 +22,7 @@ HOME = Path(__file__).resolve().parents[2]
 README = (HOME / "README.md").read_text("utf-8")
 MAKEFILE = (HOME / "Makefile").read_text("utf-8")
 SECURITY = (HOME / "docs" / "security.md").read_text("utf-8")
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/hosting.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/hosting.md", "docs/deploy.md")
 
 
 def command_that_says(words: str) -> str:
@@ -93,7 +95,7 @@ def test_every_make_command_exists(page: str) -> None:
     """Each `make …` of the pages is a target of the Makefile."""
     named = re.findall(r"(?:^|`)make ([a-z]+)(?:$|`)", (HOME / page).read_text("utf-8"), re.MULTILINE)
     assert set(named) <= set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    assert named or page == "CHANGELOG.md"
+    assert named or page in ("CHANGELOG.md", "docs/deploy.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -104,13 +106,20 @@ def test_what_the_pages_point_at_is_there(page: str) -> None:
     assert all(((HOME / page).parent / target).exists() for target in targets if "://" not in target)
 
 
-def test_the_guide_for_hosts_names_settings_that_there_are() -> None:
+def test_the_guides_for_hosts_name_settings_that_there_are() -> None:
     """A setting that was renamed or dropped would do nothing, silently; what stands there as given is a default."""
-    guide, defaults = (HOME / "docs" / "hosting.md").read_text("utf-8"), {row.name: row.default for row in VARIABLES}
-    assert set(re.findall(r"\b(?:KONTEXT|WAVESPEED)_[A-Z_]+", guide)) <= defaults.keys()
+    guide, replicas = ((HOME / "docs" / name).read_text("utf-8") for name in ("hosting.md", "deploy.md"))
+    defaults = {row.name: row.default for row in VARIABLES}
+    assert set(re.findall(r"\b(?:KONTEXT|WAVESPEED)_[A-Z_]+", guide + replicas)) <= defaults.keys()
     for name, days in re.findall(r"`(KONTEXT_[A-Z_]+)`\*{0,2} \(hosted: (\d+)\)", guide):
         assert f"{days} hosted" in defaults[name]
     assert f"up\nto {UPLOAD_MB} MB" in guide
+    for fact in (
+        f"every {RENEWAL:.0f} seconds",
+        f"good for {LEASE.seconds}",
+        f"up to {Timeouts().shutdown_grace:.0f} s",
+    ):
+        assert fact in replicas
     assert all(f"{cap} USD" in guide for cap in (HOSTED_DAILY_BUDGET, HOSTED_SIGNED_IN_BUDGET, HOSTED_VISITOR_BUDGET))
 
 
