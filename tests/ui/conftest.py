@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from studio import HOST_KEY, HOST_PASSCODE, HandSandbox, Profile, Studio, Visit, serving
+from studio import HOST_KEY, HOST_PASSCODE, PHONE, HandSandbox, Profile, Studio, Visit, serving
 
 HERE = Path(__file__).parent
 ARGUMENTS = (
@@ -49,10 +49,10 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def studio(own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """The app without a key: on its own sandbox."""
-    passcode = {"KONTEXT_HOST_PASSCODE": HOST_PASSCODE}
-    with serving(tmp_path_factory.mktemp("studio"), KONTEXT_SANDBOX_SECONDS="0.3", **passcode) as studio:
+def studio(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The app without a key: on its own sandbox; with a key of one's own it is the service behind a port."""
+    given = {"KONTEXT_HOST_PASSCODE": HOST_PASSCODE, "WAVESPEED_BASE_URL": service.url}
+    with serving(tmp_path_factory.mktemp("studio"), KONTEXT_SANDBOX_SECONDS="0.05", **given) as studio:
         yield studio
 
 
@@ -75,6 +75,33 @@ def live(service: HandSandbox, own_folder: None, tmp_path_factory: pytest.TempPa
 def profile(browser: Browser) -> Profile:
     """Where a visitor sits down who is alone, at a desk; it costs half of a browser of one's own."""
     return Profile(browser)
+
+
+@pytest.fixture(scope="session")
+def phones(browser: Browser) -> Profile:
+    """The same with a phone in the hand."""
+    return Profile(browser, **PHONE)
+
+
+@pytest.fixture(scope="session")
+def one_for_all(browser: Browser, studio: Studio) -> Iterator[Visit]:
+    with Visit(browser, studio).open() as visit:
+        yield visit
+
+
+@pytest.fixture
+def inputs(one_for_all: Visit) -> Iterator[Visit]:
+    """A page for what is done with the inputs alone, without a run: to open one costs more than most of that. It is
+    put back by hand, and opened anew where a test has failed on it.
+    """
+    one_for_all.studio.take_turn()
+    yield one_for_all
+    try:
+        one_for_all.start_over()
+        one_for_all.sound()
+    except BaseException:
+        one_for_all.open().start_over()
+        raise
 
 
 @pytest.fixture

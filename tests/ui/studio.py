@@ -118,7 +118,7 @@ class HandSandbox:
         self._asked: queue.Queue[str] = queue.Queue()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._service = create_app(seconds=0.2, clock=self._clock)
+        self._service = create_app(seconds=0.05, clock=self._clock)
         config = uvicorn.Config(self._take, interface="asgi3", host="127.0.0.1", port=port, log_level="warning")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -183,8 +183,8 @@ class Profile:
     there, which is half of what it costs to open the app's page.
     """
 
-    def __init__(self, browser: Browser) -> None:
-        self.context = browser.new_context(**DESK)
+    def __init__(self, browser: Browser, **context: Any) -> None:
+        self.context = browser.new_context(**DESK | context)
         self._kept = self.context.new_page()
         self._devtools = self.context.new_cdp_session(self._kept)
 
@@ -248,15 +248,35 @@ class Visit:
         else:
             self.context.close()
         if kind is None:
-            foreign = [url for url in self.requests if not url.startswith((self.studio.url, "data:", "blob:"))]
-            assert not self.faults, self.faults
-            assert not foreign, foreign
+            self.sound()
 
     def open(self) -> Self:
         self.page.goto(self.studio.url)
         # The total comes once the server knows the visitor: from here on presses are heard.
         expect(self.page.get_by_text("this session")).to_be_visible()
         return self
+
+    def start_over(self) -> None:
+        """Everything as on the first visit, by hand: what was opened is closed, and the inputs are empty."""
+        self.page.unroute_all()
+        for name in ("Your key", "Parameters ▼"):
+            opened = self.page.get_by_role("button", name=name, exact=True)
+            if opened.get_attribute("aria-expanded") == "true":
+                opened.click()
+        self.page.get_by_role("button", name="Start over").click()
+        expect(self.cards).to_have_count(0)
+        expect(self.prompt).to_have_value("")
+        expect(self.preset).to_contain_text("Choose a preset")
+        expect(self.page.get_by_role("radio", name=re.compile("^Pro"))).to_be_checked()
+        expect(self.page.locator(".problem")).to_have_count(0)
+
+    def sound(self) -> None:
+        """Nothing went wrong on the page since this was asked last."""
+        faults, requests = self.faults, self.requests
+        self.faults, self.requests = [], []
+        foreign = [url for url in requests if not url.startswith((self.studio.url, "data:", "blob:"))]
+        assert not faults, faults
+        assert not foreign, foreign
 
     @contextmanager
     def draft_held(self) -> Iterator[None]:

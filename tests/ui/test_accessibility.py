@@ -19,15 +19,18 @@ class Auditor:
         self._page.evaluate(Axe().axe_script)
         self.found: dict[str, list[str]] = {}
 
-    def look(self, state: str) -> None:
-        self._note(state, self._axe({}))
+    def look(self, state: str, part: str = "body") -> None:
+        """At the whole page, or at the part of it that has changed since the last look."""
+        self._note(state, self._axe(part, {}))
         self._show("dark")
-        self._note(f"{state}, dark", self._axe({"runOnly": ["color-contrast"]}))
+        self._note(f"{state}, dark", self._axe(part, {"runOnly": ["color-contrast"]}))
         self._show("light")
 
-    def _axe(self, options: dict[str, Any]) -> Any:
+    def _axe(self, part: str, options: dict[str, Any]) -> Any:
         # Of what is well, one element a rule is enough to hear of: to describe all takes axe a third of its time.
-        return self._page.evaluate("(options) => axe.run(options)", {"resultTypes": ["violations"], **options})
+        asked = {"resultTypes": ["violations"], **options}
+        whole = "document" if part == "body" else f"'{part}'"
+        return self._page.evaluate(f"(options) => axe.run({whole}, options)", asked)
 
     def _show(self, scheme: Literal["light", "dark"]) -> None:
         self._page.emulate_media(color_scheme=scheme)
@@ -46,7 +49,7 @@ def test_no_violation_before_a_run(profile: Profile, live: Studio) -> None:
         auditor.look("empty")
         visit.generate()
         expect(visit.page.locator("#prompt .problem")).to_be_visible()
-        auditor.look("stopped at its fields")
+        auditor.look("stopped at its fields", "#inputs")
         visit.drop(PORTRAIT, ("words.png", b"only words"), CAT)
         visit.expect_cards(PORTRAIT, CAT)
         expect(visit.references.get_by_role("alert")).to_contain_text("words.png")
@@ -54,7 +57,7 @@ def test_no_violation_before_a_run(profile: Profile, live: Studio) -> None:
         expect(visit.prompt).to_have_value(re.compile("^Make a poster"))
         visit.prompt.fill("A poster of image 9")
         expect(visit.page.locator("#hints")).to_contain_text("9")
-        auditor.look("filled")
+        auditor.look("filled", "#inputs")
         visit.choose_variant("Dev")
         parameters = visit.open_parameters()
         expect(parameters.get_by_label("Seed")).to_be_visible()
@@ -65,13 +68,12 @@ def test_no_violation_before_a_run(profile: Profile, live: Studio) -> None:
         compare.get_by_role("switch").click()
         compare.locator("label", has_text="Wordings").click()
         expect(compare.get_by_role("textbox", name="Wording 2")).to_be_visible()
-        auditor.look("comparing wordings")
+        auditor.look("comparing wordings", "#inputs")
         compare.locator("label", has_text="Seeds").click()
         expect(compare.get_by_role("textbox", name="Seed 2")).to_be_visible()
-        auditor.look("comparing seeds")
         visit.tab("Code")
         expect(visit.page.get_by_role("region", name="Python code")).to_be_visible()
-        auditor.look("code")
+        auditor.look("comparing seeds, and the code")
     assert auditor.found == {}
 
 
@@ -85,19 +87,19 @@ def test_no_violation_from_a_run_on(profile: Profile, live: Studio, service: Han
         with service.held():
             visit.generate()
             expect(visit.result.get_by_text("Generating")).to_be_visible()
-            auditor.look("running")
+            auditor.look("running", "#result")
         visit.expect_pictures(1)
         visit.result.get_by_text("How this was made").click()
         auditor.look("finished, and how it was made")
         visit.result.get_by_role("button", name="open at full size").click()
         expect(visit.page.get_by_role("dialog", name="Picture at full size")).to_be_visible()
-        auditor.look("lightbox")
+        auditor.look("lightbox", "dialog[open]")
         visit.page.keyboard.press("Escape")
         visit.prompt.fill("A poster [sandbox:failed]")
         visit.generate()
         expect(visit.result.get_by_role("alert")).to_contain_text("failed")
         expect(visit.result.get_by_role("navigation", name="Recent")).to_be_visible()
-        auditor.look("failed, and the strip")
+        auditor.look("failed, and the strip", "#result")
         expect(visit.tab("History")).to_contain_text("A poster of image 1")
         auditor.look("history")
     assert auditor.found == {}
@@ -121,10 +123,10 @@ def test_the_whole_job_by_keyboard(visit: Visit) -> None:
     expect(visit.receipt).to_contain_text("Dev")
 
 
-def test_what_opens_says_whether_it_is_open(visit: Visit) -> None:
+def test_what_opens_says_whether_it_is_open(inputs: Visit) -> None:
     """The key panel and the parameters, before and after."""
     for name in ("Your key", "Parameters ▼"):
-        button = visit.page.get_by_role("button", name=name, exact=True)
+        button = inputs.page.get_by_role("button", name=name, exact=True)
         expect(button).to_have_attribute("aria-expanded", "false")
         button.click()
         expect(button).to_have_attribute("aria-expanded", "true")
@@ -147,37 +149,6 @@ SHIFTS = """
     for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifts += shift.value;
   }).observe({ type: "layout-shift", buffered: true });
 """
-
-
-def test_a_thumb_finds_every_target(browser: Browser, studio: Studio) -> None:
-    """On a phone each is 44 px or more both ways, and no box for text is so small that the phone zooms in."""
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with Visit(browser, studio, **phone).open() as visit:
-        visit.drop(PORTRAIT, CAT)
-        visit.expect_cards(PORTRAIT, CAT)
-        visit.prompt.fill("A cat and its person")
-        visit.open_parameters()
-        visit.generate()
-        visit.expect_pictures(1)
-        assert visit.page.evaluate(TOO_SMALL) == []
-        expect(visit.tab("History")).to_contain_text("A cat and its person")
-        assert visit.page.evaluate(TOO_SMALL) == []
-
-
-# Links inside a sentence are as high as its line; a box to tick is pressed by its label.
-TOO_SMALL = """() => {
-  const size = (node) => node.getBoundingClientRect();
-  const seen = (node) => node.checkVisibility() && size(node).width > 1 && getComputedStyle(node).opacity !== "0";
-  const inText = (node) => Boolean(node.closest("p, footer"));
-  const all = (names) => [...document.querySelectorAll(names)].filter((node) => seen(node) && !inText(node));
-  const named = (node) => `${node.tagName}.${node.className} ${node.ariaLabel || node.textContent}`;
-  const targets = all("button, summary, select, .button, .recipes, #pictures label, #variant label");
-  const typed = all("input:not([type=radio], [type=checkbox], [type=range]), select, textarea");
-  return [
-    ...targets.filter((node) => Math.min(size(node).width, size(node).height) < 43.5),
-    ...typed.filter((node) => parseFloat(getComputedStyle(node).fontSize) < 16),
-  ].map(named);
-}"""
 
 
 def reach(visit: Visit, control: Locator) -> None:

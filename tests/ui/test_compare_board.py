@@ -7,6 +7,7 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from studio import BRICK, CAT, COFFEE, GRASS, PHONE, PORTRAIT, HandSandbox, Profile, Studio, Visit
@@ -56,8 +57,8 @@ def ended(visit: Visit, cells: int) -> None:
 def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """With five references two variants stay out; with three and two seeds another one does. Reloaded in mid-run; what
     failed stays in its place and is made again alone, for its own price; the lightbox keeps all in step; names are
-    hidden, and one is chosen; a contact sheet; a picture is made with another variant; one entry of the history,
-    deleted whole.
+    hidden, over a reload too, and one is chosen; a contact sheet, and all of it as a ZIP; nothing scrolls sideways at
+    the width of a hand; a picture is made with another variant; one entry of the history, deleted whole.
     """
     with Visit(profile, live).open() as visit:
         page, before, kept = visit.page, live.runs, live.rows(KEPT)
@@ -85,8 +86,13 @@ def test_a_comparison_at_a_desk(profile: Profile, live: Studio, service: HandSan
 
         look_side_by_side(visit)
         names_hidden(visit)
+        visit.open()
         revealed(visit)
         contact_sheet(visit)
+        everything(visit, pictures=6)
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.set_viewport_size({"width": 1440, "height": 900})
         visit.result.get_by_role("button", name="More with Pro, Seed 7").click()
         menu = page.get_by_role("dialog", name="Actions")
         expect(menu.get_by_role("button", name="Max · $0.08")).to_contain_text("Without the seed")
@@ -173,6 +179,7 @@ def revealed(visit: Visit) -> None:
     expect(cell(visit, "Ultra-fast, Seed 8")).to_contain_text("Charged $0.025")
 
 
+@pytest.mark.soak
 def test_a_comparison_on_a_phone(browser: Browser, live: Studio, service: HandSandbox) -> None:
     """The same at the width of a hand: names stay hidden over a reload, a tap flips from picture to picture, nothing
     scrolls sideways, and all of it can be taken away.
@@ -186,7 +193,7 @@ def test_a_comparison_on_a_phone(browser: Browser, live: Studio, service: HandSa
         revealed(visit)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
         contact_sheet(visit)
-        everything(visit)
+        everything(visit, pictures=5)
 
 
 def flipped(visit: Visit) -> None:
@@ -210,10 +217,10 @@ def contact_sheet(visit: Visit) -> None:
         assert sheet.format == "PNG" and sheet.width < 2000
 
 
-def everything(visit: Visit) -> None:
+def everything(visit: Visit, pictures: int) -> None:
     with visit.page.expect_download() as waiting:
         visit.result.get_by_role("button", name="Download all").click()
     with zipfile.ZipFile(BytesIO(Path(waiting.value.path()).read_bytes())) as whole:
         names = whole.namelist()
-    assert len(names) == len(set(names)) == 7 and {"contact-sheet.png", "receipts.txt"} < set(names)
-    assert sum(name.startswith(("1-kontext-", "2-kontext-")) for name in names) == 5
+    assert len(names) == len(set(names)) == pictures + 2 and {"contact-sheet.png", "receipts.txt"} < set(names)
+    assert sum(name.startswith(("1-kontext-", "2-kontext-")) for name in names) == pictures

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 from playwright.sync_api import Browser, expect
-from studio import BRICK, CAT, COFFEE, LAUNCH, PORTRAIT, Studio, Visit
+from studio import BRICK, CAT, COFFEE, LAUNCH, PORTRAIT, Profile, Studio, Visit
 
 from core.catalog.estimate import dollars, estimate, in_micros
 from core.catalog.variants import PICTURES, REFERENCE_LIMIT, REGISTRY, Variant
@@ -167,13 +167,15 @@ def test_a_comparison_is_asked_for(visit: Visit) -> None:
     visit.expect_cards(PORTRAIT, COFFEE)
     expect(compare.get_by_role("textbox", name="Seed 2")).to_have_value("9")
     expect(generate).to_have_text("Generate 8 pictures")
+    visit.choose_pictures(1)
+    expect(generate).to_have_text("Generate 4 pictures")
     before = len(visit.studio.rows(COMPARED))
     generate.click()
     expect(visit.result.get_by_role("img")).not_to_have_count(0)
     rows = visit.studio.rows(COMPARED)[before:]
     assert [(row["variant_id"], row["seed"]) for row in rows] == [("pro", 7), ("pro", 9), ("dev", 7), ("dev", 9)]
     assert len({row["comparison_id"] for row in rows}) == 1
-    assert sum(row["estimate"] for row in rows) == in_micros(Decimal("0.28"))
+    assert sum(row["estimate"] for row in rows) == in_micros(Decimal("0.14"))
 
     page.get_by_role("button", name="Start over").click()
     expect(switch).to_have_attribute("aria-checked", "false")
@@ -181,10 +183,9 @@ def test_a_comparison_is_asked_for(visit: Visit) -> None:
     expect(compare.get_by_role("checkbox", name="Dev")).not_to_be_checked()
 
 
-def test_wordings_on_a_phone(browser: Browser, studio: Studio) -> None:
+def test_wordings_on_a_phone(phones: Profile, studio: Studio) -> None:
     """Nothing is wider than the screen, every target is as large as a thumb, and numbers follow their pictures."""
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with Visit(browser, studio, **phone).open() as visit:
+    with Visit(phones, studio).open() as visit:
         compare = visit.page.get_by_role("region", name="Compare")
         visit.drop(PORTRAIT, COFFEE, LAUNCH, CAT, BRICK)
         visit.expect_cards(PORTRAIT, COFFEE, LAUNCH, CAT, BRICK)

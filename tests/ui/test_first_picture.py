@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, expect
-from studio import CAT, PHONE, PORTRAIT, Studio, Visit
+from playwright.sync_api import expect
+from studio import CAT, PORTRAIT, Profile, Studio, Visit
 
 COUNT = "window.clicks = 0; addEventListener('click', (event) => { window.clicks += event.isTrusted; }, true);"
 
@@ -51,9 +51,9 @@ def test_at_a_desk(visit: Visit) -> None:
     assert page.evaluate("window.clicks") == 4
 
 
-def test_on_a_phone(browser: Browser, studio: Studio) -> None:
+def test_on_a_phone(phones: Profile, studio: Studio) -> None:
     """Two clicks, on an example that is in view from the start; what is said meanwhile lies over nothing, and goes."""
-    with Visit(browser, studio, **PHONE).open() as visit:
+    with Visit(phones, studio).open() as visit:
         page, said = visit.page, visit.page.locator("#said")
         page.evaluate(COUNT)
         example = page.locator("#examples-row").get_by_role("button", name="An astronaut and her cat")

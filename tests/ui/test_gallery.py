@@ -41,67 +41,67 @@ def test_reordered_by_keyboard_the_request_follows(visit: Visit) -> None:
     assert body["images"] == visit.hashes() == [before[1], before[2], before[0]]
 
 
-def test_every_way_in_and_out(visit: Visit) -> None:
+def test_every_way_in_and_out(inputs: Visit) -> None:
     """Chosen, pasted, dropped; dragged, moved and removed by button and key; five are the most."""
-    with visit.page.expect_file_chooser() as waiting:
-        visit.references.get_by_role("button", name="Choose photos").click()
+    with inputs.page.expect_file_chooser() as waiting:
+        inputs.references.get_by_role("button", name="Choose photos").click()
     waiting.value.set_files([CAT, BRICK])
-    visit.expect_cards(CAT, BRICK)
-    visit.paste(GRASS)
-    visit.expect_cards(CAT, BRICK, GRASS)
-    visit.drop(GRAVEL)
-    visit.expect_cards(CAT, BRICK, GRASS, GRAVEL)
+    inputs.expect_cards(CAT, BRICK)
+    inputs.paste(GRASS)
+    inputs.expect_cards(CAT, BRICK, GRASS)
+    inputs.drop(GRAVEL)
+    inputs.expect_cards(CAT, BRICK, GRASS, GRAVEL)
 
-    cards = visit.references.get_by_role("listitem")
+    cards = inputs.references.get_by_role("listitem")
     cards.nth(3).drag_to(cards.nth(0))
-    visit.expect_cards(GRAVEL, CAT, BRICK, GRASS)
-    visit.references.get_by_role("button", name="Move reference 4 left").click()
-    visit.expect_cards(GRAVEL, CAT, GRASS, BRICK)
-    expect(visit.references.get_by_role("button", name="Move reference 1 left")).to_be_disabled()
-    expect(visit.references.get_by_role("button", name="Move reference 4 right")).to_be_disabled()
+    inputs.expect_cards(GRAVEL, CAT, BRICK, GRASS)
+    inputs.references.get_by_role("button", name="Move reference 4 left").click()
+    inputs.expect_cards(GRAVEL, CAT, GRASS, BRICK)
+    expect(inputs.references.get_by_role("button", name="Move reference 1 left")).to_be_disabled()
+    expect(inputs.references.get_by_role("button", name="Move reference 4 right")).to_be_disabled()
 
-    visit.drop(COFFEE, LAUNCH, PORTRAIT)
-    visit.expect_cards(GRAVEL, CAT, GRASS, BRICK, COFFEE)
-    expect(visit.references.get_by_role("alert")).to_contain_text(
+    inputs.drop(COFFEE, LAUNCH, PORTRAIT)
+    inputs.expect_cards(GRAVEL, CAT, GRASS, BRICK, COFFEE)
+    expect(inputs.references.get_by_role("alert")).to_contain_text(
         "Up to 5 pictures. Not added: launch.jpg, portrait.jpg"
     )
-    expect(visit.references.get_by_role("button", name="Add")).to_have_count(0)
+    expect(inputs.references.get_by_role("button", name="Add")).to_have_count(0)
 
-    visit.choose_variant("Dev")
-    expect(visit.references).to_contain_text("1 too many for Dev")
-    expect(visit.page.locator("#hints")).to_contain_text("4")
-    visit.prompt.fill("Too many")
-    visit.generate()
-    said = visit.page.get_by_role("alert").filter(has_text="Dev takes at most 4 references; there are 5.")
+    inputs.choose_variant("Dev")
+    expect(inputs.references).to_contain_text("1 too many for Dev")
+    expect(inputs.page.locator("#hints")).to_contain_text("4")
+    inputs.prompt.fill("Too many")
+    inputs.generate()
+    said = inputs.page.get_by_role("alert").filter(has_text="Dev takes at most 4 references; there are 5.")
     expect(said).to_be_visible()
-    assert visit.studio.sent("Too many") == []
+    assert inputs.studio.sent("Too many") == []
 
-    visit.references.get_by_role("button", name="Remove reference 2").click()
-    visit.expect_cards(GRAVEL, GRASS, BRICK, COFFEE)
-    visit.grip(1).press("Delete")
-    visit.expect_cards(GRASS, BRICK, COFFEE)
-    expect(visit.grip(1)).to_be_focused()
+    inputs.references.get_by_role("button", name="Remove reference 2").click()
+    inputs.expect_cards(GRAVEL, GRASS, BRICK, COFFEE)
+    inputs.grip(1).press("Delete")
+    inputs.expect_cards(GRASS, BRICK, COFFEE)
+    expect(inputs.grip(1)).to_be_focused()
 
 
-def test_roles_follow_the_preset(visit: Visit) -> None:
+def test_roles_follow_the_preset(inputs: Visit) -> None:
     """New cards take the roles that a preset needs, and ask what a further one is for; one changed by hand is heard.
 
     Two cards may share one.
     """
-    visit.choose_preset("Dress a person")
-    visit.drop(PORTRAIT, COFFEE)
-    visit.expect_cards(PORTRAIT, COFFEE)
-    expect(visit.role(1)).to_have_value("identity")
-    expect(visit.role(2)).to_have_value("outfit")
-    expect(visit.prompt).to_have_value(re.compile("person from image 1 wearing the complete outfit from image 2"))
-    visit.drop(GRASS)
-    expect(visit.role(3).locator("option:checked")).to_have_text("What for?")
-    visit.role(3).select_option("background")
-    expect(visit.prompt).to_have_value(re.compile("in the scene from image 3"))
-    visit.role(3).select_option("outfit")
-    expect(visit.prompt).to_have_value(re.compile("outfit from images 2 and 3"))
-    visit.references.get_by_role("button", name="Move reference 1 right").click()
-    expect(visit.prompt).to_have_value(
+    inputs.choose_preset("Dress a person")
+    inputs.drop(PORTRAIT, COFFEE)
+    inputs.expect_cards(PORTRAIT, COFFEE)
+    expect(inputs.role(1)).to_have_value("identity")
+    expect(inputs.role(2)).to_have_value("outfit")
+    expect(inputs.prompt).to_have_value(re.compile("person from image 1 wearing the complete outfit from image 2"))
+    inputs.drop(GRASS)
+    expect(inputs.role(3).locator("option:checked")).to_have_text("What for?")
+    inputs.role(3).select_option("background")
+    expect(inputs.prompt).to_have_value(re.compile("in the scene from image 3"))
+    inputs.role(3).select_option("outfit")
+    expect(inputs.prompt).to_have_value(re.compile("outfit from images 2 and 3"))
+    inputs.references.get_by_role("button", name="Move reference 1 right").click()
+    expect(inputs.prompt).to_have_value(
         re.compile("person from image 2 wearing the complete outfit from images 1 and 3")
     )
 
@@ -124,22 +124,22 @@ def note(visit: Visit) -> Locator:
     return visit.references.get_by_role("alert")
 
 
-def test_a_broken_file_beside_two_good_ones(visit: Visit) -> None:
+def test_a_broken_file_beside_two_good_ones(inputs: Visit) -> None:
     """The sentence names the broken one, by file and number; the two beside it stay, and so they do for each kind."""
     for parameter in REFUSED:
         name, data = parameter.values
-        visit.drop(CAT, (str(name), bytes(data)), BRICK)  # type: ignore[arg-type]
-        expect(note(visit)).to_contain_text(str(name))
-        expect(note(visit)).to_contain_text("Reference 2")
-        visit.expect_cards(CAT, BRICK)
-        note(visit).get_by_role("button", name="Dismiss").click()
-        expect(note(visit)).to_have_text("")
+        inputs.drop(CAT, (str(name), bytes(data)), BRICK)  # type: ignore[arg-type]
+        expect(note(inputs)).to_contain_text(str(name))
+        expect(note(inputs)).to_contain_text("Reference 2")
+        inputs.expect_cards(CAT, BRICK)
+        note(inputs).get_by_role("button", name="Dismiss").click()
+        expect(note(inputs)).to_have_text("")
         for _ in range(2):
-            visit.references.get_by_role("button", name="Remove reference 1").click()
-        expect(visit.cards).to_have_count(0)
+            inputs.references.get_by_role("button", name="Remove reference 1").click()
+        expect(inputs.cards).to_have_count(0)
 
 
-def test_what_is_sent_tells_nothing_of_the_place(visit: Visit) -> None:
+def test_what_is_sent_tells_nothing_of_the_place(inputs: Visit) -> None:
     """A sideways photograph with its place inside arrives upright, and without any of that."""
     picture = Image.new("RGB", (1800, 900), "teal")
     exif = picture.getexif()
@@ -147,28 +147,28 @@ def test_what_is_sent_tells_nothing_of_the_place(visit: Visit) -> None:
     exif.get_ifd(0x8825)[1] = "N"
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", exif=exif)
-    visit.drop(("holiday.jpg", buffer.getvalue()))
-    visit.expect_cards("holiday.jpg")
-    assert visit.cards.evaluate("picture => [picture.naturalWidth, picture.naturalHeight]") == [768, 1536]
-    shown = visit.page.request.get(str(visit.cards.evaluate("picture => picture.src"))).body()
+    inputs.drop(("holiday.jpg", buffer.getvalue()))
+    inputs.expect_cards("holiday.jpg")
+    assert inputs.cards.evaluate("picture => [picture.naturalWidth, picture.naturalHeight]") == [768, 1536]
+    shown = inputs.page.request.get(str(inputs.cards.evaluate("picture => picture.src"))).body()
     with Image.open(io.BytesIO(shown)) as opened:
         assert not opened.getexif()
 
 
-def test_an_upload_without_room_says_so(visit: Visit) -> None:
+def test_an_upload_without_room_says_so(inputs: Visit) -> None:
     """Where the app has no room for a picture, the page says that, and not that the connection is to blame."""
     full = f"{FULL} Nothing was charged. {LATER}"
     refusal = {"status": 507, "json": {"detail": full, "error": full}}
-    visit.page.route("**/gradio_api/upload*", lambda route: route.fulfill(**refusal))  # type: ignore[arg-type]
-    visit.drop(CAT)
-    expect(note(visit)).to_contain_text(f"{CAT.name}: {full}")
-    visit.page.unroute("**/gradio_api/upload*")
-    visit.drop(CAT)
-    visit.expect_cards(CAT)
-    visit.faults.clear()  # the browser logs the refusal by itself
+    inputs.page.route("**/gradio_api/upload*", lambda route: route.fulfill(**refusal))  # type: ignore[arg-type]
+    inputs.drop(CAT)
+    expect(note(inputs)).to_contain_text(f"{CAT.name}: {full}")
+    inputs.page.unroute("**/gradio_api/upload*")
+    inputs.drop(CAT)
+    inputs.expect_cards(CAT)
+    inputs.faults.clear()  # the browser logs the refusal by itself
 
 
-def test_an_address_is_a_picture_outside_of_a_text_box(visit: Visit) -> None:
+def test_an_address_is_a_picture_outside_of_a_text_box(inputs: Visit) -> None:
     """Pasted or dropped on the page it is fetched, or refused in a sentence; in the prompt it stays text."""
     send = """([kind, target]) => {
       const data = new DataTransfer();
@@ -179,8 +179,8 @@ def test_an_address_is_a_picture_outside_of_a_text_box(visit: Visit) -> None:
       return !document.querySelector(target).dispatchEvent(event);
     }"""
     for kind in ("paste", "drop"):
-        assert not visit.page.evaluate(send, [kind, "#prompt textarea"])
-        assert visit.page.evaluate(send, [kind, "body"])
-        expect(visit.references.get_by_text("rex.jpg: Only addresses on the public web can be used.")).to_be_visible()
-        visit.references.get_by_role("button", name="Dismiss").click()
-    visit.expect_cards()
+        assert not inputs.page.evaluate(send, [kind, "#prompt textarea"])
+        assert inputs.page.evaluate(send, [kind, "body"])
+        expect(inputs.references.get_by_text("rex.jpg: Only addresses on the public web can be used.")).to_be_visible()
+        inputs.references.get_by_role("button", name="Dismiss").click()
+    inputs.expect_cards()

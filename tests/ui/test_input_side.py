@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from playwright.sync_api import Browser, expect
-from studio import CAT, HOME, PHONE, PORTRAIT, HandSandbox, Profile, Studio, Visit, serving
+from playwright.sync_api import expect
+from studio import CAT, HOME, PORTRAIT, Profile, Studio, Visit
 
 from core.prompts.presets import FAMILIES, load_presets
 
 PRESETS = load_presets(HOME / "presets")
 
 
-def test_a_preset_is_chosen_by_keyboard_alone(visit: Visit) -> None:
+def test_a_preset_is_chosen_by_keyboard_alone(inputs: Visit) -> None:
     """Open, search, go by arrows, choose, close by Escape; the focus is back where it was each time."""
-    page = visit.page
-    expect(visit.preset).to_have_attribute("aria-expanded", "false")
-    visit.preset.press("Enter")
+    page = inputs.page
+    expect(inputs.preset).to_have_attribute("aria-expanded", "false")
+    inputs.preset.press("Enter")
     sheet = page.get_by_role("dialog", name="Choose a preset")
     expect(sheet.get_by_role("option")).to_have_count(len(PRESETS) + 1)
     for family in FAMILIES.values():
@@ -38,48 +37,48 @@ def test_a_preset_is_chosen_by_keyboard_alone(visit: Visit) -> None:
     expect(tile.locator("img")).to_have_js_property("naturalWidth", 360)
     page.keyboard.press("Enter")
     expect(sheet).to_be_hidden()
-    expect(visit.preset).to_be_focused()
-    expect(visit.preset).to_contain_text(second.name)
-    expect(visit.prompt).to_have_value(re.compile("companion"))
-    visit.preset.press("Enter")
+    expect(inputs.preset).to_be_focused()
+    expect(inputs.preset).to_contain_text(second.name)
+    expect(inputs.prompt).to_have_value(re.compile("companion"))
+    inputs.preset.press("Enter")
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    expect(visit.preset).to_be_focused()
+    expect(inputs.preset).to_be_focused()
 
 
-def test_roles_and_own_words_get_along(visit: Visit) -> None:
+def test_roles_and_own_words_get_along(inputs: Visit) -> None:
     """Without a preset a role writes behind them; a preset takes both over, and both come back."""
-    visit.drop(PORTRAIT, CAT)
-    visit.expect_cards(PORTRAIT, CAT)
-    visit.prompt.fill("On a meadow in spring.")
-    visit.role(2).select_option("style")
+    inputs.drop(PORTRAIT, CAT)
+    inputs.expect_cards(PORTRAIT, CAT)
+    inputs.prompt.fill("On a meadow in spring.")
+    inputs.role(2).select_option("style")
     own = "On a meadow in spring.\nUse the art style of image 2."
-    expect(visit.prompt).to_have_value(own)
-    visit.choose_preset("Two in one photo")
-    expect(visit.role(2)).to_have_value("companion")
-    visit.page.get_by_role("button", name="Restore my text").click()
-    expect(visit.prompt).to_have_value(own)
-    expect(visit.role(1)).to_have_value("")
-    expect(visit.role(2)).to_have_value("style")
-    visit.choose_variant("Dev")
-    expect(visit.prompt).to_have_value(own.replace("image", "reference"))
+    expect(inputs.prompt).to_have_value(own)
+    inputs.choose_preset("Two in one photo")
+    expect(inputs.role(2)).to_have_value("companion")
+    inputs.page.get_by_role("button", name="Restore my text").click()
+    expect(inputs.prompt).to_have_value(own)
+    expect(inputs.role(1)).to_have_value("")
+    expect(inputs.role(2)).to_have_value("style")
+    inputs.choose_variant("Dev")
+    expect(inputs.prompt).to_have_value(own.replace("image", "reference"))
 
 
-def test_an_edited_prompt_can_be_rebuilt(visit: Visit) -> None:
+def test_an_edited_prompt_can_be_rebuilt(inputs: Visit) -> None:
     """Once a word is changed by hand the fields are silent, and one press lets them speak again."""
-    visit.drop(CAT)
-    visit.expect_cards(CAT)
-    visit.choose_preset("Line drawing")
-    rebuild = visit.page.get_by_role("button", name="Rebuild the prompt")
-    expect(visit.prompt).to_have_value(re.compile("black ink"))
+    inputs.drop(CAT)
+    inputs.expect_cards(CAT)
+    inputs.choose_preset("Line drawing")
+    rebuild = inputs.page.get_by_role("button", name="Rebuild the prompt")
+    expect(inputs.prompt).to_have_value(re.compile("black ink"))
     expect(rebuild).to_be_hidden()
-    visit.prompt.fill("Mine alone.")
-    visit.page.get_by_role("textbox", name="Kind of drawing").fill("a red chalk drawing")
+    inputs.prompt.fill("Mine alone.")
+    inputs.page.get_by_role("textbox", name="Kind of drawing").fill("a red chalk drawing")
     rebuild.click()
-    expect(visit.prompt).to_have_value(re.compile("red chalk"))
+    expect(inputs.prompt).to_have_value(re.compile("red chalk"))
     expect(rebuild).to_be_hidden()
-    visit.page.get_by_role("button", name="Restore my text").click()
-    expect(visit.prompt).to_have_value("Mine alone.")
+    inputs.page.get_by_role("button", name="Restore my text").click()
+    expect(inputs.prompt).to_have_value("Mine alone.")
 
 
 def test_a_held_seed_is_seen_and_let_go(visit: Visit) -> None:
@@ -100,26 +99,22 @@ def test_a_held_seed_is_seen_and_let_go(visit: Visit) -> None:
     assert first["seed"] != second["seed"]
 
 
-def test_a_key_says_what_it_is_good_for(profile: Profile, service: HandSandbox, tmp_path: Path) -> None:
+def test_a_key_says_what_it_is_good_for(visit: Visit) -> None:
     """Before it: what practice is, and where a key is got. With it: its balance, in pictures of the variant."""
-    with (
-        serving(tmp_path, WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(profile, studio).open() as visit,
-    ):
-        glance = visit.page.locator("#glance")
-        expect(glance).to_contain_text("Practice is free.")
-        glance.get_by_role("button", name="Use your key").click()
-        expect(visit.page.get_by_role("link", name="get a WaveSpeedAI key")).to_have_attribute(
-            "href", re.compile("^https://wavespeed.ai/")
-        )
-        visit.page.get_by_label("Your WaveSpeedAI key").fill("wsk_good_for_something")
-        visit.page.get_by_role("button", name="Use this key").click()
-        balance = visit.page.locator("#header .balance")
-        expect(balance).to_have_text("$10.00 left · about 250 more pictures")
-        visit.choose_variant("Max")
-        expect(balance).to_have_text("$10.00 left · about 125 more pictures")
-        expect(glance).to_have_text("")
-        expect(visit.page.locator("#paid")).to_have_text("Runs are paid from your own key.")
+    glance = visit.page.locator("#glance")
+    expect(glance).to_contain_text("Practice is free.")
+    glance.get_by_role("button", name="Use your key").click()
+    expect(visit.page.get_by_role("link", name="get a WaveSpeedAI key")).to_have_attribute(
+        "href", re.compile("^https://wavespeed.ai/")
+    )
+    visit.page.get_by_label("Your WaveSpeedAI key").fill("wsk_good_for_something")
+    visit.page.get_by_role("button", name="Use this key").click()
+    balance = visit.page.locator("#header .balance")
+    expect(balance).to_have_text("$10.00 left · about 250 more pictures")
+    visit.choose_variant("Max")
+    expect(balance).to_have_text("$10.00 left · about 125 more pictures")
+    expect(glance).to_have_text("")
+    expect(visit.page.locator("#paid")).to_have_text("Runs are paid from your own key.")
 
 
 def test_a_draft_comes_back(visit: Visit) -> None:
@@ -155,9 +150,9 @@ def test_a_draft_comes_back(visit: Visit) -> None:
     expect(visit.preset).to_contain_text("Choose a preset")
 
 
-def test_what_stops_a_press_is_said_at_its_field(browser: Browser, studio: Studio) -> None:
+def test_what_stops_a_press_is_said_at_its_field(phones: Profile, studio: Studio) -> None:
     """In view on a phone, told to screen readers, and gone as soon as its cause is mended, and no sooner."""
-    with Visit(browser, studio, **PHONE).open() as visit:
+    with Visit(phones, studio).open() as visit:
         page, before, ask = visit.page, studio.runs, visit.page.locator("#ask")
         missing, empty = (page.locator(f"#{field} .problem") for field in ("references", "prompt"))
         page.locator("#parameters").scroll_into_view_if_needed()

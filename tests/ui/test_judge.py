@@ -398,7 +398,9 @@ def test_everybody_can_judge(browser: Browser, studio: Studio, ledger: Ledger, w
     def look(screen: str) -> None:
         for scheme in SCHEMES:
             visit.page.emulate_media(color_scheme=scheme)
-            found[f"{screen}, {scheme}"] = [one["id"] for one in Axe().run(visit.page).response["violations"]]
+            only = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}  # what colours can do wrong
+            said = Axe().run(visit.page, options={"resultTypes": ["violations"], **only}).response
+            found[f"{screen}, {scheme}"] = [one["id"] for one in said["violations"]]
         assert not visit.page.evaluate("document.documentElement.scrollWidth > innerWidth"), screen
 
     with JudgeVisit(browser, studio, way) as visit:

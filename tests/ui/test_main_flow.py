@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from studio import CAT, COFFEE, GRASS, LAUNCH, PORTRAIT, HandSandbox, Profile, Studio, Visit, sum_in_words
@@ -25,23 +26,23 @@ def labels(variant: Variant) -> set[str]:
 ALL_LABELS = set().union(*(labels(variant) for variant in REGISTRY.values()))
 
 
-def test_the_prompt_is_counted(visit: Visit) -> None:
+def test_the_prompt_is_counted(inputs: Visit) -> None:
     """In small beside its label, in the colour of a warning past the limit; what is too long stays to be shortened."""
-    count = visit.page.locator("#prompt-count")
-    visit.prompt.fill("a cat 🐈")
+    count = inputs.page.locator("#prompt-count")
+    inputs.prompt.fill("a cat 🐈")
     expect(count).to_have_text("7 / 4,000")
     assert "over" not in count.inner_html()
-    visit.prompt.fill("x" * 4012)
+    inputs.prompt.fill("x" * 4012)
     expect(count.get_by_role("status")).to_have_text("4,012 / 4,000, 12 too many")
-    expect(visit.page.get_by_text("The prompt is 12 characters over the limit of 4,000. Shorten it.")).to_be_visible()
-    expect(visit.prompt).to_have_value("x" * 4012)
+    expect(inputs.page.get_by_text("The prompt is 12 characters over the limit of 4,000. Shorten it.")).to_be_visible()
+    expect(inputs.prompt).to_have_value("x" * 4012)
     label, counted = (
-        visit.page.locator("#prompt").get_by_text("Prompt", exact=True).bounding_box(),
+        inputs.page.locator("#prompt").get_by_text("Prompt", exact=True).bounding_box(),
         count.locator("span"),
     )
     place = counted.bounding_box()
     assert label and place and abs(label["y"] - place["y"]) < 8
-    visit.prompt.fill("")
+    inputs.prompt.fill("")
     expect(count).to_have_text("")
 
 
@@ -118,6 +119,7 @@ def check_download(visit: Visit, index: int, name: str) -> None:
     with_recipe.check()
 
 
+@pytest.mark.soak
 def test_every_variant_makes_a_picture(visit: Visit) -> None:
     """The other three variants run too, each with a file name that says which made it."""
     visit.drop(CAT)
@@ -156,33 +158,33 @@ def test_a_look_at_the_parameters_sets_none(visit: Visit) -> None:
     assert first == second == {"prompt": prompt, "images": first["images"], "guidance_scale": 3.5}
 
 
-def test_own_words_survive(visit: Visit) -> None:
+def test_own_words_survive(inputs: Visit) -> None:
     """A preset takes the place of a person's own text only with a way back, and a change of variant only rewords it."""
-    visit.drop(PORTRAIT, GRASS)
-    visit.expect_cards(PORTRAIT, GRASS)
+    inputs.drop(PORTRAIT, GRASS)
+    inputs.expect_cards(PORTRAIT, GRASS)
     own = "Put the woman from image 1 on the meadow of image 2, my way."
-    visit.prompt.fill(own)
-    visit.choose_preset("Dress a person")
-    back = visit.page.get_by_role("button", name="Restore my text")
+    inputs.prompt.fill(own)
+    inputs.choose_preset("Dress a person")
+    back = inputs.page.get_by_role("button", name="Restore my text")
     expect(back).to_be_visible()
-    expect(visit.prompt).not_to_have_value(own)
+    expect(inputs.prompt).not_to_have_value(own)
     back.click()
-    expect(visit.prompt).to_have_value(own)
+    expect(inputs.prompt).to_have_value(own)
     expect(back).to_be_hidden()
 
-    visit.choose_variant("Dev")
-    expect(visit.prompt).to_have_value(own.replace("image", "reference"))
-    visit.choose_variant("Pro")
-    expect(visit.prompt).to_have_value(own)
+    inputs.choose_variant("Dev")
+    expect(inputs.prompt).to_have_value(own.replace("image", "reference"))
+    inputs.choose_variant("Pro")
+    expect(inputs.prompt).to_have_value(own)
 
     # A preset's prompt that a person went on to change is their own too.
-    visit.choose_preset("Dress a person")
-    expect(visit.prompt).to_have_value(re.compile("outfit"))
-    edited = visit.prompt.input_value() + " At dusk."
-    visit.prompt.fill(edited)
-    visit.choose_preset("Line drawing")
+    inputs.choose_preset("Dress a person")
+    expect(inputs.prompt).to_have_value(re.compile("outfit"))
+    edited = inputs.prompt.input_value() + " At dusk."
+    inputs.prompt.fill(edited)
+    inputs.choose_preset("Line drawing")
     back.click()
-    expect(visit.prompt).to_have_value(edited)
+    expect(inputs.prompt).to_have_value(edited)
 
 
 def test_failures_say_three_things(visit: Visit) -> None:
@@ -226,10 +228,10 @@ def test_hostile_text_stays_text(visit: Visit) -> None:
     expect(visit.prompt).to_have_value(re.compile(re.escape(f'"{HOSTILE[:-1]}"')))
 
 
-def test_ready_examples_spend_nothing(visit: Visit) -> None:
+def test_ready_examples_spend_nothing(inputs: Visit) -> None:
     """Each example fills the whole page at one click, and makes no run by itself."""
-    before = visit.studio.runs
-    names = [str(card.text_content()) for card in visit.result.get_by_role("listitem").all()]
+    before = inputs.studio.runs
+    names = [str(card.text_content()) for card in inputs.result.get_by_role("listitem").all()]
     assert names
     for example, variant in (
         ("An astronaut and her cat", "pro"),
@@ -237,16 +239,17 @@ def test_ready_examples_spend_nothing(visit: Visit) -> None:
         ("A cup made of brick", "dev"),
         ("A cat in the colours of space", "ultra-fast"),
     ):
-        visit.result.get_by_role("button", name=example).click()
+        inputs.result.get_by_role("button", name=example).click()
         row = REGISTRY[variant]
-        expect(visit.page.get_by_role("radio", name=re.compile(f"^{row.name}"))).to_be_checked()
-        expect(visit.estimate).to_contain_text(sum_in_words(row, 1))
-        expect(visit.prompt).to_have_value(re.compile(f"{row.noun} 1"))
-        expect(visit.cards.first).to_be_visible()
-        expect(visit.page.locator("#hints")).to_have_text("")
-    assert visit.studio.runs == before
+        expect(inputs.page.get_by_role("radio", name=re.compile(f"^{row.name}"))).to_be_checked()
+        expect(inputs.estimate).to_contain_text(sum_in_words(row, 1))
+        expect(inputs.prompt).to_have_value(re.compile(f"{row.noun} 1"))
+        expect(inputs.cards.first).to_be_visible()
+        expect(inputs.page.locator("#hints")).to_have_text("")
+    assert inputs.studio.runs == before
 
 
+@pytest.mark.soak
 def test_a_reload_in_the_middle_loses_nothing(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """The page is left and opened again while the run goes on: it is there, and its picture comes."""
     before = live.runs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Response, expect
-from studio import CAT, COFFEE, HandSandbox, Profile, Visit, serving
+from studio import CAT, COFFEE, HandSandbox, Profile, Studio, Visit, serving
 
 UPLOAD, PUT, PRICE = "POST /api/v3/media/uploads", "PUT /storage/", "POST /api/v3/model/price"
 
@@ -14,7 +16,7 @@ def of(kind: str, asked: list[str]) -> int:
     return sum(request.startswith(kind) for request in asked)
 
 
-def add(visit: Visit, picture: Path, count: int) -> None:
+def add(visit: Visit, picture: Path | tuple[str, bytes], count: int) -> None:
     """Adds a reference, and waits until all that its arrival sets off is answered."""
     (last,) = [number for number, fn in visit.studio.page.fns.items() if fn.name == "prefetch"]
 
@@ -32,21 +34,25 @@ def press(visit: Visit) -> None:
     visit.expect_pictures(1)
 
 
-def test_uploaded_before_the_press(profile: Profile, service: HandSandbox, tmp_path: Path) -> None:
+def a_picture(colour: str) -> tuple[str, bytes]:
+    """One that no other test has sent to the service."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 200), colour).save(buffer, "PNG")
+    return f"{colour}.png", buffer.getvalue()
+
+
+def test_uploaded_before_the_press(profile: Profile, live: Studio, service: HandSandbox) -> None:
     """With a key on one's own computer, each picture is at the service before Generate; the press uploads nothing."""
-    with (
-        serving(tmp_path, WAVESPEED_API_KEY="wsk_ahead", WAVESPEED_BASE_URL=service.url) as studio,
-        Visit(profile, studio).open() as visit,
-    ):
+    with Visit(profile, live).open() as visit:
         service.asked()
-        add(visit, CAT, 1)
+        add(visit, a_picture("teal"), 1)
         assert of(UPLOAD, service.asked(until=PUT)) == 1
-        add(visit, COFFEE, 2)
+        add(visit, a_picture("plum"), 2)
         assert of(UPLOAD, service.asked(until=PUT)) == 1
         press(visit)
         asked = service.asked()
         assert (of(UPLOAD, asked), of(PUT, asked), of(PRICE, asked)) == (0, 0, 0)
-        assert len(studio.sent("Put the cat beside the cup")[0]["images"]) == 2
+        assert len(live.sent("Put the cat beside the cup")[0]["images"]) == 2
 
 
 def test_on_a_hosted_app_uploaded_at_the_press(profile: Profile, service: HandSandbox, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import gradio as gr
 import pytest
 from gradio import http_server
 from openid import CLIENT, SECRET, Provider
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from serving import listening
-from studio import CAT, PHONE, HandSandbox, Studio, Visit, serving
+from studio import CAT, HandSandbox, Profile, Studio, Visit, serving
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def space(
         yield studio
 
 
-def test_a_visitor_becomes_a_person(browser: Browser, space: Studio, provider: Provider) -> None:
+def test_a_visitor_becomes_a_person(phones: Profile, space: Studio, provider: Provider) -> None:
     """On a phone: practice; the press that signs in; the picture of before is there, the host's key pays, and what is
     left of the cap stands at the top. Signing out in one tab signs the other out, and leaves nothing there.
     """
-    with Visit(browser, space, **PHONE) as visit:
+    with Visit(phones, space) as visit:
         visit.open()
         header = visit.page.locator("#header")
         visit.drop(CAT)

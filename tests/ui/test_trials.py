@@ -15,7 +15,7 @@ DESK = {"width": 1440, "height": 900}
 
 def look(page: Page, found: dict[str, list[str]], state: str) -> None:
     """What axe finds there, on a desk; and whether anything is wider than a phone."""
-    broken = Axe().run(page).response["violations"]
+    broken = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     found |= {state: [f"{v['id']}: {node['html'][:160]}" for v in broken for node in v["nodes"]]} if broken else {}
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
