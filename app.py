@@ -223,11 +223,11 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     from ui.studio.presets import SAMPLES
 
     async def healthz(_request: object) -> JSONResponse:
-        return JSONResponse({"status": "ok", "backend": backend.account.kind})
+        away = backend.status == "database away"  # which a restart would not bring back
+        return JSONResponse({"status": backend.status if away else "ok", "backend": backend.account.kind})
 
     async def readyz(_request: object) -> JSONResponse:
-        ready = backend.runs.accepting
-        return JSONResponse({"status": "ready" if ready else "closing"}, 200 if ready else 503)
+        return JSONResponse({"status": backend.status}, 200 if backend.status == "ready" else 503)
 
     async def trials(_request: object) -> RedirectResponse:
         return RedirectResponse("./#trials")

@@ -307,9 +307,9 @@ def copies(count: int, service: Child, folder: Path) -> Iterator[list[Child]]:
 @contextmanager
 def database() -> Iterator[int]:
     """A PostgreSQL that the apps find in their environment; its process."""
-    with serving(quick=False) as (url, process):
-        os.environ[DATABASE] = url
-        yield process
+    with serving(quick=False) as server:
+        os.environ[DATABASE] = server.url
+        yield server.process
         del os.environ[DATABASE]
 
 

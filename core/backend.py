@@ -282,6 +282,13 @@ class Backend:
             return None
         return Allowance(limit, await self.runs.readers(self.people.spent_today, visitor))
 
+    @property
+    def status(self) -> str:
+        """In a word or two whether runs can be started: "ready", or why not."""
+        if not self.runs.accepting:
+            return "closing"
+        return "ready" if self._leases.reachable else "database away"
+
     async def paused(self) -> bool:
         """Whether the host has paused spending."""
         return self.settings.paused or await self.runs.readers(self._paused_since) is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from blocking import Watch
-from databases import DATABASE, empty, serving
+from databases import DATABASE, Server, empty, serving
 from hypothesis import settings
 
 # The gate draws the same inputs each time, so that it fails for a change and never by chance; a soak looks further.
@@ -63,14 +63,14 @@ def database(request: pytest.FixtureRequest, own_environment: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_of_postgresql() -> Iterator[str]:
-    with serving() as (url, _):
-        yield url
+def server_of_postgresql() -> Iterator[Server]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
-def postgresql(server_of_postgresql: str, own_environment: None, monkeypatch: pytest.MonkeyPatch) -> str:
+def postgresql(server_of_postgresql: Server, own_environment: None, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a database without a row, which the environment asks for."""
-    monkeypatch.setenv(DATABASE, server_of_postgresql)
+    monkeypatch.setenv(DATABASE, server_of_postgresql.url)
     empty()
-    return server_of_postgresql
+    return server_of_postgresql.url

@@ -79,6 +79,7 @@ POSTGRES |= dict.fromkeys(("08", "57P", "53300", "25P03"), POSTGRES["away"])
 
 UNSTORABLE = Fault("The text has a character that can't be stored.", "Remove it.")
 GONE = Fault("Another copy of this app has taken this over.", "Reload the page to see how it goes on.")
+OUT_OF_TOUCH = Fault("This copy of the app lost touch with the others, so this was not sent.", "Try again in a moment.")
 _NO_SUCH_CHARACTER = ("", "22021", "22P05")  # of PostgreSQL, or of its driver, which refuses NUL by itself
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from core.ledger.engines import upsert
-from core.ledger.faults import GONE, Fenced, error
+from core.ledger.faults import GONE, OUT_OF_TOUCH, Fenced, error
 from core.ledger.news import CHANGED, notify
 from core.ledger.schema import replicas, runs, trials
 
@@ -74,7 +74,7 @@ def insist(connection: sa.Connection, replica: str) -> None:
     """
     known = sa.select(replicas.c.id).where(replicas.c.id == replica).with_for_update(read=True, key_share=True)
     if connection.execute(known).first() is None:
-        raise error(GONE, Fenced)
+        raise error(OUT_OF_TOUCH, Fenced)
 
 
 def hold(connection: sa.Connection, run_id: str, fence: int) -> None:

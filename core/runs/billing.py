@@ -64,7 +64,11 @@ class Bills:
         for pause in PAUSES:
             await self._runtime.sleep(pause)
             if told := await billed(account, open):
-                await self._tell(told)
+                try:
+                    await self._tell(told)
+                except LedgerError as fault:  # they are asked for once more
+                    log.warning("bills are not recorded: %s", fault.happened)
+                    continue
             open = {name: reserved for name, reserved in open.items() if name not in told}
             if not open:
                 return

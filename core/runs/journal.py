@@ -16,11 +16,13 @@ from core.ledger.ledger import Ledger
 from core.ledger.record import Entry, Record
 from core.ledger.run import Facts
 from core.ledger.spending import Spending
-from core.runs.leases import Leases
+from core.runs.leases import RETRY_INTERVAL, Leases
 from core.runs.live import LiveRun
 from core.runs.runtime import Runtime
 
-RETRY_INTERVAL = 1.0  # seconds, while the database is away
+AWAY = "The app's database can't be reached. This goes on once it can, and nothing is sent twice."
+
+_OF_ALL = 0  # before the numbers of its predictions
 
 T = TypeVar("T")
 
@@ -103,16 +105,20 @@ class Journal:
         return await self._patiently(run, partial(asyncio.to_thread, write))
 
     async def _patiently(self, run: LiveRun, work: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await work()
-            except Fenced:
-                run.lose()
-                raise
-            except LedgerError as fault:
-                if not fault.passing or self._runtime.clock() >= run.deadline:
+        try:
+            while True:
+                try:
+                    return await work()
+                except Fenced:
+                    run.lose()
                     raise
-            await self._runtime.sleep(RETRY_INTERVAL)
+                except LedgerError as fault:
+                    if not fault.passing or self._runtime.clock() >= run.deadline:
+                        raise
+                run.tell(_OF_ALL, AWAY)
+                await self._runtime.sleep(RETRY_INTERVAL)
+        finally:
+            run.tell(_OF_ALL, "")
 
 
 def log_foreign(fault: BaseException, where: str) -> None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from core.errors import LedgerError
 from core.ledger import leases as rows
-from core.ledger.faults import GONE, Fenced, error
+from core.ledger.faults import GONE, OUT_OF_TOUCH, Fenced, error
 from core.ledger.ledger import Ledger
 from core.ledger.record import Record
 from core.runs.runtime import Runtime
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
 RENEWAL = 4.0  # seconds between two; the second one that fails is noticed by the others
+RETRY_INTERVAL = 1.0  # seconds, while the database is away
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -55,6 +56,7 @@ class Leases:
         self._until = _NEVER
         self._replica: str | None = None
         self.alone = alone
+        self.reachable = True  # whether the database answered when it was last asked
 
     @property
     def owner(self) -> str | None:
@@ -64,7 +66,7 @@ class Leases:
             Fenced: nothing can be ours now.
         """
         if self._replica is None and not self.alone:
-            raise error(GONE, Fenced)
+            raise error(OUT_OF_TOUCH, Fenced)
         return self._replica
 
     def surely_has(self, record: Record) -> bool:
@@ -104,15 +106,18 @@ class Leases:
         what is free.
         """
         while not self.alone:
-            await self._runtime.sleep(self._renewal)
+            await self._runtime.sleep(self._renewal if self.reachable else RETRY_INTERVAL)
             try:
                 if not await self._renew():
                     log.warning("this copy stood still for too long: what it worked on is another's")
                     await lost()
                     await self.begin()
+                self.reachable = True
                 await take_over()
             except LedgerError as fault:
-                log.warning("the lease could not be renewed: %s", fault.happened)
+                if self.reachable:  # said once, however often it is tried
+                    log.warning("the lease could not be renewed: %s", fault.happened)
+                self.reachable = not fault.passing
             except Exception as fault:  # its text may quote anything
                 log.error("the lease could not be renewed: %s", type(fault).__name__)
 
@@ -141,15 +146,18 @@ class Leases:
 
     async def _renew(self) -> bool:
         asked_at = self._runtime.clock()
-        kept = await self._do(self._renewed)
+        # Where we could not renew for a while, nobody could: the database was away. The others get their turn first.
+        late = asked_at > self._until - self._lease / 2
+        kept = await self._do(partial(self._renewed, others=not late))
         if kept:
             self._until = asked_at + self._lease
         return kept
 
-    def _renewed(self, connection: sa.Connection, now: datetime) -> bool:
+    def _renewed(self, connection: sa.Connection, now: datetime, *, others: bool) -> bool:
         # Ours first: where nobody has noticed that it ran out, all that is ours still is.
         kept = self._replica is not None and rows.renew(connection, self._replica, now + self._lease)
-        rows.free(connection, now)
+        if others:
+            rows.free(connection, now)
         return kept
 
     async def _do(self, work: Callable[[sa.Connection, datetime], T]) -> T:

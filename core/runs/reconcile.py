@@ -195,7 +195,12 @@ class Reconciler:
             return None
         if now > entry.submitting_at + KEPT:
             return outcomes.gone(entry, KontextError(TOO_LATE), now, charged="unknown")
-        strangers = await self._strangers(findings)
+        try:
+            strangers = await self._strangers(findings)
+        except LedgerError as fault:
+            if fault.passing and now < live.run.deadline:
+                return None
+            raise
         return outcomes.unclear(entry, strangers) if strangers else outcomes.not_created(entry, now)
 
     async def _strangers(self, findings: Findings) -> int:
@@ -205,8 +210,5 @@ class Reconciler:
         its id, without knowing which submit it came from.
         """
         ids = [p.id for p in (*findings.nameless, *findings.ours)]
-        try:
-            taken = await asyncio.to_thread(self._ledger.taken, ids)
-        except LedgerError:
-            taken = set()
+        taken = await asyncio.to_thread(self._ledger.taken, ids)
         return sum(1 for id in ids if id not in taken and not self._claims.has(id))

@@ -31,8 +31,8 @@ from core.runs.background import Background
 from core.runs.billing import Bills
 from core.runs.callbacks import Callbacks
 from core.runs.flow import Flow
-from core.runs.journal import RETRY_INTERVAL, RUN, log_foreign
-from core.runs.leases import Leases
+from core.runs.journal import RUN, log_foreign
+from core.runs.leases import RETRY_INTERVAL, Leases
 from core.runs.live import LiveRun
 from core.runs.matching import proven
 from core.runs.news import News
@@ -717,10 +717,7 @@ class Runs:
 
     async def _billed(self, amounts: Mapping[str, Decimal]) -> None:
         """Bills came in: into the ledger, and into runs that are resumed just now, with whoever watches them."""
-        try:
-            await asyncio.to_thread(self._ledger.bill, amounts)
-        except KontextError as fault:
-            log.warning("bills are not recorded: %s", fault.happened)
+        await asyncio.to_thread(self._ledger.bill, amounts)
         for live in self._live.values():
             told = [entry for entry in live.record.entries if entry.id in amounts and entry.source != "billing"]
             live.put(*(replace(entry, charge=amounts[str(entry.id)], source="billing") for entry in told))

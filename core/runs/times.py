@@ -50,8 +50,8 @@ class Times:
     def _read(self, kind: _Kind) -> None:
         try:
             seen = self._ledger.durations(kind[0], sandbox=kind[1], count=REMEMBERED)
-        except LedgerError:
-            seen = []
+        except LedgerError:  # another time
+            return
         self._seen.setdefault(kind, deque(seen, maxlen=REMEMBERED))
 
 

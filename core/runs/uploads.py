@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -51,7 +52,9 @@ class Uploads:
         return max(since, self._began) if account.kind == "sandbox" else since
 
     async def _url(self, account: Account, reference: Reference) -> str:
-        known = await asyncio.to_thread(self._ledger.uploaded, account.id, reference.sha256, self._since(account))
+        known = None
+        with suppress(LedgerError):  # what can't be looked up is uploaded once more, which costs nothing
+            known = await asyncio.to_thread(self._ledger.uploaded, account.id, reference.sha256, self._since(account))
         return known or await self._upload(account, reference)
 
     async def _upload(self, account: Account, reference: Reference) -> str:

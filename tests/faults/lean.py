@@ -6,11 +6,10 @@ import asyncio
 import multiprocessing
 import os
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -61,6 +60,7 @@ class Press:
     pictures: int = 1
     prompt: str = "make it red"
     values: dict[str, Any] = field(default_factory=lambda: dict(SMALL))
+    reference: str = "teal"  # its colour
     cells: int = field(default=1, init=False)  # runs that it makes
 
 
@@ -133,10 +133,19 @@ class Lean:
         self.decoder = Decoder()
         self.trials = Trials(self.ledger, self.runs, Blind(self.decoder, folder), runtime)
 
+    def keeping(self) -> list[Coroutine[Any, Any, None]]:
+        """What a replica does all the time: renew its lease, take over what others leave, hear of them."""
+        return [self.leases.keep(self.runs.lose_all, self._take_over), self.runs.news.keep(self.runs.asked)]
+
+    async def _take_over(self) -> None:
+        await self.runs.heed()
+        await self.runs.take_over(self.account)
+
     async def press(self, press: Press, visitor: str = VISITOR) -> Run:
         values = {**press.values, "num_images": press.pictures}
         inputs = check(press.variant, press.prompt, 1, values, lambda: 4711)
-        return await self.runs.start(visitor, self.account, inputs, [a_reference(self.folder)])
+        reference = prepare(picture(press.reference), 1, self.folder / "references")
+        return await self.runs.start(visitor, self.account, inputs, [reference])
 
     async def compare(self, comparison: Comparison, visitor: str = VISITOR) -> list[Run]:
         colours = enumerate(("teal", "red", "gold", "navy"), 1)
@@ -229,12 +238,13 @@ def replica(folder: Path, url: str, database: str, seed: int, presses: Sequence[
 async def _replica(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
     lean = Lean(folder, url, seed=seed, shared=True)
     await lean.leases.begin()
-    keeping = asyncio.create_task(lean.leases.keep(lean.runs.lose_all, partial(lean.runs.take_over, lean.account)))
+    keeping = [asyncio.create_task(work) for work in lean.keeping()]
     told.send(len([run for press in presses for run in await lean.all_of(press)]))
     await asyncio.to_thread(told.recv)  # the others have pressed as well
     for run in await lean.runs.list_for(VISITOR):
         await lean.end_of(run)
-    keeping.cancel()
+    for task in keeping:
+        task.cancel()
     told.send("done")
     await asyncio.to_thread(told.recv)  # nothing more is asked of it
     await lean.leases.leave()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -20,7 +21,7 @@ from core.ledger.schema import tables
 DATABASE = "KONTEXT_DATABASE_URL"
 USER = "postgres"  # whom Debian's package brings; the server does not run as root
 _PLAIN = ("listen_addresses=", "max_connections=200")
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_QUICK = ("fsync=off", "full_page_writes=off")  # what it has written outlives it, if not the computer
 
 _EMPTY = """
 DO $$ DECLARE name text; BEGIN
@@ -39,40 +40,52 @@ def programs() -> Path | None:
     return found[-1].parent if found else Path(beside).parent if beside else None
 
 
-@contextmanager
-def serving(*, quick: bool = True) -> Iterator[tuple[str, int]]:
-    """The URL of a database in a new server, and the server's process, which ends when this is left.
+class Server:
+    """A PostgreSQL with one database, at `url`: it can go away, and come back with what it has."""
 
-    `quick`: it flushes nothing to the disk.
-    """
+    def __init__(self, bin: Path, folder: Path, settings: Sequence[str]) -> None:
+        self._data, self._log = folder / "data", folder / "log"
+        self.url = f"postgresql+psycopg://{USER}@/{USER}?host={folder}"
+        initdb = [bin / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **_who())
+        told = [part for setting in (*settings, f"unix_socket_directories={folder}") for part in ("-c", setting)]
+        self._command = [bin / "postgres", "-D", self._data, *told]
+
+    @property
+    def process(self) -> int:
+        return self._process.pid
+
+    def start(self) -> None:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, **_who())
+        started = self._data / "postmaster.pid"
+        while not started.is_file() or "ready" not in started.read_text():
+            assert self._process.poll() is None, self._log.read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """At once, in the midst of whatever it does."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+
+
+@contextmanager
+def serving(*, quick: bool = True) -> Iterator[Server]:
+    """A new server, which ends when this is left. `quick`: it flushes nothing to the disk."""
     folder = Path(tempfile.mkdtemp(prefix="kontext-postgres-", dir="/tmp"))
-    bin, who = programs(), _who()
+    bin = programs()
     assert bin is not None, "install postgresql"
-    if who:
+    if _who():
         shutil.chown(folder, USER, USER)
-    data = folder / "data"
     try:
-        initdb = [bin / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **who)
-        with _serving(bin, data, folder, who, _QUICK if quick else ()) as process:
-            yield f"postgresql+psycopg://{USER}@/{USER}?host={folder}", process
+        server = Server(bin, folder, (*_PLAIN, *(_QUICK if quick else ())))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _serving(bin: Path, data: Path, folder: Path, who: dict[str, Any], more: Sequence[str]) -> Iterator[int]:
-    settings = [part for setting in (*_PLAIN, *more, f"unix_socket_directories={folder}") for part in ("-c", setting)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([bin / "postgres", "-D", data, *settings], stdout=log, stderr=log, **who)
-    try:
-        while not (data / "postmaster.pid").is_file() or "ready" not in (data / "postmaster.pid").read_text():
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.02)
-        yield process.pid
-    finally:
-        process.send_signal(3)  # SIGQUIT: at once
-        process.wait()
 
 
 def _who() -> dict[str, Any]:

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from databases import Server
 from PIL import Image
 from running import calm
 from serving import AT_ONCE, Served
+from starlette.applications import Starlette
 
+from app import _routes
 from core.access.attempts import FREE
 from core.access.keys import IDLE, LINGERS, Keys
 from core.backend import DAY, FIRST_LOOK, Backend
@@ -55,6 +58,30 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
             return backend
 
         yield open
+
+
+async def test_whoever_asks_is_told_that_the_database_is_away(
+    opened: Open, postgresql: str, server_of_postgresql: Server
+) -> None:
+    """The app serves, which a restart would not better, and takes no runs until it is back."""
+    backend = await opened(KONTEXT_DATABASE_URL=postgresql)
+    transport = httpx.ASGITransport(Starlette(routes=_routes(backend)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://studio") as http:
+
+        async def told(status: str) -> list[tuple[int, str]]:
+            async with asyncio.timeout(30):
+                while backend.status != status:  # noqa: ASYNC110 - whoever asks has nothing to wait for
+                    await asyncio.sleep(0)
+            answers = [await http.get(path) for path in ("/healthz", "/readyz")]
+            return [(answer.status_code, answer.json()["status"]) for answer in answers]
+
+        assert await told("ready") == [(200, "ok"), (200, "ready")]
+        await asyncio.to_thread(server_of_postgresql.stop)
+        try:
+            assert await told("database away") == [(200, "database away"), (503, "database away")]
+        finally:
+            await asyncio.to_thread(server_of_postgresql.start)
+        assert await told("ready") == [(200, "ok"), (200, "ready")]
 
 
 async def test_once_a_day_the_catalogue_is_looked_at(opened: Open, caplog: pytest.LogCaptureFixture) -> None:

@@ -184,7 +184,7 @@ def test_what_counts_today(ledger: Ledger) -> None:
 
 
 def test_a_prediction_is_claimed_once(ledger: Ledger) -> None:
-    """Of many that claim a prediction at once, one gets it."""
+    """Of many that claim a prediction at once, one gets it, and is told so again, should it not have heard."""
     for number in range(8):
         ledger.add(record(str(number)))
 
@@ -193,7 +193,8 @@ def test_a_prediction_is_claimed_once(ledger: Ledger) -> None:
         return ledger.claim(str(number), entry)
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(claim, range(8))) == 1
+        assert sum(claimed := list(pool.map(claim, range(8)))) == 1
+    assert [claim(number) for number in range(8)] == claimed
 
 
 # uploads, durations, holders

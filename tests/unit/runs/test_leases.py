@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,11 +19,11 @@ from running import Forward, Held, House, calm, rewritten
 
 from core.access.budget import Budget
 from core.access.invitations import Invitations
-from core.errors import BudgetError, KontextError
+from core.errors import BudgetError, KontextError, LedgerError
 from core.ledger.faults import Fenced
 from core.ledger.record import NOT_CREATED, SUBMITTING, snapshot
 from core.ledger.run import Run
-from core.ledger.schema import replicas, runs
+from core.ledger.schema import replicas
 from core.runs.leases import LEASE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("postgresql")]
@@ -298,25 +299,52 @@ async def test_it_is_renewed_while_it_serves(one: House, other: House) -> None:
     assert one.leases.owner != name and one.leases.sure
 
 
-async def test_a_database_that_is_away_is_waited_for(one: House, postgresql: str) -> None:
-    """In the midst of a run, before its submit and after it: nothing is lost, nothing is sent unrecorded."""
-    run, held = await standing_still(one, "submit", pictures=2)
-    engine = sa.create_engine(postgresql.replace("/postgres?", "/template1?"), poolclass=sa.NullPool)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as elsewhere:
-        elsewhere.exec_driver_sql("ALTER DATABASE postgres ALLOW_CONNECTIONS false")
-        try:
-            elsewhere.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'"
-            )
-            held.go.set()
-            ending = asyncio.create_task(one.end_of(run))
-            await asyncio.sleep(0.3)
-            assert not ending.done()
-        finally:
-            elsewhere.exec_driver_sql("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
-    assert (await ending).state == "completed"
-    assert one.spent() == await one.billed() == Decimal("0.08")
-    assert {row.owner for row in await asyncio.to_thread(owners, one)} == {None}
+@contextmanager
+def last_word_lost(house: House) -> Iterator[None]:
+    """The next transaction is there, and the line breaks before that is heard."""
+    engine = house.ledger._database.engine  # type: ignore[attr-defined]
+
+    def break_off(connection: sa.Connection) -> None:
+        sa.event.remove(engine, "commit", break_off)
+        connection.connection.commit()
+        raise sa.exc.OperationalError("COMMIT", None, OSError(), connection_invalidated=True)
+
+    sa.event.listen(engine, "commit", break_off)
+    with pytest.raises(LedgerError, match="can't be reached"):
+        yield
+
+
+async def test_a_press_that_may_be_written_down_costs_nothing(one: House) -> None:
+    """The database went away in the moment of the reservation: it is refused, and what was reserved is given back."""
+    with last_word_lost(one):
+        await one.press()
+    assert one.spent() == Decimal("0.04")
+    assert await take_over(one) == 1
+    await calm()
+    assert (one.spent(), one.wire.seen["submit"]) == (0, 0)
+
+
+async def test_what_was_taken_over_unheard_is_worked_on(one: House, other: House) -> None:
+    """The database went away in the moment of taking a run over: it is nobody else's, and goes on."""
+    run, _ = await standing_still(one)
+    await lapse(one)
+    assert await other.leases._renew()
+    with last_word_lost(other):
+        await other.runs.take_over(other.account)
+    assert (await other.runs.get("ann", run.id) or run).state == "waiting"
+    assert await take_over(other) == 1
+    assert (await other.end_of(run)).state == "completed"
+
+
+async def test_whoever_could_not_renew_frees_nobody_at_first(one: House, other: House) -> None:
+    """The database was away for longer than any lease holds: each keeps its own, and whoever is dead loses it later."""
+    await standing_still(one)
+    await lapse(one)
+    one.time.now += 2 * LEASE
+    assert await take_over(other) == 0
+    assert await one.leases._renew()
+    await lapse(one)
+    assert await take_over(other) == 1
 
 
 @pytest.mark.parametrize("invited", [False, True], ids=["the copy's budget", "an invitation"])
@@ -345,8 +373,3 @@ def invitation(house: House) -> str:
     if not invitations.every():
         invitations.invite("Anna", Decimal("0.12"), "never")
     return invitations.every()[0].invitation.id
-
-
-def owners(house: House) -> list[Any]:
-    with house.ledger.reading() as connection:
-        return list(connection.execute(sa.select(runs.c.owner)))

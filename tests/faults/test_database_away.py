@@ -1,0 +1,153 @@
+"""PostgreSQL itself goes away in mid-run and comes back: nothing is spent unrecorded or lost, and all goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import databases
+import pytest
+from checks import check_books
+from lean import Lean, Press, history, spent
+from server import Exchange, Server, plainly
+from test_kill import Moment, draw_moment, hear
+from test_replicas import check, two
+
+from core.errors import LedgerError
+from core.ledger.run import Run
+from core.runs.journal import AWAY
+
+pytestmark = pytest.mark.usefixtures("postgresql")
+
+LONG = 20.0  # seconds; ten leases
+
+
+@asynccontextmanager
+async def replica(folder: Path, server: Server) -> AsyncIterator[Lean]:
+    lean = Lean(folder, server.url, shared=True)
+    await lean.leases.begin()
+    keeping = [asyncio.create_task(work) for work in lean.keeping()]
+    yield lean
+    for task in keeping:
+        task.cancel()
+    await lean.aclose()
+
+
+async def seen(server: Server, kind: str, count: int = 1) -> None:
+    async with asyncio.timeout(20):
+        while server.seen[kind] < count:  # noqa: ASYNC110 - it counts in a thread of its own
+            await asyncio.sleep(0.01)
+
+
+class Answers:
+    """Submits that are done at once, and answered later."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    async def __call__(self, exchange: Exchange) -> None:
+        answer = await exchange.forward()
+        await asyncio.to_thread(self.go.wait)
+        await exchange.say(answer)
+
+
+async def one_in_each_step(server: Server, one: Lean, other: Lean) -> tuple[list[Run], list[Callable[[], None]]]:
+    """Runs that are downloaded, waited for, just answered and about to be sent; and what lets each go on."""
+    runs: list[Run] = []
+    opening: list[Callable[[], None]] = []
+    for kind, lean in (("download", one), ("result", other), ("submit", one), ("upload", other)):
+        if kind == "submit":
+            answers = server.always[kind] = Answers()
+            opening.append(answers.go.set)
+        else:
+            opening.append(server.gate(kind).open)
+        before = server.seen[kind]
+        colour = "gold" if kind == "upload" else "teal"  # which is there by then
+        runs.append(await lean.press(Press(prompt=f"held at its {kind}", reference=colour)))
+        await seen(server, kind, before + 1)
+    return runs, opening
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", [2.2, pytest.param(LONG, marks=pytest.mark.soak)])
+async def test_a_run_in_each_step(
+    server: Server, tmp_path: Path, server_of_postgresql: databases.Server, seconds: float
+) -> None:
+    """It is away for longer than a lease holds. What was sent is not lost, what was not is sent once that is recorded,
+    each run goes on where it was, and a press meanwhile is refused: nothing was charged.
+    """
+    async with replica(tmp_path / "data", server) as one, replica(tmp_path / "data", server) as other:
+        runs, opening = await one_in_each_step(server, one, other)
+        shown = [asyncio.create_task(lean.end_of(run)) for run in runs for lean in (one, other)]
+        names, sent = (one.leases.owner, other.leases.owner), server.seen["submit"]
+        await asyncio.to_thread(server_of_postgresql.stop)
+        back = asyncio.create_task(asyncio.sleep(seconds))
+        for go in opening:
+            go()
+        server.clear()
+        with pytest.raises(LedgerError, match="can't be reached") as refused:
+            await one.press(Press(prompt="too early"))
+        assert "Nothing was charged." in str(refused.value)
+        await asyncio.sleep(1)
+        assert not one.leases.reachable and not other.leases.reachable
+        going = await other.runs.get("ann", runs[3].id)
+        assert going is not None and (going.state, going.notice) == ("submitting", AWAY)
+        await back
+        assert server.seen["submit"] == sent
+        await asyncio.to_thread(server_of_postgresql.start)
+        async with asyncio.timeout(30):
+            ended = await asyncio.gather(*shown)
+        assert {run.state for run in ended} == {"completed"}
+        assert (one.leases.owner, other.leases.owner) == names and one.leases.reachable
+        assert (await one.run(Press(prompt="once more"))).state == "completed"
+    assert server.seen["submit"] == len(runs) + 1
+    told = history(tmp_path / "data")
+    assert len(told) == len(runs) + 1
+    check_books(told, spent(tmp_path / "data"), server.books())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(4, 16))  # by those before it is in the midst of an upload, and nothing is sent
+def test_twenty_runs_at_any_moment(
+    server: Server, tmp_path: Path, server_of_postgresql: databases.Server, seed: int
+) -> None:
+    """Two processes have twenty runs in flight when it goes away for ten leases, around a request of some kind."""
+    server.renew(seconds=0.3, seed=seed)
+    gone = threading.Thread(target=go_away, args=(server_of_postgresql,))
+    with two(server, tmp_path / "data", server_of_postgresql.url, seed) as (replicas, gate):
+        time.sleep(0.5)  # they have looked at what there is
+        go_away_at(server, draw_moment(seed, random.Random(seed)), gone)
+        gate.open()
+        for one in replicas:
+            assert hear(*one) == "done"
+        gone.join()
+        for process, line in replicas:
+            line.send("that is all")
+            process.join(30)
+    check(server, tmp_path / "data")
+    assert {run.state for run in history(tmp_path / "data")} == {"completed"}
+
+
+def go_away_at(server: Server, moment: Moment, gone: threading.Thread) -> None:
+    """The service notices nothing."""
+
+    async def around(exchange: Exchange) -> None:
+        if not moment.done:
+            gone.start()
+        answer = await exchange.forward()
+        if moment.done:
+            gone.start()
+        await exchange.say(answer)
+
+    server.next[moment.kind].extend([*[plainly] * (moment.nth - 1), around])
+
+
+def go_away(server: databases.Server) -> None:
+    server.stop()
+    time.sleep(LONG)
+    server.start()
