@@ -12,6 +12,9 @@ WORKERS ?= 2
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
 export CHROMIUM
 
+# What was compiled once is kept: the tests start the app many times. Empty counts as unset.
+export PYTHONDONTWRITEBYTECODE :=
+
 # $(call apt,PACKAGE) installs a Debian package, on a Debian that lets us; fails without a word elsewhere.
 apt = { command -v apt-get >/dev/null && \
 	if [ "$$(id -u)" = 0 ]; then as_root=; else command -v sudo >/dev/null && as_root=sudo; fi && \

@@ -53,10 +53,10 @@ def imported(source: str, *, types: bool) -> Iterator[str]:
 
     `from core.runs import outcomes` imports core.runs.outcomes, and `from core.runs.outcomes import again` as well.
     """
-    tree = ast.parse(source)
-    unseen = [node for node in ast.walk(tree) if isinstance(node, ast.If) and is_type_checking(node.test)]
+    nodes = list(ast.walk(ast.parse(source)))
+    unseen = [node for node in nodes if isinstance(node, ast.If) and is_type_checking(node.test)]
     hidden = {id(inner) for node in unseen for branch in node.body for inner in ast.walk(branch)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in hidden and not types:
             continue
         if isinstance(node, ast.Import):

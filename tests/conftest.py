@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KONTEXT_DATA_DIR", str(tmp_path / "data"))
     yield
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end, and searching it for garbage again and again takes a tenth of the time."""
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

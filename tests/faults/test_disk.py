@@ -174,9 +174,9 @@ def a_newer_ledger(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (a_file_in_its_place, "can't be written to"),
         (a_damaged_ledger, "damaged"),
-        (a_newer_ledger, "newer version"),
+        pytest.param(a_file_in_its_place, "can't be written to", marks=pytest.mark.soak),
+        pytest.param(a_newer_ledger, "newer version", marks=pytest.mark.soak),
     ],
 )
 def test_the_whole_app_does_not_start(server: Server, home: Path, harm: Harm, words: str) -> None:

@@ -92,7 +92,7 @@ async def open_page(http: httpx.AsyncClient, opened: asyncio.Event) -> str:
 # that the Dockerfile lays out, so whatever is missing there shows.
 @pytest.mark.parametrize(
     ("number", "under"),
-    [(signal.SIGTERM, AS_PID_1 if may_unshare() else ()), (signal.SIGINT, ())],
+    [(signal.SIGTERM, AS_PID_1 if may_unshare() else ()), pytest.param(signal.SIGINT, (), marks=pytest.mark.soak)],
     ids=["SIGTERM", "SIGINT"],
 )
 async def test_a_signal_closes_in_order(
@@ -130,14 +130,14 @@ async def test_a_signal_closes_in_order(
 
 
 async def test_a_second_signal_ends_at_once(server: Server, tmp_path: Path) -> None:
-    """Whoever does not want to wait for an answer need not."""
+    """Whoever does not want to wait for an answer need not: the first one begins the closing, whichever it is."""
     folder, held = tmp_path / "data", Held()
     server.always["submit"] = held
     with serving(folder, server.url) as app:
         async with httpx.AsyncClient(base_url=app.url, timeout=ENDING) as http:
             call = asyncio.create_task(generate(http, await upload(http, picture()), "ultra-fast", SMALL))
             await asyncio.wait_for(held.reached.wait(), ENDING)
-            app.process.send_signal(signal.SIGTERM)
+            app.process.send_signal(signal.SIGINT)
             await until(lambda: ready(app) == 503, ENDING)
             app.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(app.process.wait, ENDING) == 128 + signal.SIGTERM

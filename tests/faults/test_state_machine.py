@@ -190,7 +190,7 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=settings.default.max_examples // 2,  # each is worth many; 20 in the gate
+    max_examples=settings.default.max_examples // 4,  # each is worth many; 10 in the gate
     stateful_step_count=25,
     phases=[Phase.generate],  # making a failure smaller takes minutes
     suppress_health_check=list(HealthCheck),

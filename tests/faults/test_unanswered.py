@@ -21,7 +21,9 @@ AFTER = {
 }
 
 
-@pytest.mark.parametrize("press", [MAX, replace(Press(), pictures=2)], ids=["max", "ultra-fast"])
+@pytest.mark.parametrize(
+    "press", [MAX, pytest.param(replace(Press(), pictures=2), marks=pytest.mark.soak)], ids=["max", "ultra-fast"]
+)
 @pytest.mark.parametrize("fault", AFTER.values(), ids=AFTER)
 async def test_created(lean: Lean, server: Server, press: Press, fault: Fault) -> None:
     """The task was created: it is found and taken over, sent once, and charged once."""

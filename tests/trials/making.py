@@ -103,12 +103,12 @@ def document(
     }
 
 
-def drawn(folder: Path, cases: int) -> list[Picture]:
+def drawn(folder: Path, cases: int, size: tuple[int, int] = (900, 600)) -> list[Picture]:
     """A reference and a picture of each variant."""
     found = []
     for case in range(1, cases + 1):
         for number, variant in enumerate((None, *(variant.id for variant in VARIANTS))):
             path = folder / f"{case}-{variant}.png"
-            Image.new("RGB", (900, 600), (20 * case, 60 * number, 90)).save(path)
+            Image.new("RGB", size, (20 * case, 60 * number, 90)).save(path)
             found.append(Picture(f"{case}{variant}", case, variant, 1, path, "0" * 64))
     return found

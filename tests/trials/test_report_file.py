@@ -19,7 +19,7 @@ from ui.trials.sheet import html, votes_csv
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Picture]:
     """Of twelve cases."""
-    return drawn(tmp_path, 12)
+    return drawn(tmp_path, 12, (90, 60))
 
 
 class Page(HTMLParser):

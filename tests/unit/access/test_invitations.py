@@ -165,11 +165,12 @@ def test_what_ended_between_the_look_and_the_press_spends_nothing(house: House) 
     assert house.ledger.list_for("ann") == []
 
 
+@pytest.mark.both(soak=True)
 def test_guesses_are_slowed_and_holders_are_not(house: House) -> None:
     """After a few wrong codes from anywhere each must wait; whoever has a right one notices nothing."""
     code = house.invitations.invite("Anna", Decimal(5), "never")
     told = []
-    for n in range(200):
+    for n in range(40):
         with pytest.raises(KontextError) as caught:
             house.invitations.find(f"kx_{n:032}")
         told.append(caught.value.happened)
@@ -222,6 +223,7 @@ def passing(presses: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return passed
 
 
+@pytest.mark.both(soak=True)  # over two processes of PostgreSQL's it is shown in its own tests
 @settings(max_examples=25, deadline=None)
 @given(
     presses=st.lists(st.tuples(st.sampled_from(list(CAPS)), st.integers(1, 9)), max_size=40), workers=st.integers(1, 4)

@@ -109,7 +109,7 @@ def test_references_of_an_older_ledger_are_read(ledger: Ledger, tmp_path: Path) 
     assert found.facts.references == (Reference(held, "ab" * 32, "image/jpeg", 64, 48, "identity"),)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 4)
 @given(st.lists(st.decimals(0, 10**6, places=6), min_size=1, max_size=5))
 def test_money_adds_up_exactly(ledger: Ledger, amounts: list[Decimal]) -> None:
     """Sums of any amounts are exact to the millionth of a dollar."""

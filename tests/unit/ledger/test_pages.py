@@ -52,29 +52,26 @@ def test_another_visitor_s_run_begins_no_page(ledger: Ledger) -> None:
     assert ids(ledger, after="eve's") == ids(ledger, after="nobody's") == []
 
 
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ("owl", ["a", "b"]),
-        ("OWL night", ["b"]),
-        ("ärger", ["c"]),
-        ("title owl", ["a"]),
-        ("ultra-fast", ["c"]),
-        ("4711", ["b"]),
-        ("100%", ["d"]),
-        ("%", ["d"]),
-        ("_", []),
-        ("' OR 1=1 --", []),
-        ("", ["a", "b", "c", "d"]),
-    ],
-)
-def test_words_are_looked_for_everywhere(ledger: Ledger, words: str, found: list[str]) -> None:
+def test_words_are_looked_for_everywhere(ledger: Ledger) -> None:
     """In the prompt, the preset's and the variant's name and the seed; all of them, in any letters, and as they are."""
     ledger.add(record("a", prompt="An owl", preset="poster", seed=None))
     ledger.add(record("b", prompt="An owl at night", seed=4711))
     ledger.add(record("c", prompt="Ein großer ÄRGER", variant_id="ultra-fast", preset="gone"))
     ledger.add(record("d", prompt="100% cotton", preset="relight"))
-    assert ids(ledger, words=tuple(words.split())) == found
+    expected = {
+        "owl": ["a", "b"],
+        "OWL night": ["b"],
+        "ärger": ["c"],
+        "title owl": ["a"],
+        "ultra-fast": ["c"],
+        "4711": ["b"],
+        "100%": ["d"],
+        "%": ["d"],
+        "_": [],
+        "' OR 1=1 --": [],
+        "": ["a", "b", "c", "d"],
+    }
+    assert {words: ids(ledger, words=tuple(words.split())) for words in expected} == expected
 
 
 def test_one_variant_alone(ledger: Ledger) -> None:

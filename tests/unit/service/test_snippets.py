@@ -129,7 +129,7 @@ def test_the_python_code_sends_any_prompt(reader: Served, prompt: str) -> None:
 
 
 @given(st.text().filter(str.strip))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 4)
 def test_the_python_code_sends_whatever_was_typed(reader: Served, prompt: str) -> None:
     """Any text at all."""
     inputs = inputs_for("max", prompt=prompt, count=1)
