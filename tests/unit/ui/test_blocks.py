@@ -1,4 +1,4 @@
-"""A page whose events leave some of their outputs as they are."""
+"""A page that hands events what Gradio itself would, and sends what it would, with less work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gradio.state_holder import SessionState
 
 from ui.blocks import Blocks
 from ui.sessions import Session
+from ui.studio.references import ReferenceGallery
 
 SKIP = gr.skip()
 
@@ -21,6 +22,8 @@ async def page(anyio_backend: str) -> Blocks:
         outputs = [gr.Markdown("before"), gr.State(1), gr.Textbox("before"), gr.Radio(["a", "b"], value="a")]
         gr.Button().click(lambda: None, None, outputs)
         gr.Button().click(lambda: None, None, outputs[0])
+        form = [gr.Textbox(), gr.Number(precision=0), gr.Slider(1, 9), gr.Radio(["a", "b"]), ReferenceGallery()]
+        gr.Button().click(lambda *_: None, [outputs[1], *form], None)
     return page
 
 
@@ -60,3 +63,23 @@ async def test_a_value_too_few_is_named(page: Blocks) -> None:
     """As Gradio does."""
     with pytest.raises(ValueError, match="return enough output values"):
         await page.postprocess_data(page.fns[0], [SKIP, 2, "after"], Session(page))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("told", [["x", 2.4, 3, "a", []], [None, None, 9, None, None], ["", 1, 1, "b", []]])
+async def test_an_event_is_handed_what_gradio_itself_would_hand_it(page: Blocks, told: list[Any]) -> None:
+    event, given = page.fns[2], [None, *told]
+    ours = await page.preprocess_data(event, deepcopy(given), Session(page), explicit_call=True)
+    assert ours == await gr.Blocks.preprocess_data(page, event, given, SessionState(page), explicit_call=True)
+
+
+@pytest.mark.anyio
+async def test_a_choice_counts_as_the_session_has_it(page: Blocks) -> None:
+    """What an event has added may be chosen, in that page alone."""
+    session, event = Session(page), page.fns[2]
+    radio = event.inputs[4]
+    session[radio._id] = gr.Radio(["c"], render=False)
+    told = [None, "", 1, 1, "c", []]
+    assert (await page.preprocess_data(event, list(told), session))[4] == "c"
+    with pytest.raises(gr.Error, match="not in the list of choices"):
+        await page.preprocess_data(event, list(told), Session(page))
