@@ -19,7 +19,8 @@ from core.service.prediction import Prediction
 # So many predictions can be looked after as closely as it gets; more are looked at less often. Cells of comparisons,
 # whose pictures nobody waits for one by one, take no looks from runs alone.
 CLOSELY, CELLS_CLOSELY = 40, 20
-NAP = 0.5  # seconds at most before thinking again about when to look
+# Before a look it is thought again when it is due: after that share of the seconds until then, and these at least.
+NAPS, NAP = 0.4, 0.5
 LONGEST_WAY = 0.5  # seconds that a look is taken to need for its way, however slow the last one was
 
 # Seconds after which a task that has not begun is taken to be in line, where nothing is known of its time.
@@ -94,7 +95,7 @@ class Waiter:
             left = (CALLED if silent else next_look(elapsed, live.run.expectation, self._crowd(live))) - slept
             if left <= 0:
                 return silent
-            nap = left if silent else min(left, NAP)
+            nap = left if silent else min(left, max(NAP, NAPS * left))
             if await live.rest(self._runtime.sleep(nap)):
                 return False
             slept += nap
