@@ -31,10 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.table import table  # noqa: E402  (needs the line above when run as a script)
-from core.trials.planner import TABLE  # noqa: E402
-from core.trials.preference import Array, Evidence, bootstrap  # noqa: E402
-from core.trials.verdict import decide, is_winner  # noqa: E402
-from core.trials.votes import MIN_JUDGES, Facts, Variant  # noqa: E402
+from core.statistics.planner import TABLE  # noqa: E402
+from core.statistics.preference import Array, Evidence, bootstrap  # noqa: E402
+from core.statistics.verdict import decide, is_winner  # noqa: E402
+from core.statistics.votes import MIN_JUDGES, Facts, Variant  # noqa: E402
 
 TRIALS = 400
 DRAWS = 500

@@ -27,6 +27,7 @@ ROOMS = (
     "core.service",
     "core.pictures",
     "core.prompts",
+    "core.statistics",
     "core.catalog",
     "core.settings",
     "core.errors",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from core.ledger.ballots import Ballot
-from core.trials.votes import MOST_BALLOTS
+from core.statistics.votes import MOST_BALLOTS
 
 REPEATS = 2
 REPEATS_FROM = 10  # ballots of a judge

@@ -23,16 +23,16 @@ from core.ledger import ballots, trials
 from core.ledger.ballots import Judge
 from core.ledger.ledger import Ledger
 from core.ledger.run import Cell, Run
-from core.ledger.trials import Case, Picture, Spec, Trial, Unpaid
+from core.ledger.trials import Case, Picture, Spec, State, Trial, Unpaid
 from core.pictures.reference import Reference
 from core.runs import files
 from core.runs.runs import Asked, Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
+from core.statistics.report import report
 from core.trials import results, seal
 from core.trials.blind import Blind
-from core.trials.making import STILL_MAKING, Making, read, write
-from core.trials.report import report
+from core.trials.making import Making, read, still_making, write
 from core.trials.trial import FOLDER, TrialCell, check_draft, folder_of, plan, total
 
 CODE = "kj_"  # how a judges' code begins
@@ -71,7 +71,7 @@ class Trials:
         self._clock = runtime.clock
         self._draw_seed = seed_drawer(runtime.random)
         self._making = Making(ledger, runs, blind, runtime)
-        self._reports: dict[tuple[str, bool], dict[str, Any]] = {}
+        self._reports: dict[str, dict[str, Any]] = {}
         self._writing: set[asyncio.Task[Any]] = set()
 
     # setting up
@@ -260,7 +260,7 @@ class Trials:
         return await self.get(visitor, trial_id)
 
     async def report(self, visitor: str, trial_id: str) -> dict[str, Any]:
-        """What the votes say, as `core.trials.report.report` tells it.
+        """What the votes say, as `core.statistics.report.report` tells it.
 
         Raises:
             KontextError: there is no such trial, or it is not closed.
@@ -277,7 +277,7 @@ class Trials:
         if trial.state == "open" and trial.looked_at is None:
             trial = replace(trial, looked_at=now)
             await self._write(partial(trials.change, trial_id=trial.id, looked_at=now))
-        return dict((await self._document(trial, ("open", "closed")))["report"])
+        return dict((await self._document(_in(trial, "open", "closed")))["report"])
 
     async def document(self, visitor: str, trial_id: str) -> dict[str, Any]:
         """The whole of a closed trial for a file that `core.trials.seal.check` can be asked about.
@@ -285,11 +285,9 @@ class Trials:
         Raises:
             KontextError: there is no such trial, or it is not closed.
         """
-        return await self._document(await self.get(visitor, trial_id), ("closed",))
+        return await self._document(_in(await self.get(visitor, trial_id), "closed"))
 
-    async def _document(self, trial: Trial, states: Sequence[str]) -> dict[str, Any]:
-        if trial.state not in states:
-            raise KontextError(NOT_CLOSED, "Close it first: nobody sees results before that.")
+    async def _document(self, trial: Trial) -> dict[str, Any]:
         tries = results.tries_of(await self._runs.comparison(trial.visitor, trial.id))
         return await asyncio.to_thread(self._told, trial, results.making(trial, tries))
 
@@ -317,10 +315,9 @@ class Trials:
 
     def _report(self, trial: Trial, file: Mapping[str, Any]) -> dict[str, Any]:
         """Of a closed trial worked out once, since that takes a while and nothing of it changes any more."""
-        key = (trial.id, file["looked"])
-        told = self._reports.get(key) or report(results.facts(file), results.votes(file["votes"]))
+        told = self._reports.get(trial.id) or report(results.facts(file), results.votes(file["votes"]))
         if trial.state == "closed" and len(self._reports) < MOST_REPORTS:
-            self._reports[key] = told
+            self._reports[trial.id] = told
         return told
 
     async def pictures(self, visitor: str, trial_id: str) -> list[Picture]:
@@ -329,9 +326,7 @@ class Trials:
         Raises:
             KontextError: there is no such trial, or it is not closed.
         """
-        trial = await self.get(visitor, trial_id)
-        if trial.state != "closed":
-            raise KontextError(NOT_CLOSED, "Close it first: nobody sees results before that.")
+        trial = _in(await self.get(visitor, trial_id), "closed")
         return await self._read(partial(trials.pictures, trial_id=trial.id, home=self._folder))
 
     async def delete(self, visitor: str, trial_id: str) -> None:
@@ -342,19 +337,18 @@ class Trials:
         """
         trial = await self.get(visitor, trial_id)
         if trial.id in self._making.under_way or not await self._runs.leases.take_trial(trial.id):
-            raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
+            raise still_making()
         await self._to_its_end(self._delete(trial))
 
     async def _delete(self, trial: Trial) -> None:
         made = await self._runs.comparison(trial.visitor, trial.id)
         # The trial first: what is left of it where a crash cuts this off is found by its lack.
         if not await self._write(partial(trials.delete, trial_id=trial.id, state=trial.state)):
-            raise KontextError(STILL_MAKING, "Wait until they are made before you delete it.")
+            raise still_making()
         for run in made:
             await self._runs.delete(run.visitor, run.id, of_trial=True)
         await asyncio.to_thread(shutil.rmtree, folder_of(self._folder, trial.id), ignore_errors=True)
-        for looked in (True, False):
-            self._reports.pop((trial.id, looked), None)
+        self._reports.pop(trial.id, None)
         await self._runs.discard([reference for case in trial.spec.cases for reference in _without_cards(case)])
 
     async def unpaid(self) -> list[Unpaid]:
@@ -391,6 +385,13 @@ class Trials:
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
         return await asyncio.shield(task)
+
+
+def _in(trial: Trial, *states: State) -> Trial:
+    """The same, if it is in one of these states."""
+    if trial.state not in states:
+        raise KontextError(NOT_CLOSED, "Close it first: nobody sees results before that.")
+    return trial
 
 
 def _asked(trial_id: str, spec: Spec, cells: Sequence[TrialCell]) -> list[Asked]:

@@ -29,7 +29,6 @@ from core.trials import results
 from core.trials.blind import Blind
 
 RETRY_INTERVAL = 30.0  # seconds
-STILL_MAKING = "Pictures of this trial are still being made."
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -66,12 +65,12 @@ class Making:
             KontextError: it is being made already; or what `reserve` raised.
         """
         if trial.id in self.under_way:
-            raise KontextError(STILL_MAKING, "Wait until they are made.")
+            raise still_making()
         self.under_way[trial.id] = Watched()
         runs: list[Run] = []
         try:
             if not await self._runs.leases.take_trial(trial.id):
-                raise KontextError(STILL_MAKING, "Wait until they are made.")
+                raise still_making()
             runs = await reserve()
         finally:
             if not runs:
@@ -176,6 +175,10 @@ def _given(trial: Trial) -> Iterator[Picture]:
     for number, case in enumerate(trial.spec.cases, 1):
         for place, reference in enumerate(case.references, 1):
             yield Picture(secrets.token_hex(16), number, None, place, reference.path, reference.sha256)
+
+
+def still_making() -> KontextError:
+    return KontextError("Pictures of this trial are still being made.", "Wait until they are made.")
 
 
 async def read(ledger: Ledger, work: Callable[[sa.Connection], T]) -> T:

@@ -12,8 +12,8 @@ from core.ledger.ballots import Ballot, Judge
 from core.ledger.run import Run
 from core.ledger.trials import Picture, Trial
 from core.runs.outcomes import MODERATED
-from core.trials.planner import count
-from core.trials.votes import Facts, Variant, Vote, Withdrawn
+from core.statistics.planner import count
+from core.statistics.votes import Facts, Variant, Vote, Withdrawn
 
 Tries = Mapping[tuple[int, str], Sequence[Run]]  # the runs of each cell, oldest first, by its row and its variant
 

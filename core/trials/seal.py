@@ -11,8 +11,8 @@ from typing import Any
 
 from core.catalog.variants import REGISTRY, SEED, Variant
 from core.ledger.trials import Spec
+from core.statistics.report import report
 from core.trials import results
-from core.trials.report import report
 from core.trials.trial import TrialCell
 
 FORMAT = 1

@@ -19,7 +19,7 @@ from core.errors import InputError, Problem
 from core.ledger.ballots import MOST_JUDGES
 from core.ledger.trials import Case, Spec
 from core.prompts.presets import ROLES
-from core.trials.votes import MIN_CASES, MIN_JUDGES
+from core.statistics.votes import MIN_CASES, MIN_JUDGES
 
 FEWEST_VARIANTS, MOST_VARIANTS = 2, 4
 FOLDER = "trials"  # of the data folder

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from core.ledger.trials import Picture
-from core.trials.report import report
-from core.trials.votes import Facts, Variant, Vote, Withdrawn
+from core.statistics.report import report
+from core.statistics.votes import Facts, Variant, Vote, Withdrawn
 
 SEAL = "5ea1" * 16
 NASTY = "<script>alert(1)</script> & “owl”"

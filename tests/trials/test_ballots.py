@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from core.ledger.ballots import MOST_JUDGES
+from core.statistics.votes import MOST_BALLOTS
 from core.trials.ballots import REPEATS_FROM, plan, total
-from core.trials.votes import MOST_BALLOTS
 
 VARIANTS = ("pro", "max", "dev", "ultra-fast")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from making import SEAL, facts, preferences, votes
 
-from core.trials.honesty import best_by_place, between_judges, hangs_on, ties_matter, with_themselves
-from core.trials.preference import bootstrap, pairs, seeded
-from core.trials.report import report
-from core.trials.verdict import rule
-from core.trials.votes import Tally, Vote
+from core.statistics.honesty import best_by_place, between_judges, hangs_on, ties_matter, with_themselves
+from core.statistics.preference import bootstrap, pairs, seeded
+from core.statistics.report import report
+from core.statistics.verdict import rule
+from core.statistics.votes import Tally, Vote
 
 TRIAL = facts(3)
 

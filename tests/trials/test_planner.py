@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from core.trials.planner import TABLE, chance, how_often, what_it_buys
+from core.statistics.planner import TABLE, chance, how_often, what_it_buys
 
 ABOUT = json.loads(TABLE.read_text("utf-8"))
 

@@ -9,8 +9,8 @@ from making import SEAL, facts, preferences
 from scipy.optimize import minimize
 
 from benchmarks.power import simulate
-from core.trials.preference import RIDGE, Evidence, bootstrap, pairs, seeded, shares, strengths
-from core.trials.votes import Tally, Vote
+from core.statistics.preference import RIDGE, Evidence, bootstrap, pairs, seeded, shares, strengths
+from core.statistics.votes import Tally, Vote
 
 A, B, C, D = range(4)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from making import facts, preferences, votes
 
-from core.trials.report import report
-from core.trials.votes import Facts, Vote, Withdrawn
+from core.statistics.report import report
+from core.statistics.votes import Facts, Vote, Withdrawn
 
 KEYS = {"verdict", "variants", "judges", "cases", "withdrawn", "agreement", "places", "seal"}
 NUMBERS = ("preferred_share", "preferred_low", "preferred_high", "p_best", "usable_share", "usable_low", "usable_high")

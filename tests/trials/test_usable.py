@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from making import VARIANTS, facts
 from scipy.stats import binomtest
 
-from core.trials.usable import usable, wilson
-from core.trials.votes import Tally, Vote, Withdrawn
+from core.statistics.usable import usable, wilson
+from core.statistics.votes import Tally, Vote, Withdrawn
 
 MAX, PRO, *_ = VARIANTS
 

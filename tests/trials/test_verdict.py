@@ -9,9 +9,9 @@ import pytest
 from making import SEAL, VARIANTS, facts, preferences, votes
 
 from benchmarks.power import CHEAP, DEAR, false_winner, favourite, finds, gap, good_enough, rate, simulate, trials
-from core.trials.preference import Evidence, bootstrap, pairs, seeded
-from core.trials.verdict import Decision, decide, rule
-from core.trials.votes import MIN_CASES, MIN_JUDGES, Facts, Tally, Variant, Vote
+from core.statistics.preference import Evidence, bootstrap, pairs, seeded
+from core.statistics.verdict import Decision, decide, rule
+from core.statistics.votes import MIN_CASES, MIN_JUDGES, Facts, Tally, Variant, Vote
 
 FEW, DRAWS = 80, 300  # of trials and of draws: a tenth of a second a rate
 

@@ -20,7 +20,7 @@ from core.comparisons.comparison import AXES
 from core.errors import InputError, KontextError, Problem
 from core.ledger.trials import Case, Spec
 from core.pictures.reference import Reference
-from core.trials.planner import count, what_it_buys
+from core.statistics.planner import count, what_it_buys
 from core.trials.trial import FEWEST_VARIANTS, MOST_CASES, MOST_VARIANTS, plan
 
 _FIELDS = ("title", "question", "judges", "margin", "closes_at", "variants")

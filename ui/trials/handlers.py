@@ -24,9 +24,9 @@ from core.ledger.ballots import Judge
 from core.ledger.run import Run
 from core.ledger.trials import Case, Spec, Trial
 from core.service.account import Account, AccountKind
-from core.trials.planner import count
+from core.statistics.planner import count
+from core.statistics.votes import MOST_BALLOTS
 from core.trials.trial import FEWEST_VARIANTS, folder_of
-from core.trials.votes import MOST_BALLOTS
 from ui.files import file_data
 from ui.studio.form import Form
 from ui.studio.input_handlers import InputHandlers

@@ -18,7 +18,7 @@ from PIL import Image
 from core.catalog.estimate import dollars
 from core.ledger.trials import Picture
 from core.runs.exports import as_cell
-from core.trials.planner import count
+from core.statistics.planner import count
 
 EDGE = 560  # px of the longer edge of a picture in the file: sharp on paper at a third of the page's width
 QUALITY = 82

@@ -9,8 +9,8 @@ import gradio as gr
 
 from core.catalog.variants import REGISTRY
 from core.ledger.ballots import MOST_JUDGES
+from core.statistics.votes import MIN_CASES, MIN_JUDGES
 from core.trials.trial import MOST_MARGIN, QUESTION_CHARACTERS, TITLE_CHARACTERS
-from core.trials.votes import MIN_CASES, MIN_JUDGES
 
 _HERE = Path(__file__).parent
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from core.trials.votes import Tally
+from core.statistics.votes import Tally
 
 Array = npt.NDArray[np.float64]
 

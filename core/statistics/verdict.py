@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.trials.preference import FLOOR, HIGH, Evidence
-from core.trials.votes import Facts, Tally
+from core.statistics.preference import FLOOR, HIGH, Evidence
+from core.statistics.votes import Facts, Tally
 
 # P(best) that makes a winner, by the number of variants: equal variants bring one in at most 5 % of the trials, as
 # benchmarks/power.py simulates. Who may look after every judge has more chances to see one, so that takes more; of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.trials.preference import Array, Evidence, bootstrap, pairs, seeded
-from core.trials.verdict import Decision, decide
-from core.trials.votes import Tally
+from core.statistics.preference import Array, Evidence, bootstrap, pairs, seeded
+from core.statistics.verdict import Decision, decide
+from core.statistics.votes import Tally
 
 
 def between_judges(told: Array) -> float | None:

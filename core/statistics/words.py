@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from core.catalog.estimate import dollars
-from core.trials import honesty
-from core.trials.planner import chance, count, how_often
-from core.trials.preference import FLOOR, Evidence, shares
-from core.trials.usable import usable
-from core.trials.verdict import Decision, well_judged
-from core.trials.votes import MOST_BALLOTS, Facts, Tally
+from core.statistics import honesty
+from core.statistics.planner import chance, count, how_often
+from core.statistics.preference import FLOOR, Evidence, shares
+from core.statistics.usable import usable
+from core.statistics.verdict import Decision, well_judged
+from core.statistics.votes import MOST_BALLOTS, Facts, Tally
 
 _FRACTIONS = (
     ("a quarter", 1 / 4),

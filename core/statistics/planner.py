@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.trials.votes import MIN_CASES, MIN_JUDGES
+from core.statistics.votes import MIN_CASES, MIN_JUDGES
 
 TABLE = Path(__file__).with_name("power.json")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from core.trials import honesty, words
-from core.trials.preference import Evidence, bootstrap, pairs, seeded, shares
-from core.trials.usable import usable
-from core.trials.verdict import Decision, rule
-from core.trials.votes import Facts, Tally, Vote
+from core.statistics import honesty, words
+from core.statistics.preference import Evidence, bootstrap, pairs, seeded, shares
+from core.statistics.usable import usable
+from core.statistics.verdict import Decision, rule
+from core.statistics.votes import Facts, Tally, Vote
 
 
 def report(facts: Facts, votes: Iterable[Vote]) -> dict[str, Any]:

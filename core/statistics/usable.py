@@ -7,7 +7,7 @@ from decimal import Decimal
 from math import sqrt
 from typing import NamedTuple
 
-from core.trials.votes import Tally, Variant
+from core.statistics.votes import Tally, Variant
 
 Z = 1.959964  # two-sided 95 %
 
