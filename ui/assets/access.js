@@ -16,7 +16,7 @@
 
   // What is made piece by piece is shown as a whole.
   function appear() {
-    const parts = ["#title .brand", "#references .add", "#result .result > *", "#generate", "#estimate .sum"];
+    const parts = ["#title .brand", "#references .add", "#preset button", "#prompt textarea", "#variant label", "#result .result > *", "#generate", "#estimate .sum"];
     if (parts.every((part) => document.querySelector(part))) document.documentElement.classList.add("kontext-ready");
   }
 
