@@ -152,6 +152,11 @@ def unmade(connection: sa.Connection, account_id: str, home: Path) -> list[Trial
     return _all(connection, (trials.c.account_id == account_id) & trials.c.state.in_(("sealed", "making")), home)
 
 
+def owner(connection: sa.Connection, trial_id: str) -> str | None:
+    """The replica that makes it."""
+    return connection.execute(sa.select(trials.c.owner).where(trials.c.id == trial_id)).scalar()
+
+
 def ids(connection: sa.Connection) -> set[str]:
     """Those of all trials."""
     return set(connection.execute(sa.select(trials.c.id)).scalars())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 import shutil
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
@@ -26,6 +27,7 @@ from core.ledger.run import Cell, Run
 from core.ledger.trials import Case, Picture, Spec, State, Trial, Unpaid
 from core.pictures.reference import Reference
 from core.runs import files
+from core.runs.news import LOOK_INTERVAL
 from core.runs.runs import Asked, Runs
 from core.runs.runtime import Runtime
 from core.service.account import Account
@@ -35,6 +37,7 @@ from core.trials.blind import Blind
 from core.trials.making import Making, read, still_making, write
 from core.trials.trial import FOLDER, TrialCell, check_draft, folder_of, plan, total
 
+SAVING = 600.0  # seconds that it takes at most, clocks that differ included
 CODE = "kj_"  # how a judges' code begins
 MOST_DRAFTS = 100  # of one visitor
 MOST_REPORTS = 1000  # that are kept in memory, at a few kB each
@@ -69,6 +72,7 @@ class Trials:
         self._folder = ledger.home
         self._runs = runs
         self._clock = runtime.clock
+        self._sleep = runtime.sleep
         self._draw_seed = seed_drawer(runtime.random)
         self._making = Making(ledger, runs, blind, runtime)
         self._reports: dict[str, dict[str, Any]] = {}
@@ -194,12 +198,26 @@ class Trials:
             changed = making.changed if making else None
             trial = await self.get(visitor, trial_id)
             cells = len(trial.spec.variants) * len(results.places(trial))
-            made = cells * (trial.state in ("open", "closed"))
-            waits = making is None and trial.state in ("sealed", "making")
+            unmade = trial.state in ("sealed", "making")
+            elsewhere = unmade and making is None and await self._is_made_elsewhere(trial)
+            made = await self._made(trial) if elsewhere else cells * (trial.state in ("open", "closed"))
+            waits = unmade and making is None and not elsewhere
             yield Progress(trial, making.done if making else made, cells, waits)
-            if changed is None:
+            if changed is not None:
+                await changed.wait()
+            elif elsewhere:
+                await self._sleep(LOOK_INTERVAL)
+            else:
                 return
-            await changed.wait()
+
+    async def _is_made_elsewhere(self, trial: Trial) -> bool:
+        owner = await self._read(partial(trials.owner, trial_id=trial.id))
+        return owner is not None and owner != self._runs.leases.owner
+
+    async def _made(self, trial: Trial) -> int:
+        """How many of its cells have come to an end, as the ledger tells."""
+        tries = results.tries_of(await self._runs.comparison(trial.visitor, trial.id))
+        return sum(runs[-1].finished for runs in tries.values())
 
     async def progress(self, visitor: str, trial_id: str) -> list[tuple[Judge, int, int]]:
         """Each judge with how many votes and how many ballots they have: nothing of what they said."""
@@ -360,7 +378,9 @@ class Trials:
         for visitor, run_id in await self._read(trials.orphans):
             await self._runs.delete(visitor, run_id, of_trial=True)
         known = await self._read(trials.ids)
-        await asyncio.to_thread(_clear, self._folder / FOLDER, known)
+        # A draft that another replica saves just now has its files before it has its row.
+        before = math.inf if self._runs.leases.alone else self._clock().timestamp() - SAVING
+        await asyncio.to_thread(_clear, self._folder / FOLDER, known, before)
 
     async def aclose(self) -> None:
         """Let go what is being made, which goes on at the next start, and bring to its end what is being written."""
@@ -429,8 +449,8 @@ def _drop_others(spec: Spec, folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _clear(folder: Path, known: Collection[str]) -> None:
-    """Take away the folders of all trials that are not known."""
+def _clear(folder: Path, known: Collection[str], before: float) -> None:
+    """Take away the folders of all trials that are not known, as far as nothing was put there since then."""
     for path in folder.glob("*"):
-        if path.name not in known:
+        if path.name not in known and path.stat().st_mtime < before:
             shutil.rmtree(path, ignore_errors=True)

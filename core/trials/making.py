@@ -76,6 +76,7 @@ class Making:
             if not runs:
                 try:
                     await write(self._ledger, partial(trials.unseal, trial_id=trial.id))
+                    await self._runs.leases.release_trial(trial.id)
                 finally:
                     self._end(trial)
         if runs:
@@ -135,7 +136,7 @@ class Making:
 
     def _let_in(self, connection: sa.Connection, trial: Trial, shown: Sequence[Picture]) -> None:
         now, withdrawn = self._runtime.clock(), list(trial.withdrawn)
-        if trials.move(connection, trial.id, "making", "open", opened_at=now, withdrawn=withdrawn):
+        if trials.move(connection, trial.id, "making", "open", opened_at=now, withdrawn=withdrawn, owner=None):
             trials.add_pictures(connection, trial.id, shown, self._ledger.home)
         if not trial.standing:
             trials.move(connection, trial.id, "open", "closed", closed_at=now, code_hash=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -548,6 +549,37 @@ async def test_whoever_watches_is_told_that_the_app_closes(lab: Lab) -> None:
     await asyncio.sleep(0)
     await lab.trials.aclose()
     assert (await watching).state == "making"
+
+
+@pytest.mark.soak
+@pytest.mark.sqlite
+@pytest.mark.usefixtures("postgresql")
+async def test_two_replicas(tmp_path: Path, decoder: Decoder) -> None:
+    """One shows how far the other's trial has come, and leaves it alone; once it is made, it is anybody's again."""
+    one = Lab(tmp_path / "data", decoder, shared=True)
+    other = Lab(one.folder, decoder, beside=one)
+    for lab in (one, other):
+        await lab.leases.begin()
+    held = one.wire.always["result"] = Held()
+    trial = await one.sealed("a cup")
+    watching = other.trials.watch("ann", trial.id)
+    seen = await anext(watching)
+    assert (seen.trial.state, seen.done, seen.cells, seen.waits) == ("making", 0, 2, False)
+    with pytest.raises(KontextError, match="still being made"):
+        await other.trials.delete("ann", trial.id)
+    young = folder_of(one.folder, "0" * 32)
+    young.mkdir()
+    await other.trials.clear_deleted()
+    assert young.exists()
+    os.utime(young, (0, 0))
+    await other.trials.clear_deleted()
+    assert not young.exists()
+    held.go.set()
+    assert [progress async for progress in watching][-1].done == 2
+    await other.trials.delete("ann", trial.id)
+    for lab in (other, one):
+        await lab.trials.aclose()
+        await lab.aclose()
 
 
 async def test_what_a_crash_left_of_a_deletion_goes_at_the_next_start(lab: Lab) -> None:
