@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -34,6 +34,13 @@ class Judge:
     name: str
     named: bool
     joined_at: datetime
+
+
+class Progress(NamedTuple):
+    """How many of a judge's ballots have a vote, and how many there are."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -129,11 +136,10 @@ def find(connection: sa.Connection, ballot_id: str) -> tuple[str, Ballot] | None
     return None if row is None else (row["trial_id"], _ballot(row))
 
 
-def progress(connection: sa.Connection, judge_id: str) -> tuple[int, int]:
-    """How many votes and how many ballots a judge has."""
+def progress(connection: sa.Connection, judge_id: str) -> Progress:
+    """How far a judge is."""
     query = sa.select(sa.func.count(ballots.c.voted_at), sa.func.count()).where(ballots.c.judge_id == judge_id)
-    votes, total = connection.execute(query).one()
-    return votes, total
+    return Progress(*connection.execute(query).one())
 
 
 def vote(
@@ -176,11 +182,11 @@ def voted(connection: sa.Connection, trial_id: str) -> list[tuple[Judge, Ballot]
     return sorted(told, key=lambda one: (one[0].number, one[1].position))
 
 
-def counts(connection: sa.Connection, trial_id: str) -> dict[str, tuple[int, int]]:
-    """How many votes and how many ballots each judge has, by the judge's id."""
+def counts(connection: sa.Connection, trial_id: str) -> dict[str, Progress]:
+    """How far each judge is, by the judge's id."""
     query = sa.select(ballots.c.judge_id, sa.func.count(ballots.c.voted_at), sa.func.count())
     told = connection.execute(query.where(ballots.c.trial_id == trial_id).group_by(ballots.c.judge_id))
-    return {judge_id: (votes, total) for judge_id, votes, total in told}
+    return {judge_id: Progress(votes, total) for judge_id, votes, total in told}
 
 
 def _there(trial_id: str) -> sa.ColumnElement[bool]:

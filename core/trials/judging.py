@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from core.access.codes import code_hash
 from core.errors import InputError, KontextError, Problem
 from core.ledger import ballots, trials
-from core.ledger.ballots import MOST_JUDGES, NAME_CHARACTERS, REMARK_CHARACTERS, Ballot, Choice, Judge
+from core.ledger.ballots import MOST_JUDGES, NAME_CHARACTERS, REMARK_CHARACTERS, Ballot, Choice, Judge, Progress
 from core.ledger.ledger import Ledger
 from core.ledger.trials import Trial
 from core.trials.ballots import plan, total
@@ -30,13 +29,6 @@ from core.trials.blind import place
 TOKEN_BYTES = 32
 MOST_TURNS = 10**6  # of a ballot, far beyond what anybody takes back
 FULL = f"{MOST_JUDGES} people are judging already, which is the most."
-
-
-class Progress(NamedTuple):
-    """How many of a judge's ballots have a vote, and how many there are."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +84,7 @@ class Judging:
                 raise KontextError(FULL)
             if judge.trial_id != trial.id:
                 return None
-            return token, trial, Progress(*ballots.progress(connection, judge.id))
+            return token, trial, ballots.progress(connection, judge.id)
 
     def ballot(self, token: str, position: int | None = None) -> Shown | None:
         """The first ballot without a vote, or the one at a position, from 0; one that is not there shows nothing."""
@@ -130,12 +122,8 @@ class Judging:
             if not isinstance(ballot_id, str) or ballot_id not in mine:
                 raise InputError([Problem("ballot", "There is no such ballot.")])
             named, _ = self._pictures(connection, judge.trial_id, mine[ballot_id])
-        choice = _choice(named, best, worst, usable, remark)
-        with self._writing(judge) as connection:
-            if connection:
-                ballots.vote(connection, judge.id, ballot_id, choice, self._clock(), _turn(turn))
-                return Progress(*ballots.progress(connection, judge.id))
-        return None
+        choice, turn = _choice(named, best, worst, usable, remark), _turn(turn)
+        return self._changed(judge, lambda c: ballots.vote(c, judge.id, ballot_id, choice, self._clock(), turn))
 
     def undo(self, token: str, ballot_id: Any = None, turn: Any = None) -> Progress | None:
         """Take back the vote on a ballot, or the latest one; with its turn named, once, however often it is sent."""
@@ -144,11 +132,7 @@ class Judging:
             judge = self._judge(connection, token)
         if judge is None:
             return None
-        with self._writing(judge) as connection:
-            if connection:
-                ballots.undo(connection, judge.id, ballot_id, turn)
-                return Progress(*ballots.progress(connection, judge.id))
-        return None
+        return self._changed(judge, lambda c: ballots.undo(c, judge.id, ballot_id, turn))
 
     def picture(self, ballot_id: str, picture_id: str) -> Path | None:
         """A picture that is shown on that ballot, as judges get it."""
@@ -164,11 +148,13 @@ class Judging:
         judge = ballots.by_token(connection, code_hash(token))
         return judge if judge and trials.is_open(connection, judge.trial_id, self._clock()) else None
 
-    @contextmanager
-    def _writing(self, judge: Judge) -> Iterator[sa.Connection | None]:
-        """None where the trial has closed since: no vote comes after its end."""
+    def _changed(self, judge: Judge, change: Callable[[sa.Connection], object]) -> Progress | None:
+        """Where the judge is after that change; None, and no change, where the trial has closed since."""
         with self._ledger.writing() as connection:
-            yield connection if trials.is_open(connection, judge.trial_id, self._clock()) else None
+            if not trials.is_open(connection, judge.trial_id, self._clock()):
+                return None
+            change(connection)
+            return ballots.progress(connection, judge.id)
 
     def _pictures(
         self, connection: sa.Connection, trial_id: str, ballot: Ballot
