@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,9 +98,16 @@ def database(folder: Path, url: str | None, *, timeout: float, forgetful: bool) 
     return PostgreSQL(url, timeout) if url else SQLite(folder, timeout, forgetful=forgetful)
 
 
-def upsert(table: sa.Table, row: Mapping[str, Any]) -> sa.Insert:
-    """A row, new or in the place of the one with its key."""
-    return insert(table).values(row).on_conflict_do_update(index_elements=table.primary_key, set_=row)
+def upsert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Write a row, new or in the place of the one with its key."""
+    connection.execute(_upserting(table, tuple(row)), row)
+
+
+@cache  # making it takes longer than running it
+def _upserting(table: sa.Table, columns: tuple[str, ...]) -> sa.Insert:
+    new = insert(table)
+    change = {name: new.excluded[name] for name in columns}
+    return new.on_conflict_do_update(index_elements=table.primary_key, set_=change)
 
 
 class lowered(FunctionElement[str]):

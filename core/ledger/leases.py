@@ -23,7 +23,7 @@ LOCK = "leases"
 
 def begin(connection: sa.Connection, replica: str, until: datetime) -> None:
     """Make a replica known until then."""
-    connection.execute(upsert(replicas, {"id": replica, "until": until}))
+    upsert(connection, replicas, {"id": replica, "until": until})
 
 
 def renew(connection: sa.Connection, replica: str, until: datetime) -> bool:

@@ -395,7 +395,7 @@ class Ledger:
     def remember_upload(self, account_id: str, sha256: str, url: str, now: datetime) -> None:
         row = {"account_id": account_id, "sha256": sha256, "url": url, "uploaded_at": now}
         with self.writing(None) as connection:
-            connection.execute(upsert(uploads, row))
+            upsert(connection, uploads, row)
 
     def forget_uploads(self, account_id: str, urls: Sequence[str]) -> None:
         gone = uploads.delete().where(uploads.c.account_id == account_id, uploads.c.url.in_(urls))
@@ -421,7 +421,7 @@ class Ledger:
         if entry.id and entry.reserved:
             _forget_stranger(connection, entry.id)
         row = rows.entry_row(run_id, entry, self.home) | ({} if answer is None else {"answer": dict(answer)})
-        connection.execute(upsert(predictions, row))
+        upsert(connection, predictions, row)
 
     def _records(self, which: sa.ColumnElement[bool]) -> list[Record]:
         """Newest first. Answers stay behind: they are for whoever looks into the file."""
