@@ -134,12 +134,12 @@ class ServedFiles:
 
 
 def _key(home: Path) -> bytes:
-    """Kept on the disk, so that an address is the same after a restart and can still be taken away."""
-    path = home / "addresses.key"
-    with suppress(FileNotFoundError):
-        if len(key := path.read_bytes()) == _KEY_BYTES:
-            return key
-    disk.write(secrets.token_bytes(_KEY_BYTES), path)
+    """Kept on the disk, so that an address is the same at each replica and after a restart, and can be taken away."""
+    path, new = home / "addresses.key", secrets.token_bytes(_KEY_BYTES)
+    if not path.exists():
+        disk.create(new, path)
+    if len(path.read_bytes()) != _KEY_BYTES:
+        disk.write(new, path)
     return path.read_bytes()
 
 

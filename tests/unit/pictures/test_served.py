@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from PIL import Image
@@ -13,6 +15,7 @@ from PIL import Image
 from core.pictures.reference import Reference, prepare
 from core.pictures.served import ServedFiles
 
+REPLICAS = 8
 RUN = "0123456789abcdef" * 2
 LONG_AGO = 1_000_000_000
 
@@ -227,3 +230,17 @@ def test_a_key_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
     key.write_bytes(b"")
     ServedFiles(tmp_path)
     assert len(key.read_bytes()) == 32
+
+
+def test_replicas_that_start_at_once_have_the_same_addresses(tmp_path: Path, output: Path) -> None:
+    """One of them makes the key of their folder: with two, what one shows could not be taken away by the other."""
+    at_once = Barrier(REPLICAS)
+
+    def start(folder: Path) -> Path | None:
+        at_once.wait()
+        return ServedFiles(folder).show(RUN, output)
+
+    with ThreadPoolExecutor(REPLICAS) as replicas:
+        for attempt in range(10):
+            shown = set(replicas.map(start, [tmp_path / f"data {attempt}"] * REPLICAS))
+            assert len(shown) == 1 and None not in shown
