@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
 from core.catalog.variants import REGISTRY
 from core.errors import KontextError
-from core.ledger.run import Axis, Label, Run
+from core.ledger.run import Axis, Label, LabelChange, Run
 from core.runs.runs import DELETE_LATER, STILL_GOING, Runs, first_of
 
 NO_COMPARISON = "There is no such comparison."
@@ -179,7 +179,7 @@ async def hide(runs: Runs, visitor: str, comparison_id: str, shuffle: Shuffle) -
     order = [place_of(run) for run in board.cells]
     shuffle(order)
     letters = {place: letter for letter, place in enumerate(order)}
-    await _label(runs, visitor, board.runs, lambda run: replace(run.label, letter=letters[place_of(run)], chosen=False))
+    await _label(runs, visitor, board.runs, lambda run: {"letter": letters[place_of(run)], "chosen": False})
 
 
 async def reveal(runs: Runs, visitor: str, comparison_id: str, chosen: str = "") -> None:
@@ -192,13 +192,13 @@ async def reveal(runs: Runs, visitor: str, comparison_id: str, chosen: str = "")
     if not board.hidden:  # chosen in another tab already: the first choice was the blind one
         return
     place = next((place_of(run) for run in board.cells if run.id == chosen and run.outputs), None)
-    await _label(runs, visitor, board.runs, lambda run: replace(run.label, letter=None, chosen=place_of(run) == place))
+    await _label(runs, visitor, board.runs, lambda run: {"letter": None, "chosen": place_of(run) == place})
 
 
-async def label(runs: Runs, visitor: str, comparison_id: str, name: str, *, favourite: bool) -> None:
+async def label(runs: Runs, visitor: str, comparison_id: str, change: LabelChange) -> None:
     """Name a comparison, and make it a favourite or not."""
     if board := await find(runs, visitor, comparison_id):
-        await _label(runs, visitor, board.runs, lambda run: replace(run.label, name=name, favourite=favourite))
+        await _label(runs, visitor, board.runs, lambda _: change)
 
 
 async def delete(runs: Runs, visitor: str, comparison_id: str) -> None:
@@ -230,7 +230,7 @@ async def _insist(runs: Runs, visitor: str, comparison_id: str) -> Board:
     return board
 
 
-async def _label(runs: Runs, visitor: str, of: Iterable[Run], change: Callable[[Run], Label]) -> None:
+async def _label(runs: Runs, visitor: str, of: Iterable[Run], change: Callable[[Run], LabelChange]) -> None:
     await runs.label(visitor, {run.id: change(run) for run in of})
 
 

@@ -25,7 +25,7 @@ from core.ledger.faults import Conflict
 from core.ledger.news import ASKED, News, notify
 from core.ledger.pseudonyms import is_one_of, pseudonym
 from core.ledger.record import RESERVED, STRANGER, SUBMITTING, Entry, Record
-from core.ledger.run import FINISHED, Facts, Label
+from core.ledger.run import FINISHED, Facts, Label, LabelChange
 from core.ledger.schema import predictions, runs, uploads
 from core.ledger.spending import UNBILLED, WITH_RUN, Spending, spent
 from core.pictures.reference import Reference
@@ -215,12 +215,12 @@ class Ledger:
         with self.writing(None) as connection:
             connection.execute(change)
 
-    def label(self, visitor: str, labels: Mapping[str, Label]) -> None:
-        """Put these on runs of the visitor's, by their ids, in the place of what was on them."""
+    def label(self, visitor: str, changes: Mapping[str, LabelChange]) -> None:
+        """Change the labels of runs of the visitor's, by their ids."""
         with self.writing(None) as connection:
-            for run_id, label in labels.items():
+            for run_id, change in changes.items():
                 which = _KEPT & (runs.c.id == run_id) & (runs.c.visitor == visitor)
-                connection.execute(runs.update().where(which).values(rows.label_row(label)))
+                connection.execute(runs.update().where(which).values(**change))
 
     def delete(self, run_id: str, now: datetime) -> list[Reference]:
         """Take what a run was about out of the ledger, and out of the bytes of its file.

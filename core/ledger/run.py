@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from core.errors import CHARGED_SENTENCES, Charged
 from core.pictures.recipe import Recipe
@@ -80,6 +80,15 @@ class Cell:
     axis: Axis
     row: int
     left_out: int | None = None
+
+
+class LabelChange(TypedDict, total=False):
+    """What of a label is to be another; of two that come at once neither undoes the other."""
+
+    name: str
+    favourite: bool
+    letter: int | None
+    chosen: bool
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from core.ledger.callbacks import Call
 from core.ledger.faults import Fenced
 from core.ledger.ledger import Ledger, Search
 from core.ledger.record import Record, new_record, snapshot, stage
-from core.ledger.run import Cell, Facts, Label, Run
+from core.ledger.run import Cell, Facts, Label, LabelChange, Run
 from core.ledger.spending import Spending
 from core.pictures import reference as prepared
 from core.pictures.reference import Reference
@@ -464,15 +464,15 @@ class Runs:
         await asyncio.to_thread(self._ledger.add, record)
         return self._spawn(record, account, self._flow.resume).snapshot()
 
-    async def label(self, visitor: str, labels: Mapping[str, Label]) -> None:
-        """Put these on runs of the visitor's, by their ids."""
-        await self._exclusive(partial(self._label, visitor, labels), *labels)
+    async def label(self, visitor: str, changes: Mapping[str, LabelChange]) -> None:
+        """Change the labels of runs of the visitor's, by their ids."""
+        await self._exclusive(partial(self._label, visitor, changes), *changes)
 
-    async def _label(self, visitor: str, labels: Mapping[str, Label]) -> None:
-        await asyncio.to_thread(self._ledger.label, visitor, labels)
-        for run_id, label in labels.items():
+    async def _label(self, visitor: str, changes: Mapping[str, LabelChange]) -> None:
+        await asyncio.to_thread(self._ledger.label, visitor, changes)
+        for run_id, change in changes.items():
             if live := self._mine(visitor, run_id):
-                live.rewrite(replace(live.record, label=label))
+                live.rewrite(replace(live.record, label=replace(live.record.label, **change)))
 
     async def delete(self, visitor: str, run_id: str, *, of_trial: bool = False) -> None:
         """Take a run out of the history, with its files and their addresses; what it cost, or may have, still counts.

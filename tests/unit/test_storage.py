@@ -164,7 +164,7 @@ async def test_a_favourite_outlives_other_practice_runs(opened: Open) -> None:
     """At home nothing sweeps it; where anybody may mark any number, no age does, and the lack of room does it last."""
     backend = await opened()
     runs = [await one_run(backend) for _ in range(2)]
-    await backend.runs.label("ann", {runs[0].id: Label(favourite=True)})
+    await backend.runs.label("ann", {runs[0].id: {"favourite": True}})
 
     async def left(limits: Limits) -> list[bool]:
         await storage_of(backend, limits).sweep()

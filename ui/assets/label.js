@@ -11,18 +11,18 @@
     input.value = name;
   }
 
-  // `save(label)` tells the server: {run, name, favourite}.
+  // `save(change)` tells the server: {run, name} or {run, favourite}. What is sent later may come before.
   window.kontext.label = (run, save) => {
-    const change = () => {
+    const change = (what) => {
       const label = { run: run.id, name: input.value.trim(), favourite: star.getAttribute("aria-pressed") === "true" };
-      save(label);
+      save({ run: run.id, [what]: label[what] });
       document.dispatchEvent(new CustomEvent(CHANGED, { detail: label }));
     };
-    const press = () => { star.setAttribute("aria-pressed", String(star.getAttribute("aria-pressed") !== "true")); change(); };
+    const press = () => { star.setAttribute("aria-pressed", String(star.getAttribute("aria-pressed") !== "true")); change("favourite"); };
     const star = h("button", { type: "button", class: "star", "aria-label": "Favourite", onclick: press });
     const input = h("input", {
       type: "text", class: "name", placeholder: "Name this run", "aria-label": "Name of this run", maxlength: "80", autocomplete: "off",
-      onchange: change, onkeydown: (event) => { if (event.key === "Enter") change(); },
+      onchange: () => change("name"), onkeydown: (event) => { if (event.key === "Enter") change("name"); },
     });
     const node = h("div", { class: "label", "data-run": run.id }, star, input);
     show(node, run);

@@ -32,7 +32,7 @@ from core.comparisons.board import Board
 from core.errors import KontextError
 from core.ledger.ledger import Search
 from core.ledger.people import is_person
-from core.ledger.run import Cell, Label, Output, Run
+from core.ledger.run import Cell, LabelChange, Output, Run
 from core.pictures.recipe import from_json
 from core.pictures.reference import Reference
 from core.pictures.served import receipts_of
@@ -455,14 +455,18 @@ class RunHandlers:
         return {**shown, "more": page.more, **asked}
 
     async def label(self, visitor: str, event: gr.EventData) -> None:
-        """A run gets the name and the star that its page shows already."""
-        name, favourite = " ".join(_text(event, "name").split()), _is_on(event, "favourite")
+        """A run gets the name or the star that its page shows already."""
+        change: LabelChange = {}
+        if hasattr(event, "name"):
+            change["name"] = " ".join(_text(event, "name").split())
+        if hasattr(event, "favourite"):
+            change["favourite"] = _is_on(event, "favourite")
         try:
             run = await self._run(visitor, event)
-            if run and run.cell:
-                await board.label(self._runs, visitor, run.cell.comparison_id, name, favourite=favourite)
-            elif run:
-                await self._runs.label(visitor, {run.id: Label(name, favourite)})
+            if run and change and run.cell:
+                await board.label(self._runs, visitor, run.cell.comparison_id, change)
+            elif run and change:
+                await self._runs.label(visitor, {run.id: change})
         except KontextError as error:
             raise gr.Error(str(error), title="Not saved", print_exception=False) from None
 

@@ -25,7 +25,7 @@ from core.comparisons import comparison
 from core.errors import KontextError
 from core.ledger import ballots, forgetting, trials
 from core.ledger.ballots import Ballot, Choice
-from core.ledger.run import Label, Run
+from core.ledger.run import Run
 from core.ledger.schema import people, predictions, runs, sign_ins
 from core.ledger.spending import Spending
 from core.ledger.trials import Case, Spec
@@ -171,7 +171,7 @@ async def a_whole_visit(copy: Copy) -> tuple[set[str], list[Path], set[str]]:
     made += await copy.compare(ANN, other)
     failed, deleted = [await copy.run(ANN, backend.account, one, f"{WORDS} [sandbox:failed]") for _ in range(2)]
     await backend.runs.delete(ANN, deleted.id)
-    await backend.runs.label(ANN, {failed.id: Label(f"{WORDS}, named", favourite=True)})
+    await backend.runs.label(ANN, {failed.id: {"name": f"{WORDS}, named", "favourite": True}})
     trial = await copy.trial(ANN, await copy.reference("blue"))
     addresses = [path for run in made for path in copy.put(run)]
     card = one.card

@@ -65,7 +65,7 @@ async def test_a_cell_made_again_takes_the_place(house: House) -> None:
     comparison_id = await begun(house, "pro", "max")
     before = await ended(house, comparison_id)
     (failed,) = (run for run in before.cells if run.state == "failed")
-    await board.label(house.runs, "ann", comparison_id, "Cups", favourite=True)
+    await board.label(house.runs, "ann", comparison_id, {"name": "Cups", "favourite": True})
     await board.hide(house.runs, "ann", comparison_id, list.reverse)
     made = await again(house.runs, "ann", house.account, failed.id)
     after = await ended(house, comparison_id)
@@ -111,7 +111,7 @@ async def test_nobody_else_reaches_it(house: House) -> None:
     ):
         with pytest.raises(KontextError, match="no such comparison"):
             await act
-    await board.label(house.runs, "bob", comparison_id, "Bob's", favourite=True)
+    await board.label(house.runs, "bob", comparison_id, {"name": "Bob's", "favourite": True})
     await board.delete(house.runs, "bob", comparison_id)
     assert (await found(house, comparison_id)).runs == before.runs
 

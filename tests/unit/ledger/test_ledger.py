@@ -24,7 +24,7 @@ from core.errors import BudgetError, LedgerError
 from core.ledger.ledger import Ledger
 from core.ledger.moments import midnight
 from core.ledger.record import Entry, Record
-from core.ledger.run import Cell, Facts, Label, Output, Trouble
+from core.ledger.run import Cell, Facts, Output, Trouble
 from core.ledger.schema import predictions, runs, tables
 from core.ledger.spending import Spending
 from core.pictures.reference import Reference
@@ -230,7 +230,7 @@ def test_holder_and_deletion(ledger: Ledger) -> None:
     run = record(prompt="a private owl")
     ledger.add(replace(run, entries=(replace(run.entries[0], id="aa", charge=Decimal("0.04")),)))
     assert ledger.holder("aa") == ("ann", "r")
-    ledger.label("ann", {"r": Label("my private owl")})
+    ledger.label("ann", {"r": {"name": "my private owl"}})
     ledger.delete("r", NOON)
     assert (ledger.holder("aa"), ledger.holder("bb")) == (("ann", None), None)
     assert (ledger.find("ann", "r"), ledger.list_for("ann"), ledger.unfinished("host")) == (None, [], [])

@@ -86,12 +86,13 @@ def test_a_name_finds_a_run_and_a_star_keeps_it_at_hand(ledger: Ledger) -> None:
     """Both are the run's own from then on, are searched along, and belong to whoever's run it is."""
     for id in "abc":
         ledger.add(record(id, prompt="An owl"))
-    ledger.label("ann", {"b": Label("Grandma's birthday", favourite=True)})
-    ledger.label("eve", {"a": Label("Eve's", favourite=True)})
+    ledger.label("ann", {"b": {"favourite": True}})
+    ledger.label("ann", {"b": {"name": "Grandma's birthday"}})  # neither undoes the other
+    ledger.label("eve", {"a": {"name": "Eve's", "favourite": True}})
     assert ids(ledger, words=("BIRTHDAY", "owl")) == ids(ledger, favourites=True) == ["b"]
     found = ledger.find("ann", "b")
     assert found and found.label == Label("Grandma's birthday", favourite=True)
-    ledger.label("ann", {"b": Label()})
+    ledger.label("ann", {"b": {"name": "", "favourite": False}})
     assert ids(ledger, favourites=True) == ids(ledger, words=("birthday",)) == []
 
 
@@ -110,7 +111,7 @@ def test_a_comparison_is_one_entry(ledger: Ledger) -> None:
     )
     assert ids(ledger, variant_id="ultra-fast", words=("heron",)) == ["y", "x"]
     assert ids(ledger, words=("stork",)) == ids(ledger, after="x") == []
-    ledger.label("ann", {"y": Label(favourite=True)})
+    ledger.label("ann", {"y": {"favourite": True}})
     assert ids(ledger, favourites=True) == ["y", "x"]
     ledger.delete("x", NOON)
     assert ids(ledger, limit=1) == ["y"]

@@ -155,7 +155,7 @@ async def test_a_name_that_is_given_as_a_run_ends_stays(house: House) -> None:
     run = await house.until(await house.press(), lambda run: bool(run.outputs) and not run.predictions[0].open)
     with closing(sqlite3.connect(house.folder / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the name waits to be written, and the end behind it
-        naming = asyncio.create_task(house.runs.label("ann", {run.id: name}))
+        naming = asyncio.create_task(house.runs.label("ann", {run.id: {"name": name.name, "favourite": True}}))
         await turns()
         told.go.set()
         await turns()
