@@ -11,12 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import databases
+import httpx
 import pytest
 from checks import check_books
-from lean import Lean, Press, history, spent
+from lean import SMALL, Lean, Press, history, spent
+from running import picture
 from server import Exchange, Server, plainly
 from test_kill import Moment, draw_moment, hear
 from test_replicas import check, two
+from whole import generate, upload, whole_app
 
 from core.errors import LedgerError
 from core.ledger.run import Run
@@ -109,6 +112,33 @@ async def test_a_run_in_each_step(
     told = history(tmp_path / "data")
     assert len(told) == len(runs) + 1
     check_books(told, spent(tmp_path / "data"), server.books())
+
+
+@pytest.mark.soak
+@pytest.mark.anyio
+async def test_the_whole_app(server: Server, tmp_path: Path, server_of_postgresql: databases.Server) -> None:
+    """Nobody starts it again: it says that the database is away, refuses a call, and brings all others to their end."""
+    server.renew(seconds=2)
+    with whole_app(tmp_path / "data", server.url, KONTEXT_DATABASE_URL=server_of_postgresql.url) as app:
+        async with httpx.AsyncClient(base_url=app.url, timeout=120) as http:
+            image = await upload(http, picture())
+            going = [asyncio.create_task(generate(http, image, "ultra-fast", {**SMALL, "seed": n})) for n in range(4)]
+            await seen(server, "submit", 4)
+            await asyncio.to_thread(server_of_postgresql.stop)
+            back = asyncio.create_task(asyncio.sleep(LONG))
+            refused = await generate(http, image, "ultra-fast", SMALL)
+            assert "can't be reached" in refused and "Nothing was charged." in refused
+            await asyncio.sleep(5)
+            assert (await http.get("/healthz")).json()["status"] == "database away"
+            assert (await http.get("/readyz")).status_code == 503
+            await back
+            await asyncio.to_thread(server_of_postgresql.start)
+            answers = await asyncio.gather(*going)
+            assert [answer["status"] for answer in answers] == ["completed"] * 4
+            assert (await generate(http, image, "ultra-fast", SMALL))["status"] == "completed"
+            assert (await http.get("/readyz")).is_success
+    assert server.seen["submit"] == 5
+    assert sum(answer["charge_usd"] for answer in answers) == float(server.books().total) * 4 / 5
 
 
 @pytest.mark.soak
