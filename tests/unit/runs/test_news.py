@@ -20,7 +20,7 @@ from core.runs.news import LOOK_INTERVAL
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("postgresql")]
 
 
-PATIENCE = 20  # seconds of real time
+PATIENCE = 10  # seconds of real time
 
 
 class Pauses:
@@ -34,6 +34,7 @@ class Pauses:
         if seconds >= LOOK_INTERVAL:
             await asyncio.sleep(PATIENCE)
             self.looks = True
+            return
         self.deaf.set()
         await self.again.wait()
 
