@@ -74,7 +74,7 @@ def listening(app: ASGIApp, port: int = 0) -> Iterator[str]:
     """The app on that port of this computer, or on a free one: its address."""
     with socket.socket() as opened:
         opened.bind(("127.0.0.1", port))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none", proxy_headers=False))
         thread = threading.Thread(target=server.run, args=([opened],))
         thread.start()
         while not server.started and thread.is_alive():
