@@ -14,7 +14,7 @@ from test_ledger import NOON, record
 from core.ledger import callbacks
 from core.ledger.callbacks import MOST, RECENT
 from core.ledger.ledger import Ledger
-from core.ledger.record import NOT_CREATED
+from core.ledger.record import NOT_CREATED, Entry
 
 pytestmark = pytest.mark.both
 
@@ -26,12 +26,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-def sent(ledger: Ledger, number: int, id: str | None = None) -> None:
+def sent(ledger: Ledger, number: int, id: str | None = None) -> Entry:
     """A run that has ended, whose submit named an address; without an id nobody answered it."""
     run = record(f"r{number}")
     settled = NOON + timedelta(minutes=number)
     entry = replace(run.entries[0], id=id, status="completed" if id else NOT_CREATED, settled_at=settled)
-    ledger.add(replace(run, entries=(replace(entry, callback=f"hash {number}"),), state="failed"))
+    entry = replace(entry, callback=f"hash {number}")
+    ledger.add(replace(run, entries=(entry,), state="failed"))
+    return entry
 
 
 def tell(ledger: Ledger, number: int, id: str) -> bool:
@@ -41,12 +43,12 @@ def tell(ledger: Ledger, number: int, id: str) -> bool:
 
 def test_what_is_said_again_is_no_news(ledger: Ledger) -> None:
     """A repeated call changes nothing and uses nothing up; other ids are taken a few times, and kept as they come."""
-    sent(ledger, 1)
+    entry = sent(ledger, 1)
     assert [tell(ledger, 1, "aa") for _ in range(10)] == [True] + [False] * 9
     assert [tell(ledger, 1, f"b{n}") for n in range(10)] == [True] * (MOST - 1) + [False] * (11 - MOST)
     assert not tell(ledger, 2, "aa")
     with ledger.reading() as connection:
-        assert callbacks.told(connection, "hash 1") == f"b{MOST - 2}"
+        assert callbacks.told(connection, "r1", entry) == f"b{MOST - 2}"
 
 
 def test_what_waits_for_somebody_who_can_ask(ledger: Ledger) -> None:
@@ -65,9 +67,9 @@ def test_what_waits_for_somebody_who_can_ask(ledger: Ledger) -> None:
     assert (call.visitor, call.run_id, call.told, call.entry.lost) == ("ann", "r1", "cc", True)
     ledger.save("r1", call.entry)
     with ledger.writing() as connection:
-        callbacks.refute(connection, "hash 1", "another")
-        assert callbacks.told(connection, "hash 1") == "cc"
-        callbacks.refute(connection, "hash 1", "cc")
+        callbacks.refute(connection, "r1", call.entry, "another")
+        assert callbacks.told(connection, "r1", call.entry) == "cc"
+        callbacks.refute(connection, "r1", call.entry, "cc")
         assert callbacks.unresolved(connection, "host", ledger.home) == []
 
 
