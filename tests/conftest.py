@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 from blocking import Watch
 from databases import DATABASE, Server, empty, serving
@@ -15,6 +17,15 @@ from hypothesis import settings
 settings.register_profile("gate", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile("soak", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile("gate")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing here speaks TLS, and to read whom the whole world trusts takes each client 30 ms: one is enough."""
+    end = "-----END CERTIFICATE-----"
+    file = tmp_path_factory.mktemp("tls") / "authority.pem"
+    file.write_text(certifi.contents().partition(end)[0] + end, "utf-8")
+    os.environ["SSL_CERT_FILE"] = str(file)
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ class Hurried(httpx.AsyncHTTPTransport):
     """Real connections that wait less for an answer than the client asks them to: `get` and `post` in seconds."""
 
     def __init__(self, get: float, post: float) -> None:
-        super().__init__(limits=LIMITS, verify=False)  # no TLS here, and its certificates take long to read
+        super().__init__(limits=LIMITS)
         self._seconds = {"GET": get, "POST": post}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -87,7 +87,7 @@ async def billed(house: House, ids: list[str]) -> dict[str, Decimal]:
 
 
 @pytest.mark.both
-@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.soak)])
 async def test_every_amount_is_right_to_the_cent(tmp_path: Path, count: int) -> None:
     """After mixed runs of everybody, with refusals, failures, refunds, lost answers and deletions."""
     house, dice = House(tmp_path / "data", budget=Budget(daily=EACH * count)), random.Random(13)
