@@ -218,10 +218,19 @@ _FORKS.set_forkserver_preload(["lean", "sandbox"])
 def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
     """Start it with the far end of a pipe as its last argument; what it says comes out of ours."""
     ours, theirs = _FORKS.Pipe()
-    process = _FORKS.Process(target=target, args=(*arguments, theirs), daemon=True)
+    given = (os.environ.get(DATABASE), target, *arguments, theirs)
+    process = _FORKS.Process(target=_in_the_test_s_own, args=given, daemon=True)
     process.start()
     theirs.close()
     return process, ours
+
+
+def _in_the_test_s_own(database: str | None, target: Callable[..., None], *arguments: Any) -> None:
+    """The server of forks has the environment of whichever test came first, and with it that test's database."""
+    os.environ.pop(DATABASE, None)
+    if database:
+        os.environ[DATABASE] = database
+    target(*arguments)
 
 
 def live(folder: Path, url: str, seed: int, presses: Sequence[Asked], told: Connection) -> None:
