@@ -106,7 +106,7 @@ class Backend:
         )
         self.retention = Retention(self.ledger, self.runs, self.trials, settings.keep, self.clock)
         self.judging = Judging(self.ledger, self.clock)
-        self._rate_limiter = RateLimiter()
+        self._rate_limiter = RateLimiter(replicas=lambda: self._leases.replicas)
         self.practice = self._practice_account()
         self.host = Account("host", "host", self._client(settings.api_key)) if settings.api_key else None
         # Whose account whoever brings nothing uses.

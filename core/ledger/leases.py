@@ -38,6 +38,11 @@ def free(connection: sa.Connection, now: datetime) -> None:
     _free(connection, runs.c.owner.not_in(sa.select(replicas.c.id)), trials.c.owner.not_in(sa.select(replicas.c.id)))
 
 
+def count(connection: sa.Connection) -> int:
+    """How many replicas are known."""
+    return connection.execute(sa.select(sa.func.count()).select_from(replicas)).scalar_one()
+
+
 def leave(connection: sa.Connection, replica: str) -> None:
     """The same of one replica, now."""
     connection.execute(replicas.delete().where(replicas.c.id == replica))

@@ -57,6 +57,7 @@ class Leases:
         self._replica: str | None = None
         self.alone = alone
         self.reachable = True  # whether the database answered when it was last asked
+        self.replicas = 1  # that are known, this one too, as of the last renewal
 
     @property
     def owner(self) -> str | None:
@@ -88,7 +89,7 @@ class Leases:
         if self.alone:
             return
         name, asked_at = uuid.uuid4().hex, self._runtime.clock()
-        await self._do(lambda connection, now: rows.begin(connection, name, now + self._lease))
+        await self._do(partial(self._begun, name))
         self._replica, self._until = name, asked_at + self._lease
 
     async def secure(self) -> None:
@@ -153,11 +154,16 @@ class Leases:
             self._until = asked_at + self._lease
         return kept
 
+    def _begun(self, name: str, connection: sa.Connection, now: datetime) -> None:
+        rows.begin(connection, name, now + self._lease)
+        self.replicas = rows.count(connection)
+
     def _renewed(self, connection: sa.Connection, now: datetime, *, others: bool) -> bool:
         # Ours first: where nobody has noticed that it ran out, all that is ours still is.
         kept = self._replica is not None and rows.renew(connection, self._replica, now + self._lease)
         if others:
             rows.free(connection, now)
+        self.replicas = max(1, rows.count(connection))
         return kept
 
     async def _do(self, work: Callable[[sa.Connection, datetime], T]) -> T:

@@ -1,4 +1,4 @@
-"""How many requests leave this process in a second, over all keys: set here and nowhere else."""
+"""How many requests leave this app in a second, over all keys and replicas: set here and nowhere else."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ class RateLimiter:
     """Lets requests out one after the other; those that somebody waits for before those that may as well be later.
 
     Groups take turns (start-time fair queueing): a comparison whose cells all end at once keeps nobody waiting who asks
-    for one picture.
+    for one picture. `replicas`: how many replicas of the app there are just now, each of which has an equal share.
     """
 
     def __init__(
         self,
         a_second: int = REQUESTS_A_SECOND,
         *,
+        replicas: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        at_once = max(1, a_second // _WINDOWS)
-        self._out: deque[float] = deque(maxlen=at_once)
-        self._window = SLACK * at_once / a_second
+        self._a_second = a_second
+        self._out: deque[float] = deque(maxlen=max(1, a_second // _WINDOWS))
+        self._replicas = replicas
         self._clock = clock
         self._sleep = sleep
         self._line: list[tuple[bool, int, int, asyncio.Future[None]]] = []
@@ -77,5 +78,7 @@ class RateLimiter:
         return self._rounds[low_priority, group]
 
     def _wait(self) -> float:
-        full = len(self._out) == self._out.maxlen
-        return self._out[0] + self._window - self._clock() if full else 0.0
+        share = self._a_second / self._replicas()
+        at_once = max(1, int(share / _WINDOWS))
+        full = len(self._out) >= at_once
+        return self._out[-at_once] + SLACK * at_once / share - self._clock() if full else 0.0

@@ -211,6 +211,13 @@ async def test_spending_is_paused_for_everybody_at_once(opened: Open, served: Se
     assert await backend.paused()
 
 
+async def test_replicas_share_the_rate_of_requests(opened: Open) -> None:
+    """As many as the lease knows of."""
+    backend = await opened()
+    backend._leases.replicas = 3
+    assert backend._rate_limiter._replicas() == 3
+
+
 async def test_no_more_at_once_than_the_settings_say(opened: Open) -> None:
     """With room for one, the second picture of a run waits, and the person is told by what limit."""
     backend = await opened(KONTEXT_AT_ONCE="1")

@@ -273,6 +273,16 @@ async def test_a_run_is_deleted_where_it_has_ended(one: House, other: House) -> 
     assert await one.runs.get("ann", run.id) is None
 
 
+async def test_each_knows_how_many_there_are(one: House, other: House) -> None:
+    """Whoever comes knows it at once, the others with their next renewal; whoever is gone counts no longer."""
+    assert (one.leases.replicas, other.leases.replicas) == (1, 2)
+    await take_over(one)
+    assert one.leases.replicas == 2
+    await lapse(other)
+    await take_over(one)
+    assert one.leases.replicas == 1
+
+
 async def test_it_is_renewed_while_it_serves(one: House, other: House) -> None:
     """Each look for work keeps what is ours, and whoever was lost begins anew."""
     lost: asyncio.Queue[str | None] = asyncio.Queue()

@@ -51,14 +51,14 @@ async def sent(rate_limiter: RateLimiter, time: Time, asking: Sequence[bool]) ->
     return out
 
 
-async def test_never_more_in_a_second() -> None:
-    """Of many that ask at once no second sees more than the limit, and the limit is made use of."""
+@pytest.mark.parametrize("replicas", [1, 2, 4, 7])
+async def test_never_more_in_a_second(replicas: int) -> None:
+    """Of many that ask at once no second sees more than the limit, at all replicas together, and it is made use of."""
     time = Time()
-    moments = [
-        moment for moment, _ in await sent(RateLimiter(50, clock=time.clock, sleep=time.sleep), time, [False] * 230)
-    ]
-    assert busiest(moments, 1) == 50
-    assert moments[-1] == pytest.approx(230 / 50 * SLACK, abs=0.11)
+    limiter = RateLimiter(50, replicas=lambda: replicas, clock=time.clock, sleep=time.sleep)
+    moments = [moment for moment, _ in await sent(limiter, time, [False] * 230)]
+    assert 50 - replicas <= busiest(moments, 1) * replicas <= 50
+    assert moments[-1] == pytest.approx(230 / 50 * SLACK * replicas, rel=0.03)
 
 
 async def test_late_ones_do_not_crowd_the_next() -> None:
