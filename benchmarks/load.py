@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import http.client
 import io
 import json
@@ -87,7 +88,10 @@ def serve(base_url: str, folder: Path) -> None:
         "KONTEXT_AT_ONCE": str(OVER_REPLICAS),
         **{name: os.environ[name] for name in [DATABASE] if name in os.environ},
     }
+    gc.disable()
     page, url = app.serve(read(environment, ROOT), server_port=None)
+    gc.freeze()  # as the app does in a process of its own
+    gc.enable()
     events = {fn.name: number for number, fn in page.fns.items() if fn.api_visibility == "private"}
     press = page.fns[events["generate"]]
     over = threading.Event()
