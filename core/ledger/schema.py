@@ -237,6 +237,17 @@ replicas = sa.Table(
     sa.Column("until", Moment),
 )
 
+places = sa.Table(
+    "places",  # at the service, of an account, that a replica holds
+    tables,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("replica", sa.Text, primary_key=True),
+    sa.Column("wanted", sa.Integer),
+    sa.Column("held", sa.Integer),
+    sa.Column("turn", sa.Integer),
+    sa.Column("most", sa.Float),
+)
+
 # Step n brings version n to version n + 1; a new ledger goes through all of them, so there is one way to the tables
 # above. A step that has shipped is never changed. Types are named as PostgreSQL names them; SQLite's files have simpler
 # ones (see `engines.py`).
@@ -367,6 +378,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX runs_open ON runs (account_id) WHERE finished_at IS NULL",
     ),
     ("ALTER TABLE runs ADD COLUMN stopping BOOLEAN NOT NULL DEFAULT FALSE",),
+    (
+        """CREATE TABLE places (
+            account_id TEXT NOT NULL, replica TEXT NOT NULL REFERENCES replicas (id) ON DELETE CASCADE,
+            wanted INTEGER NOT NULL, held INTEGER NOT NULL, turn INTEGER NOT NULL, most DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (account_id, replica)
+        )""",
+        "CREATE INDEX places_of_replica ON places (replica)",
+    ),
 )
 
 VERSION = len(MIGRATIONS)

@@ -28,14 +28,19 @@ class ConcurrencyLimit:
     def limit(self) -> int:
         return max(1, int(self._limit))
 
+    @property
+    def room(self) -> int:
+        """How many there may be in here."""
+        return self.limit
+
     async def enter(self, group: str, tell: Tell) -> None:
         """Wait for a place. `tell` hears each change of the place in line."""
-        if self._busy < self.limit and not self._line:
+        if self._busy < self.room and not self._line:
             self._busy += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.setdefault(group, deque()).append((turn, tell))
-        self._tell_places()
+        self._let_in()
         try:
             await turn
         except asyncio.CancelledError:
@@ -46,6 +51,7 @@ class ConcurrencyLimit:
     def take(self) -> None:
         """A place for what is at the service already, whether one is free or not."""
         self._busy += 1
+        self._let_in()
 
     def leave(self) -> None:
         """Give the place to whoever is next."""
@@ -72,7 +78,7 @@ class ConcurrencyLimit:
         self._let_in()
 
     def _let_in(self) -> None:
-        while self._line and self._busy < self.limit:
+        while self._line and self._busy < self.room:
             turn = self._next()
             if not turn.done():
                 self._busy += 1

@@ -22,6 +22,7 @@ from core.runs.concurrency import ConcurrencyLimit
 from core.runs.journal import Journal, MaySend, log_foreign
 from core.runs.leases import Leases
 from core.runs.live import LivePrediction, LiveRun, Stopped
+from core.runs.places import Places
 from core.runs.prepare import Preparer
 from core.runs.quotes import Quotes
 from core.runs.reconcile import Reconciler
@@ -68,8 +69,7 @@ class Flow:
         handed_over: Callable[[Account], None],
     ) -> None:
         self._runtime = runtime
-        self._at_once = at_once
-        self._limits: dict[str, ConcurrencyLimit] = {}
+        self._places = Places(at_once, ledger, leases, runtime.timeouts.places)
         journal, claims = Journal(ledger, may_send, leases, runtime), Claims()
         self._journal, self._claims = journal, claims
         self._preparer = Preparer(Uploads(ledger, runtime.clock), Quotes(runtime.clock), runtime, hosted=hosted)
@@ -112,13 +112,14 @@ class Flow:
 
     def forget(self, account_id: str) -> None:
         """Drop what is remembered of an account that no run needs."""
-        self._limits.pop(account_id, None)
+        self._places.forget(account_id)
         self._preparer.forget(account_id)
 
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         await self._preparer.aclose()
         await self._submitter.drain(self._runtime.timeouts.shutdown_grace)
+        await self._places.aclose()
 
     # each prediction for itself
 
@@ -151,7 +152,7 @@ class Flow:
     async def _run_prediction(self, live: LivePrediction) -> None:
         """Send it, in its turn and as soon as the service has room, and stay with it to its end."""
         live.at("submitting")
-        concurrency = self._limit_of(live.account)
+        concurrency = self._places.of(live.account)
         for refusals in itertools.count(1):
             await live.unless_stopped(self._place(live, concurrency))
             try:
@@ -187,7 +188,7 @@ class Flow:
             unsent = outcomes.not_sent(entry, self._runtime.clock(), Trouble(INTERRUPTED, "no", outcomes.AGAIN))
             await self._journal.after(live.run, unsent)
             return
-        concurrency = self._limit_of(live.account)
+        concurrency = self._places.of(live.account)
         concurrency.take()
         try:
             ended = await self._found_and_ended(live)
@@ -214,9 +215,6 @@ class Flow:
 
         facts = live.run.facts
         await concurrency.enter(facts.group, tell)
-
-    def _limit_of(self, account: Account) -> ConcurrencyLimit:
-        return self._limits.setdefault(account.id, ConcurrencyLimit(self._at_once))
 
     # ending
 

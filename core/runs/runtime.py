@@ -19,8 +19,8 @@ class Timeouts:
     `quote`: seconds that a run which must not go without a quote waits for it, all of its tries together.
     `optional_wait`: seconds that a quote may hold a run up where it is useful but not needed, `bill`: that a billing
     record may do so, which is asked for beside the downloads and again later.
-    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. All four in real
-    time.
+    `shutdown_grace`: seconds that submits under way get to hear their answer when the app closes. `places`: seconds
+    between two looks for places at the service that other replicas have given back. All five in real time.
     """
 
     run: timedelta = timedelta(minutes=30)
@@ -32,6 +32,7 @@ class Timeouts:
     optional_wait: float = 1.0
     bill: float = 0.0
     shutdown_grace: float = 30.0
+    places: float = 1.0
 
 
 def utc_now() -> datetime:
