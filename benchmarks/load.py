@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -245,7 +246,8 @@ def ended(folder: Path, visitors: Sequence[str], count: int) -> list[float]:
     ledger = Ledger(folder, url=os.environ.get(DATABASE))
     records = [record for visitor in visitors for record in ledger.list_for(visitor)]
     ledger.close()
-    assert len(records) == count and all(record.state == "completed" for record in records)
+    states = Counter(record.state for record in records)
+    assert states == {"completed": count}, states
     pictures = [(record.facts.created_at, entry.outputs) for record in records for entry in record.entries]
     return [
         output.path.stat().st_mtime - began.timestamp() - SECONDS for began, outputs in pictures for output in outputs

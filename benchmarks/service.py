@@ -27,6 +27,8 @@ from sandbox import create_app  # noqa: E402
 from sandbox.collage import pictures  # noqa: E402
 from sandbox.server import tasks  # noqa: E402
 
+RUNS = 1000  # whose predictions it remembers
+
 KINDS = (
     ("result", r"GET .*/result$"),
     ("ticket", r"POST .*/media/uploads$"),
@@ -70,6 +72,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     drawn = picture()
     tasks.render = lambda prediction: [drawn] * prediction.inputs.get("num_images", 1)  # type: ignore[assignment]
+    tasks.MOST_PREDICTIONS = RUNS
     app = Watched(create_app(seconds=seconds, balance=Decimal(1000)))
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     # As patient with idle connections as services usually are, who would else set the pace of their clients.
