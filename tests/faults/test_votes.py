@@ -37,6 +37,7 @@ def serve(folder: str) -> None:
     app = Starlette(routes=JudgeApi(judging(Ledger(Path(folder))), Attempts()).routes())
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     listening = server.config.bind_socket()
+    listening.listen()  # whoever reads the port may come before the server does
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()
     server.run([listening])
