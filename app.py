@@ -179,6 +179,7 @@ def _lifespan(
 ) -> Callable[[App], AbstractAsyncContextManager[None]]:
     """What goes on while the app serves; `loops` gets the loop that it does so on, `own` is a process for it alone."""
 
+    from ui.blocks import let_in_at_once
     from ui.sessions import keep_what_is_used
 
     async def warm_up() -> None:
@@ -198,6 +199,7 @@ def _lifespan(
         if own:  # what main() put off begins, and leaves alone what stands by now
             gc.freeze()
             gc.enable()
+        let_in_at_once(app)
         sweeping = each_minute(keep_what_is_used(app, presence))
         sweeps = (backend.storage.hourly(), backend.retention.hourly(), sweeping)
         tasks = [asyncio.create_task(task) for task in (*sweeps, backend.daily(), warm_up())]
