@@ -21,6 +21,7 @@ from gradio.utils import LRUCache
 
 SESSIONS = 1000  # that nobody has open; the one unused longest goes first
 UNFETCHED = 300.0  # seconds that an answer waits for whoever asked
+PICKED_UP = 0.005  # seconds in which Gradio's queue sees an event; by itself it looks every millisecond, event or none
 NO_PROGRESS = 60.0  # seconds between Gradio's looks for progress that an event has told of; none here does
 
 
@@ -149,6 +150,7 @@ def keep_what_is_used(app: App, presence: Presence) -> Unfetched:
     app.state_holder = Sessions(presence.pages)
     app.state_holder.set_blocks(blocks)
     queue = blocks._queue
+    queue.sleep_when_free = PICKED_UP
     queue.progress_update_sleep_when_free = NO_PROGRESS  # else a hundred times a second, over all that may go on
     queue.pending_messages_per_session = Messages(queue.pending_messages_per_session.max_size, presence.readers)
     return Unfetched(queue, presence.readers)

@@ -293,6 +293,10 @@ class Ledger:
         return self._records(_KEPT & (runs.c.comparison_id == comparison_id) & (runs.c.visitor == visitor))
 
     def newest(self, visitor: str) -> Record | None:
+        with self.reading() as connection:  # first whether there is any: most pages that open are somebody's first
+            any_run = sa.select(runs.c.id).where(runs.c.visitor == visitor).limit(1)
+            if connection.execute(any_run).first() is None:
+                return None
         found = self.page(visitor, 1)
         return found[0] if found else None
 
