@@ -6,10 +6,12 @@ from copy import deepcopy
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
+from gradio.routes import App
 from gradio.state_holder import SessionState
 
-from ui.blocks import Blocks
+from ui.blocks import Blocks, let_in_at_once
 from ui.sessions import Session
 from ui.studio.references import ReferenceGallery
 
@@ -83,3 +85,13 @@ async def test_a_choice_counts_as_the_session_has_it(page: Blocks) -> None:
     assert (await page.preprocess_data(event, list(told), session))[4] == "c"
     with pytest.raises(gr.Error, match="not in the list of choices"):
         await page.preprocess_data(event, list(told), Session(page))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("auth", "answer"), [(None, 200), ([("ann", "secret")], 401)])
+async def test_only_where_nobody_can_log_in_is_everybody_let_in(page: Blocks, auth: Any, answer: int) -> None:
+    app = App.create_app(page)
+    app.auth, page.auth_message = auth, None
+    let_in_at_once(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as browser:
+        assert (await browser.get("/config")).status_code == answer
