@@ -74,6 +74,7 @@ class People:
             if not rows.add(connection, SignIn(*hashes, visitor, name, joined, now + LIFE)):
                 return None
             if joined:
+                self._ledger.hold_visitor(connection, joined)
                 rows.join(connection, joined, visitor)
         return SignedIn(handle, visitor)
 

@@ -75,6 +75,11 @@ class Database(Protocol):
     def writing(self, lock: str | None) -> AbstractContextManager[sa.Connection]:
         """A transaction, durable when it is left, or undone if an error leaves it; alone under that lock."""
 
+    def hold(self, connection: sa.Connection, lock: str) -> None:
+        """Be alone under that lock too until the transaction ends. One who holds `EVERYBODY` or an account's may take a
+        visitor's after it, and nobody the other way round.
+        """
+
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """What stands there at one moment."""
 
@@ -157,6 +162,9 @@ class SQLite:
             with connection.begin():
                 yield connection
 
+    def hold(self, connection: sa.Connection, lock: str) -> None:
+        """Every writer is alone already."""
+
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         with self.words(), self.engine.connect() as connection:
@@ -233,9 +241,12 @@ class PostgreSQL:
     def writing(self, lock: str | None) -> Iterator[sa.Connection]:
         with self.words(), self.engine.begin() as connection:
             if lock is not None:
-                # Each statement sees what was committed before it, so what is read after this is what stands.
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
+                self.hold(connection, lock)
             yield connection
+
+    def hold(self, connection: sa.Connection, lock: str) -> None:
+        # Each statement sees what was committed before it, so what is read after this is what stands.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

@@ -133,6 +133,7 @@ class Ledger:
         with self.writing(_of_account(records[0].facts)) as connection:
             if (owner := records[0].owner) is not None:
                 leases.insist(connection, owner)
+            self.hold_visitor(connection, records[0].facts.visitor)
             people.insist_on(connection, records[0].facts.visitor)
             _ask(connection, records[0].facts, check)
             for record in records:
@@ -471,6 +472,10 @@ class Ledger:
         with self._database.writing(lock) as connection:
             yield connection
         self.written(time.monotonic() - begun)
+
+    def hold_visitor(self, connection: sa.Connection, visitor: str) -> None:
+        """From here to the end of the transaction, either a press of that visitor's is written or their sign-in is."""
+        self._database.hold(connection, f"visitor {visitor}")
 
     def now(self, connection: sa.Connection, ours: datetime) -> datetime:
         """The time that all who use this ledger go by; `ours` where nobody else does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -76,6 +77,22 @@ def test_what_is_pressed_while_somebody_signs_in_is_not_sent(books: Books) -> No
     anna = books.sign_in(ANNA, X)
     with pytest.raises(KontextError, match="You signed in meanwhile"):
         books.press(X, "0.04")
+    assert [len(books.ledger.list_for(visitor)) for visitor in (X, anna)] == [0, 1]
+
+
+def test_a_press_that_is_being_written_goes_with_whoever_signs_in(books: Books) -> None:
+    """Else it would be nobody's, and count in no cap: the sign-in waits until it is written."""
+    with ThreadPoolExecutor(1) as browser:
+
+        def check(*_: object) -> None:
+            signing.append(browser.submit(books.sign_in, ANNA, X))
+            with pytest.raises(TimeoutError):
+                signing[0].result(0.2)
+
+        signing: list[Future[str]] = []
+        facts = Facts("1", X, "host", "host", NOON, "pro", None, "", {}, 7, 1, (), Decimal("0.04"))
+        books.ledger.reserve([Record(facts, (Entry(1, "m", {}, facts.estimate, id="1"),))], check)
+        anna = signing[0].result(10)
     assert [len(books.ledger.list_for(visitor)) for visitor in (X, anna)] == [0, 1]
 
 
