@@ -88,6 +88,7 @@ def server_of_postgresql() -> Iterator[Server]:
 @pytest.fixture
 def postgresql(server_of_postgresql: Server, own_environment: None, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a database without a row, which the environment asks for."""
+    server_of_postgresql.start()
     monkeypatch.setenv(DATABASE, server_of_postgresql.url)
     empty()
     return server_of_postgresql.url

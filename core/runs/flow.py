@@ -19,7 +19,7 @@ from core.runs import outcomes
 from core.runs.callbacks import Callbacks
 from core.runs.collect import Collector
 from core.runs.concurrency import ConcurrencyLimit
-from core.runs.journal import Journal, MaySend, log_foreign
+from core.runs.journal import AWAY, Journal, MaySend, log_foreign
 from core.runs.leases import Leases
 from core.runs.live import LivePrediction, LiveRun, Stopped
 from core.runs.places import Places
@@ -69,6 +69,7 @@ class Flow:
         handed_over: Callable[[Account], None],
     ) -> None:
         self._runtime = runtime
+        self._leases = leases
         self._places = Places(at_once, ledger, leases, runtime.timeouts.places)
         journal, claims = Journal(ledger, may_send, leases, runtime), Claims()
         self._journal, self._claims = journal, claims
@@ -211,7 +212,8 @@ class Flow:
 
     async def _place(self, live: LivePrediction, concurrency: ConcurrencyLimit) -> None:
         def tell(place: int) -> None:
-            live.tell(QUEUED.format(place=place, limit=concurrency.limit) if place else "")
+            waits = QUEUED.format(place=place, limit=concurrency.limit) if self._leases.reachable else AWAY
+            live.tell(waits if place else "")
 
         facts = live.run.facts
         await concurrency.enter(facts.group, tell)

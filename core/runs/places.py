@@ -152,6 +152,7 @@ class SharedLimit(ConcurrencyLimit):
             return
         except Exception as fault:  # in a second it may go better; its text may quote anything
             log.info("places could not be shared: %s", type(fault).__name__)
+            self._tell_places()  # why they wait may be another reason by now
             return
         self._limit, self._held = ours.most, ours.held
         self._room = min(ours.held, share)  # what is over ends here, and no other comes in its place

@@ -35,10 +35,12 @@ async def replica(folder: Path, server: Server) -> AsyncIterator[Lean]:
     lean = Lean(folder, server.url, shared=True)
     await lean.leases.begin()
     keeping = [asyncio.create_task(work) for work in lean.keeping()]
-    yield lean
-    for task in keeping:
-        task.cancel()
-    await lean.aclose()
+    try:
+        yield lean
+    finally:
+        for task in keeping:
+            task.cancel()
+        await lean.aclose()
 
 
 def moment_of(seed: int) -> Moment:

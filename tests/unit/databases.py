@@ -50,12 +50,17 @@ class Server:
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **_who())
         told = [part for setting in (*settings, f"unix_socket_directories={folder}") for part in ("-c", setting)]
         self._command = [bin / "postgres", "-D", self._data, *told]
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def process(self) -> int:
+        assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
+        """Unless it runs: a test that failed may have left it away."""
+        if self._process is not None and self._process.poll() is None:
+            return
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, **_who())
         started = self._data / "postmaster.pid"
@@ -65,6 +70,7 @@ class Server:
 
     def stop(self) -> None:
         """At once, in the midst of whatever it does."""
+        assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
 
