@@ -60,19 +60,19 @@ def tell(connection: sa.Connection, callback: str, prediction_id: str) -> bool:
 
 def told(connection: sa.Connection, run_id: str, entry: Entry) -> str | None:
     """The id that was named last."""
-    return connection.execute(sa.select(predictions.c.told).where(_is(run_id, entry))).scalar()
+    return connection.execute(sa.select(predictions.c.told).where(rows.is_entry(run_id, entry))).scalar()
 
 
 def tell_late(connection: sa.Connection, run_id: str, entry: Entry, prediction_id: str) -> None:
     """The same of a submit that was answered once its run was another replica's, unless that is known already."""
     known = sa.exists().where(_OTHERS.c.prediction_id == prediction_id)
-    change = predictions.update().where(_is(run_id, entry) & _LOST & ~known)
+    change = predictions.update().where(rows.is_entry(run_id, entry) & _LOST & ~known)
     connection.execute(change.values(told=prediction_id))
 
 
 def refute(connection: sa.Connection, run_id: str, entry: Entry, prediction_id: str) -> None:
     """That id turned out to be none of ours."""
-    which = _is(run_id, entry) & (predictions.c.told == prediction_id)
+    which = rows.is_entry(run_id, entry) & (predictions.c.told == prediction_id)
     connection.execute(predictions.update().where(which).values(told=None))
 
 
@@ -84,11 +84,6 @@ def arrive(connection: sa.Connection) -> bool:
     right = sa.func.coalesce(predictions.c.told == predictions.c.prediction_id, sa.false()).label("right")
     last = sa.select(right).where(ended).order_by(predictions.c.settled_at.desc()).limit(RECENT)
     return any(connection.execute(last).scalars())
-
-
-def _is(run_id: str, entry: Entry) -> sa.ColumnElement[bool]:
-    key = (predictions.c.run_id, predictions.c.number, predictions.c.attempt)
-    return sa.tuple_(*key) == (run_id, entry.number, entry.attempt)
 
 
 def _calls(connection: sa.Connection, which: sa.ColumnElement[bool], home: Path) -> list[Call]:

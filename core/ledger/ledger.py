@@ -189,9 +189,7 @@ class Ledger:
 
     def claim(self, run_id: str, entry: Entry, fence: int | None = None) -> bool:
         """Write an entry that takes over the prediction of its id, unless any other entry has that id already."""
-        # It may stand here already, where the line broke before this was heard of.
-        this = (runs.c.id == run_id) & (predictions.c.number == entry.number)
-        others = _OURS & ~(this & (predictions.c.attempt == entry.attempt))
+        others = _OURS & ~rows.is_entry(run_id, entry)  # itself it may stand here, where the line broke at its answer
         try:
             with self._of_run(run_id, fence, EVERYBODY) as connection:
                 if _known(connection, [entry.id or ""], others):

@@ -7,8 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from core.ledger.record import Entry, Record
 from core.ledger.run import Cell, Facts, Label, Output, Trouble
+from core.ledger.schema import predictions
 from core.pictures.reference import Reference
 
 if TYPE_CHECKING:
@@ -40,6 +43,12 @@ def run_row(record: Record, home: Path) -> dict[str, Any]:
 
 def label_row(label: Label) -> dict[str, Any]:
     return asdict(label)
+
+
+def is_entry(run_id: str, entry: Entry) -> sa.ColumnElement[bool]:
+    """Whether a row is that entry of the run's."""
+    key = (predictions.c.run_id, predictions.c.number, predictions.c.attempt)
+    return sa.tuple_(*key) == (run_id, entry.number, entry.attempt)
 
 
 def ending_row(record: Record) -> dict[str, Any]:
