@@ -218,6 +218,7 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     from starlette.staticfiles import StaticFiles
 
     from core.access.attempts import Attempts
+    from core.backend import DATABASE_AWAY
     from ui.callbacks import CallbackApi
     from ui.judge.routes import JudgeApi
     from ui.sign_in import SignIn
@@ -225,7 +226,7 @@ def _routes(backend: Backend) -> list[BaseRoute]:
     from ui.studio.presets import SAMPLES
 
     async def healthz(_request: object) -> JSONResponse:
-        away = backend.status == "database away"  # which a restart would not bring back
+        away = backend.status == DATABASE_AWAY  # which a restart would not bring back
         return JSONResponse({"status": backend.status if away else "ok", "backend": backend.account.kind})
 
     async def readyz(_request: object) -> JSONResponse:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 CLOSED = "This app is open by invitation only."
+DATABASE_AWAY = "database away"
 BY_INVITATION = "Open the link that you were given, or paste your invitation under “Your key”."
 
 # A key's balance in USD, an invitation, or a signed-in person's cap.
@@ -287,7 +288,7 @@ class Backend:
         """In a word or two whether runs can be started: "ready", or why not."""
         if not self.runs.accepting:
             return "closing"
-        return "ready" if self._leases.reachable else "database away"
+        return "ready" if self._leases.reachable else DATABASE_AWAY
 
     async def paused(self) -> bool:
         """Whether the host has paused spending."""
