@@ -116,6 +116,10 @@ class Flow:
         self._places.forget(account_id)
         self._preparer.forget(account_id)
 
+    def begin_close(self) -> None:
+        """Nothing waits any longer for a database that is away."""
+        self._journal.close()
+
     async def aclose(self) -> None:
         """Let the submits that are under way hear their answer, so that nobody has to search for it."""
         await self._preparer.aclose()

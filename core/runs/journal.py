@@ -37,8 +37,8 @@ MaySend = Callable[[Facts, Spending], None]  # lets what was reserved be sent, o
 class Journal:
     """Writes entries of live runs into the ledger, off the event loop.
 
-    What can't be written since the database is away waits for it, within the run's time. A run that turns out to be
-    another replica's is lost here, and Fenced raised.
+    What can't be written since the database is away waits for it, within the run's time and until the app closes. A
+    run that turns out to be another replica's is lost here, and Fenced raised.
     """
 
     def __init__(self, ledger: Ledger, may_send: MaySend, leases: Leases, runtime: Runtime) -> None:
@@ -46,6 +46,11 @@ class Journal:
         self._may_send = may_send
         self._leases = leases
         self._runtime = runtime
+        self._closing = False
+
+    def close(self) -> None:
+        """Wait no longer for a database that is away: what it lacks is found again by whoever goes on with the run."""
+        self._closing = True
 
     async def before(self, run: LiveRun, *entries: Entry) -> None:
         """Write down what is about to happen.
@@ -113,7 +118,7 @@ class Journal:
                     run.lose()
                     raise
                 except LedgerError as fault:
-                    if not fault.passing or self._runtime.clock() >= run.deadline:
+                    if not fault.passing or self._closing or self._runtime.clock() >= run.deadline:
                         raise
                 run.tell(_OF_ALL, AWAY)
                 await self._runtime.sleep(RETRY_INTERVAL)

@@ -576,6 +576,7 @@ class Runs:
     async def aclose(self) -> None:
         """Start nothing more, wait for the answers to what was sent, let go whoever watches; nothing is lost."""
         self._closed = True
+        self._flow.begin_close()
         await self._late.aclose()
         await self._asking.aclose()
         await self._callbacks.aclose()
